@@ -1,0 +1,124 @@
+//! Bytes of one direction of a stream, each with the time it was on the wire.
+//!
+//! The same type carries the reassembled TCP payload and the plaintext decrypted from it:
+//! whoever parses a message asks [`TimedBytes::time_of`] when its first or last byte was
+//! seen.
+
+/// Contiguous bytes with times and, where the capture did not hold the payload, holes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TimedBytes {
+    bytes: Vec<u8>,
+    /// `(offset, at_ns)`, ascending by offset: bytes from this offset on, up to the next
+    /// mark, were seen at that time.
+    marks: Vec<(usize, u64)>,
+    /// `(offset, length)` of zero-filled stretches that were on the wire but not captured.
+    holes: Vec<(usize, usize)>,
+}
+
+impl TimedBytes {
+    /// Appends bytes that became available at `at_ns`.
+    pub fn push(&mut self, bytes: &[u8], at_ns: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.marks.push((self.bytes.len(), at_ns));
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Appends `length` bytes that were on the wire at `at_ns` but were not captured.
+    pub fn push_hole(&mut self, length: usize, at_ns: u64) {
+        if length == 0 {
+            return;
+        }
+        let offset = self.bytes.len();
+        self.marks.push((offset, at_ns));
+        self.holes.push((offset, length));
+        self.bytes.resize(offset + length, 0);
+    }
+
+    /// All bytes; holes read as zeros.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// When the byte at `offset` was seen; the last known time for offsets past the end,
+    /// 0 when there are no bytes at all.
+    pub fn time_of(&self, offset: usize) -> u64 {
+        let next = self.marks.partition_point(|(start, _)| *start <= offset);
+        next.checked_sub(1)
+            .and_then(|index| self.marks.get(index))
+            .map_or(0, |mark| mark.1)
+    }
+
+    /// The pieces (segments, records) that carried the bytes from `start` to `end` (exclusive).
+    pub fn pieces(&self, start: usize, end: usize) -> usize {
+        if start >= end {
+            return 0;
+        }
+        let first = self.marks.partition_point(|(offset, _)| *offset <= start);
+        let last = self.marks.partition_point(|(offset, _)| *offset < end);
+        last + 1 - first.max(1)
+    }
+
+    /// The first hole at or after `offset`: `(offset, length)`.
+    pub fn next_hole(&self, offset: usize) -> Option<(usize, usize)> {
+        let index = self
+            .holes
+            .partition_point(|(start, length)| start + length <= offset);
+        self.holes.get(index).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TimedBytes;
+
+    #[test]
+    fn a_byte_has_the_time_of_the_piece_that_carried_it() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"abc", 10);
+        stream.push(b"de", 20);
+        assert_eq!(
+            [
+                stream.time_of(0),
+                stream.time_of(2),
+                stream.time_of(3),
+                stream.time_of(99)
+            ],
+            [10, 10, 20, 20]
+        );
+        assert_eq!(TimedBytes::default().time_of(0), 0);
+    }
+
+    #[test]
+    fn pieces_counts_only_what_carried_the_range() {
+        let mut stream = TimedBytes::default();
+        for at in 0..4 {
+            stream.push(b"xx", at);
+        }
+        assert_eq!(stream.pieces(0, 8), 4);
+        assert_eq!(stream.pieces(1, 2), 1);
+        assert_eq!(stream.pieces(1, 3), 2);
+        assert_eq!(stream.pieces(3, 3), 0);
+    }
+
+    #[test]
+    fn holes_are_found_from_within_and_from_before() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"abc", 1);
+        stream.push_hole(4, 2);
+        stream.push(b"d", 3);
+        assert_eq!(stream.next_hole(0), Some((3, 4)));
+        assert_eq!(stream.next_hole(5), Some((3, 4)));
+        assert_eq!(stream.next_hole(7), None);
+        assert_eq!(stream.len(), 8);
+    }
+}

@@ -1,0 +1,8 @@
+//! tracer: what really happened when this URL was opened?
+pub mod capture;
+pub mod cli;
+pub mod journey;
+pub mod lab;
+pub mod probe;
+pub mod protocol;
+pub mod report;

@@ -1,0 +1,7 @@
+//! Bytes to typed messages. Pure: no I/O, no clock, no state beyond the arguments, and
+//! no input may panic, loop or allocate without bound.
+
+/// DNS messages.
+pub mod dns;
+/// Ethernet, VLAN, cooked and loopback link layers down to the transport.
+pub mod frame;
