@@ -5,5 +5,9 @@
 pub mod dns;
 /// Ethernet, VLAN, cooked and loopback link layers down to the transport.
 pub mod frame;
+/// HTTP/1.0 and HTTP/1.1.
+pub mod http1;
+/// HTTP/2 frames and header blocks.
+pub mod http2;
 /// TLS records, handshake messages and decryption.
 pub mod tls;
