@@ -7,5 +7,7 @@ pub mod bytes;
 pub mod http;
 /// The model, which is also the JSON document.
 pub mod model;
+/// TCP reassembly.
+pub mod stream;
 /// TLS sessions from reassembled streams.
 pub mod tls;
