@@ -53,6 +53,7 @@ pub struct Assembler {
     pub(super) lost: Vec<(u64, &'static str, u64)>,
     pub(super) last_at_ns: u64,
     frames: u64,
+    pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
     /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
     pub(super) datagram_owners: Vec<(u64, SocketOwner)>,
@@ -73,6 +74,7 @@ impl Assembler {
             lost: Vec::new(),
             last_at_ns: 0,
             frames: 0,
+            reported: super::live::Reported::default(),
             next_journey: 1,
             datagram_owners: Vec::new(),
             options,

@@ -44,7 +44,11 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
         }
     }
     for (_, class, count) in &memory.lost {
-        *document.capture.lost.entry((*class).to_owned()).or_default() += count;
+        *document
+            .capture
+            .lost
+            .entry((*class).to_owned())
+            .or_default() += count;
     }
     document.capture.complete &= document.capture.lost.is_empty();
     Trace { document, packets }
@@ -78,7 +82,7 @@ pub(super) fn journeys(story: &Story<'_>, first_number: u64) -> Vec<Told> {
     told
 }
 
-fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
+pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     let carrier = phases::carrier(story, draft);
     let path = phases::path(story, draft);
     let milestones = phases::milestones(story, draft, carrier, &path);
@@ -416,4 +420,3 @@ pub(super) fn neighbor_exchanges(story: &Story<'_>) -> Vec<NeighborExchange> {
         .map(|exchange| exchange.exchange(&story.memory.interfaces))
         .collect()
 }
-

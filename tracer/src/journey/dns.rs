@@ -180,7 +180,11 @@ impl Resolutions {
     fn query(&mut self, key: Key, mark: Mark, frame: Option<&Frame>) {
         let kept = frame.filter(|_| self.keep_frames);
         let cookie = frame.and_then(|frame| frame.cookie);
-        if let Some(query) = self.pending.get(&key).and_then(|i| self.queries.get_mut(*i)) {
+        if let Some(query) = self
+            .pending
+            .get(&key)
+            .and_then(|i| self.queries.get_mut(*i))
+        {
             let recent = mark.at_ns.saturating_sub(query.last_at_ns()) < RETRY_WINDOW_NS;
             if query.answer.is_none() && recent {
                 query.queries.push(mark);

@@ -132,7 +132,9 @@ fn connection_drafts(story: &Story<'_>, group: Vec<Candidate<'_>>, drafts: &mut 
         false
     });
     for carrier in &carriers {
-        let losers = lost_to.remove(&carrier.connection.number).unwrap_or_default();
+        let losers = lost_to
+            .remove(&carrier.connection.number)
+            .unwrap_or_default();
         carrier_drafts(story, carrier, losers, drafts);
     }
     if let Some(first) = failed.first() {
@@ -189,10 +191,9 @@ fn start_of(story: &Story<'_>, resolved: &Resolved, connection: &TrackedConnecti
 fn unresolved(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     let used: BTreeSet<usize> = drafts.iter().filter_map(|d| d.resolved.call).collect();
     for (index, (_, call)) in story.memory.resolutions.calls.iter().enumerate() {
-        let failed = match call.result {
-            Some(result) => UNRESOLVED.contains(&result),
-            None => true,
-        };
+        let failed = call
+            .result
+            .is_none_or(|result| UNRESOLVED.contains(&result));
         if failed && !used.contains(&index) && call.name.is_some() {
             let resolved = resolution::of_call(story, index);
             drafts.push(Draft {
@@ -238,7 +239,9 @@ fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
         let Some(at_ns) = all().map(|query| query.first_at_ns).min() else {
             continue;
         };
-        if failed {
+        // While the capture goes on, an answer may still come.
+        let settled = !story.memory.options.live || all().all(|query| query.answer.is_some());
+        if failed && settled {
             drafts.push(Draft {
                 pid: Some(pid),
                 opens: true,

@@ -194,11 +194,7 @@ pub(super) fn resolver_error(code: i32) -> String {
     }
 }
 
-fn connection_failure(
-    story: &Story<'_>,
-    carrier: Carrier<'_>,
-    path: &Path<'_>,
-) -> Option<Failure> {
+fn connection_failure(story: &Story<'_>, carrier: Carrier<'_>, path: &Path<'_>) -> Option<Failure> {
     let connection = carrier.connection;
     if connection.syn_ack.is_none() && connection.bytes().server == 0 {
         return connect_failure(story, connection, path);
@@ -310,7 +306,10 @@ fn timeout(story: &Story<'_>, connection: &TrackedConnection) -> Option<Failure>
 /// The kernel closed a socket that never sent a frame.
 fn refused_unseen(connection: &TrackedConnection) -> Option<Failure> {
     let closed = connection.states.iter().find(|s| s.to == "CLOSED")?;
-    let message = format!("the connection to {} never left this host", connection.server);
+    let message = format!(
+        "the connection to {} never left this host",
+        connection.server
+    );
     let evidence = vec![format!("{} {} -> CLOSED", closed.hook, closed.from)];
     Some(failure(Stage::Connect, "not_sent", message, evidence))
 }
@@ -361,13 +360,11 @@ fn http_failure(story: &Story<'_>, carrier: Carrier<'_>) -> Option<Failure> {
         Some(_) => None,
         None => {
             let tls = carrier.analysed.tls.as_ref();
-            let silent =
-                tls.map_or(carrier.connection.bytes().server == 0, |tls| {
-                    tls.server_application_data.is_none()
-                });
-            silent.then(|| {
-                early_end(story, carrier.connection, Stage::Http, "the response began")
-            })?
+            let silent = tls.map_or(carrier.connection.bytes().server == 0, |tls| {
+                tls.server_application_data.is_none()
+            });
+            silent
+                .then(|| early_end(story, carrier.connection, Stage::Http, "the response began"))?
         }
     }
 }
@@ -391,7 +388,11 @@ fn early_end(
         .close_messages
         .first()
         .map(|(_, mark)| story.memory.interfaces.evidence(*mark));
-    let until = if stage == Stage::Tls { "was complete" } else { "" };
+    let until = if stage == Stage::Tls {
+        "was complete"
+    } else {
+        ""
+    };
     let message = format!("the {who} {verb} before {what} {until}");
     Some(failure(
         stage,

@@ -14,6 +14,8 @@ mod evidence;
 mod failure;
 /// HTTP exchanges from plaintext streams.
 pub mod http;
+/// Journeys reported while the capture goes on.
+pub mod live;
 /// The model, which is also the JSON document.
 pub mod model;
 mod neighbor;

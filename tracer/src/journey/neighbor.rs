@@ -135,13 +135,7 @@ impl Neighbors {
         self.begin(message, mark, frame, key);
     }
 
-    fn begin(
-        &mut self,
-        message: &NeighborMessage,
-        mark: Mark,
-        frame: &Frame,
-        key: (u32, IpAddr),
-    ) {
+    fn begin(&mut self, message: &NeighborMessage, mark: Mark, frame: &Frame, key: (u32, IpAddr)) {
         if self.exchanges.len() >= LIMIT {
             self.exchanges.drain(..LIMIT / 2);
             self.pending.clear();
@@ -201,9 +195,8 @@ impl Neighbors {
     /// Kernel events about `ip` in a span of time.
     pub fn events(&self, ip: IpAddr, from: u64, to: u64) -> impl Iterator<Item = &TableEntry> {
         let entries = self.table.get(&ip).into_iter().flatten();
-        entries.filter(move |e| {
-            e.action != NeighborAction::Listed && e.at_ns >= from && e.at_ns <= to
-        })
+        entries
+            .filter(move |e| e.action != NeighborAction::Listed && e.at_ns >= from && e.at_ns <= to)
     }
 }
 

@@ -24,8 +24,7 @@ pub(super) fn packets(
     };
     for index in &draft.resolved.queries {
         if let Some(query) = resolution::query(story, *index) {
-            for ((mark, frame), role) in query.kept_frames.iter().zip(["DNS query", "DNS answer"])
-            {
+            for ((mark, frame), role) in query.kept_frames.iter().zip(["DNS query", "DNS answer"]) {
                 chosen.add(*mark, frame, role);
             }
         }

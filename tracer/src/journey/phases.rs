@@ -216,7 +216,9 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
                 && record.at_ns >= request_at
         })
     };
-    let answer = data(End::Server).map(|r| r.at_ns).find(|at| *at > request_at);
+    let answer = data(End::Server)
+        .map(|r| r.at_ns)
+        .find(|at| *at > request_at);
     let sent = data(End::Client)
         .map(|record| record.at_ns)
         .take_while(|at| answer.is_none_or(|answer| *at <= answer))

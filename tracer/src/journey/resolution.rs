@@ -51,20 +51,17 @@ pub(super) fn of_connection(
             })
     };
     let queries = &story.memory.resolutions.queries;
-    let candidates = || {
-        queries
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, q)| usable(q))
-    };
+    let candidates = || queries.iter().enumerate().rev().filter(|(_, q)| usable(q));
     let named = candidates()
         .find(|(_, q)| host.is_some_and(|host| q.question.name.eq_ignore_ascii_case(host)));
     let Some((_, chosen)) = named.or_else(|| candidates().next()) else {
         return Resolved::default();
     };
     let same = queries.iter().enumerate().filter(|(_, query)| {
-        query.question.name.eq_ignore_ascii_case(&chosen.question.name)
+        query
+            .question
+            .name
+            .eq_ignore_ascii_case(&chosen.question.name)
             && query.client.ip == chosen.client.ip
             && query.first_at_ns <= before
             && query.first_at_ns.abs_diff(chosen.first_at_ns) < SIBLINGS_NS

@@ -104,8 +104,7 @@ impl Lines<'_> {
             let summary = format!("asks for {}", report.url);
             self.local(*at_ns, Layer::Process, summary, "the client's own report");
         }
-        if let Some((at_ns, ClientEvent::Failed { stage, message })) =
-            drafts::verdict(story, index)
+        if let Some((at_ns, ClientEvent::Failed { stage, message })) = drafts::verdict(story, index)
         {
             let summary = format!("gives up ({stage}): {message}");
             if at_ns <= to {
@@ -120,7 +119,12 @@ impl Lines<'_> {
         if let Some((returned, call)) = draft.resolved.call.and_then(|index| calls.get(index)) {
             let name = call.name.as_deref().unwrap_or("(no name)");
             let summary = format!("{}[{}] calls getaddrinfo({name})", call.comm, call.pid);
-            self.local(call.entered_at_ns, Layer::Dns, summary, "uprobe getaddrinfo");
+            self.local(
+                call.entered_at_ns,
+                Layer::Dns,
+                summary,
+                "uprobe getaddrinfo",
+            );
             let result = match call.result {
                 Some(0) => "getaddrinfo returns with addresses".to_owned(),
                 Some(code) => format!("getaddrinfo returns {}", failure::resolver_error(code)),
@@ -151,7 +155,13 @@ impl Lines<'_> {
                 query.server, query.query_id
             );
             let evidence = interfaces.evidence(*mark);
-            self.add(mark.at_ns, Layer::Dns, EventDirection::Out, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Dns,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
         }
         let Some((message, mark)) = &query.answer else {
             return;
@@ -167,7 +177,13 @@ impl Lines<'_> {
         let cut = if message.truncated { ", truncated" } else { "" };
         let summary = format!("answer {}: {what}: {found}{cut}", message.rcode);
         let evidence = interfaces.evidence(*mark);
-        self.add(mark.at_ns, Layer::Dns, EventDirection::In, summary, evidence);
+        self.add(
+            mark.at_ns,
+            Layer::Dns,
+            EventDirection::In,
+            summary,
+            evidence,
+        );
     }
 
     fn route(&mut self, path: &Path<'_>) {
@@ -212,7 +228,9 @@ impl Lines<'_> {
         if let Some(exchange) = path.neighbor {
             self.neighbor_exchange(exchange);
         }
-        let Some(next_hop) = path.next_hop else { return };
+        let Some(next_hop) = path.next_hop else {
+            return;
+        };
         let events = story.memory.neighbors.events(next_hop, from, to);
         let mut last = None;
         for entry in events {
@@ -240,16 +258,24 @@ impl Lines<'_> {
             let again = if index > 0 { " (again)" } else { "" };
             let summary = format!("{ask} {}? tell {}{again}", exchange.ip, exchange.asker);
             let evidence = interfaces.evidence(*mark);
-            self.add(mark.at_ns, Layer::Link, EventDirection::Out, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Link,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
         }
         if let (Some(mark), Some(mac)) = (exchange.answer, exchange.mac) {
-            let summary = format!(
-                "{answer} {} is at {}",
-                exchange.ip,
-                neighbor::mac_text(mac)
-            );
+            let summary = format!("{answer} {} is at {}", exchange.ip, neighbor::mac_text(mac));
             let evidence = interfaces.evidence(mark);
-            self.add(mark.at_ns, Layer::Link, EventDirection::In, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Link,
+                EventDirection::In,
+                summary,
+                evidence,
+            );
         }
     }
 
@@ -265,7 +291,9 @@ impl Lines<'_> {
                 return String::new();
             };
             let mss = options.mss.map(|mss| format!(", mss {mss}"));
-            let scale = options.window_scale.map(|scale| format!(", wscale {scale}"));
+            let scale = options
+                .window_scale
+                .map(|scale| format!(", wscale {scale}"));
             let sack = if options.sack_permitted { ", sack" } else { "" };
             format!(
                 "{}{}{sack}",
@@ -282,7 +310,13 @@ impl Lines<'_> {
                 describe(&handshake.client_options)
             );
             let evidence = interfaces.evidence(*mark);
-            self.add(mark.at_ns, Layer::Tcp, EventDirection::Out, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
         }
         if let Some(mark) = connection.syn_ack {
             let summary = format!(
@@ -292,17 +326,35 @@ impl Lines<'_> {
                 describe(&handshake.server_options)
             );
             let evidence = interfaces.evidence(mark);
-            self.add(mark.at_ns, Layer::Tcp, EventDirection::In, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::In,
+                summary,
+                evidence,
+            );
         }
         if let Some(mark) = connection.ack {
             let evidence = interfaces.evidence(mark);
             let summary = "ACK: the connection is established";
-            self.add(mark.at_ns, Layer::Tcp, EventDirection::Out, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
         }
         if let Some((version, kind, code, mark)) = connection.icmp_error {
             let summary = format!("ICMPv{version} error, type {kind} code {code}");
             let evidence = interfaces.evidence(mark);
-            self.add(mark.at_ns, Layer::Tcp, EventDirection::In, summary, evidence);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::In,
+                summary,
+                evidence,
+            );
         }
         self.states(connection, true);
     }

@@ -5,3 +5,4 @@
 pub mod dns;
 /// Ethernet, VLAN, cooked and loopback link layers down to the transport.
 pub mod frame;
+pub mod text;
