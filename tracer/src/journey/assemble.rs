@@ -113,6 +113,21 @@ impl Assembler {
         compose::everything(&mut self, document)
     }
 
+    /// No connection that had any frame is still open.
+    pub fn all_closed(&self) -> bool {
+        let mut connections = self.connections.iter();
+        connections.all(|connection| connection.is_closed() || !connection.has_frames())
+    }
+
+    /// Lost events per class, so far.
+    pub fn lost(&self) -> std::collections::BTreeMap<String, u64> {
+        let mut lost = std::collections::BTreeMap::new();
+        for (_, class, count) in &self.lost {
+            *lost.entry((*class).to_owned()).or_default() += count;
+        }
+        lost
+    }
+
     fn owner(&mut self, at_ns: u64, owner: SocketOwner) {
         self.processes.owner(&owner);
         if owner.protocol == TCP {

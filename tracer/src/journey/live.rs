@@ -35,18 +35,27 @@ impl Assembler {
     /// The journeys that are over at `now_ns` and were not returned before. What is no
     /// longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {
-        let due: BTreeSet<u64> = self
-            .connections
-            .iter()
-            .filter(|connection| connection.touched && self.is_due(connection, now_ns))
-            .map(|connection| connection.number)
-            .collect();
+        let touched = self.connections.iter().filter(|c| c.touched);
+        let due = touched.filter(|connection| self.is_due(connection, now_ns));
+        let due = due.map(|connection| connection.number).collect();
+        self.take(&due, now_ns)
+    }
+
+    /// Every journey that was not returned before, at the end of the capture.
+    pub fn take_remaining(&mut self) -> Vec<FinishedJourney> {
+        let touched = self.connections.iter().filter(|c| c.touched);
+        let due = touched.map(|connection| connection.number).collect();
+        self.options.live = false;
+        self.take(&due, self.last_at_ns)
+    }
+
+    fn take(&mut self, due: &BTreeSet<u64>, now_ns: u64) -> Vec<FinishedJourney> {
         let story = Story::new(self, |connection| due.contains(&connection.number));
         let mut finished = Vec::new();
         let mut failures = Vec::new();
         let mut number = self.next_journey;
         for draft in super::drafts::drafts(&story) {
-            if !self.is_news(&story, &draft) {
+            if !is_news(&story, &draft) {
                 continue;
             }
             if draft.attempts.is_empty() {
@@ -110,16 +119,18 @@ impl Assembler {
         });
         connection.is_closed() && idle >= SETTLE_NS && !younger
     }
+}
 
-    fn is_news(&self, story: &Story<'_>, draft: &Draft) -> bool {
-        let Some((connection, analysed)) = draft.attempts.last().and_then(|n| story.connection(*n))
-        else {
-            let key = (draft.at_ns, draft.pid.unwrap_or(0));
-            return !self.reported.failures.contains(&key);
-        };
-        let position = draft.exchange.unwrap_or(0);
-        connection.reported <= position && position < reportable(connection, analysed).max(1)
-    }
+fn is_news(story: &Story<'_>, draft: &Draft) -> bool {
+    let last = draft.attempts.last();
+    let Some((connection, analysed)) = last.and_then(|number| story.connection(*number)) else {
+        let key = (draft.at_ns, draft.pid.unwrap_or(0));
+        return !story.memory.reported.failures.contains(&key);
+    };
+    let position = draft.exchange.unwrap_or(0);
+    let ended = !story.memory.options.live;
+    let over = position < reportable(connection, analysed).max(1);
+    connection.reported <= position && (over || ended)
 }
 
 /// How many exchanges of a connection are over: all of a closed one, the answered ones of
