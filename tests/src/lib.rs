@@ -10,6 +10,7 @@
 //! }
 //! ```
 
+pub mod journey;
 pub mod outcome;
 pub mod program;
 pub mod running;

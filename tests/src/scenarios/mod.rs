@@ -1,12 +1,13 @@
 //! All scenarios, in the order they run. A new file is registered here.
 
 mod command_line;
+mod lab;
 
 use crate::scenario::Scenario;
 
 /// Every scenario of the end-to-end program.
 pub fn all() -> Vec<Scenario> {
-    [command_line::SCENARIOS].concat()
+    [command_line::SCENARIOS, lab::SCENARIOS].concat()
 }
 
 #[cfg(test)]
