@@ -5,4 +5,5 @@
 pub mod dns;
 /// Ethernet, VLAN, cooked and loopback link layers down to the transport.
 pub mod frame;
+/// Text that is safe to show.
 pub mod text;
