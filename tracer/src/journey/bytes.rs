@@ -17,6 +17,17 @@ pub struct TimedBytes {
     holes: Vec<(usize, usize)>,
 }
 
+/// A part of a range that one segment or record carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Offset of the first byte that the segment carried: the same for all parts of it.
+    pub begins: usize,
+    pub at_ns: u64,
+    /// The part of the range that lies in it, `end` exclusive.
+    pub start: usize,
+    pub end: usize,
+}
+
 impl TimedBytes {
     /// Appends bytes that became available at `at_ns`.
     pub fn push(&mut self, bytes: &[u8], at_ns: u64) {
@@ -113,6 +124,27 @@ impl TimedBytes {
         last + 1 - first.max(1)
     }
 
+    /// The pieces that carried the bytes from `start` to `end` (exclusive), in order.
+    pub fn pieces_in(&self, start: usize, end: usize) -> impl Iterator<Item = Piece> + '_ {
+        let end = end.min(self.bytes.len());
+        let first = self
+            .marks
+            .partition_point(|(offset, _)| *offset <= start)
+            .saturating_sub(1);
+        let marks = self.marks.get(first..).unwrap_or_default();
+        marks
+            .iter()
+            .enumerate()
+            .take_while(move |(_, (offset, _))| *offset < end)
+            .map(move |(index, (offset, at_ns))| Piece {
+                begins: *offset,
+                at_ns: *at_ns,
+                start: start.max(*offset),
+                end: marks.get(index + 1).map_or(end, |next| next.0.min(end)),
+            })
+            .filter(|piece| piece.start < piece.end)
+    }
+
     /// The first hole at or after `offset`: `(offset, length)`.
     pub fn next_hole(&self, offset: usize) -> Option<(usize, usize)> {
         let index = self
@@ -164,6 +196,22 @@ mod tests {
         assert_eq!(stream.pieces(1, 2), 1);
         assert_eq!(stream.pieces(1, 3), 2);
         assert_eq!(stream.pieces(3, 3), 0);
+    }
+
+    #[test]
+    fn a_range_is_split_where_the_pieces_meet() {
+        let mut stream = TimedBytes::default();
+        for at in 0..3 {
+            stream.push(b"xx", at);
+        }
+        let parts: Vec<_> = stream
+            .pieces_in(1, 5)
+            .map(|piece| (piece.begins, piece.at_ns, piece.start, piece.end))
+            .collect();
+        assert_eq!(parts, [(0, 0, 1, 2), (2, 1, 2, 4), (4, 2, 4, 5)]);
+        assert_eq!(stream.pieces_in(2, 2).count(), 0);
+        assert_eq!(stream.pieces_in(5, 99).count(), 1);
+        assert_eq!(stream.pieces_in(6, 99).count(), 0);
     }
 
     #[test]

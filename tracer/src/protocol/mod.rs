@@ -7,3 +7,5 @@ pub mod dns;
 pub mod frame;
 /// Text that is safe to show.
 pub mod text;
+/// TLS records, handshake messages and decryption.
+pub mod tls;

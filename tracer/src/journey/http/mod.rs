@@ -1,5 +1,8 @@
 //! HTTP exchanges read from the two plaintext byte streams of a connection.
 
+/// Stand-ins for the wording of other rooms.
+pub mod wording;
+
 use super::bytes::TimedBytes;
 use super::model;
 
