@@ -4,10 +4,16 @@
 
 #[cfg(test)]
 mod examples;
+/// The whole document as JSON.
+pub mod json;
 /// Finding what a journey refers to.
 pub mod lookup;
+/// One JSON object a line.
+pub mod ndjson;
 mod page;
 mod printable;
+/// JSON Schema of the outputs.
+pub mod schema;
 /// Colours, characters, widths.
 pub mod style;
 /// The text view.
