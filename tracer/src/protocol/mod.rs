@@ -9,5 +9,7 @@ pub mod frame;
 pub mod http1;
 /// HTTP/2 frames and header blocks.
 pub mod http2;
+/// Text that is safe to show.
+pub mod text;
 /// TLS records, handshake messages and decryption.
 pub mod tls;

@@ -1,1 +1,22 @@
-//! stub
+//! The model as text, boxes, JSON: one file or folder per output format.
+//!
+//! Reports know the model (and the packet parsers, to open packets), never the kernel side.
+
+#[cfg(test)]
+mod examples;
+/// The whole document as JSON.
+pub mod json;
+/// Finding what a journey refers to.
+pub mod lookup;
+/// One JSON object a line.
+pub mod ndjson;
+mod page;
+mod printable;
+/// JSON Schema of the outputs.
+pub mod schema;
+/// Colours, characters, widths.
+pub mod style;
+/// The text view.
+pub mod text;
+/// Durations and sizes as people read them.
+pub mod units;

@@ -1,0 +1,111 @@
+//! Finding what a journey refers to by id, in a whole document or in the few objects that
+//! belong to one journey of a live capture.
+
+use crate::journey::model::{
+    Connection, DnsExchange, Document, HttpExchange, Journey, NeighborExchange,
+};
+use std::collections::HashMap;
+
+/// The objects of a capture by their ids.
+#[derive(Debug, Clone, Default)]
+pub struct Lookup<'a> {
+    connections: HashMap<&'a str, &'a Connection>,
+    dns: HashMap<&'a str, &'a DnsExchange>,
+    neighbors: HashMap<&'a str, &'a NeighborExchange>,
+    journeys: HashMap<&'a str, &'a Journey>,
+    /// Journeys by the id of the one that caused them.
+    caused: HashMap<&'a str, Vec<&'a Journey>>,
+}
+
+impl<'a> Lookup<'a> {
+    /// Everything in `document`.
+    pub fn of(document: &'a Document) -> Self {
+        Self::from_parts(
+            &document.journeys,
+            &document.connections,
+            &document.dns,
+            &document.neighbors,
+        )
+    }
+
+    /// What is known in a live capture: at least what the journey at hand refers to.
+    /// References to anything else are left out of the output.
+    pub fn from_parts(
+        journeys: impl IntoIterator<Item = &'a Journey>,
+        connections: impl IntoIterator<Item = &'a Connection>,
+        dns: impl IntoIterator<Item = &'a DnsExchange>,
+        neighbors: impl IntoIterator<Item = &'a NeighborExchange>,
+    ) -> Self {
+        let mut lookup = Self {
+            connections: by_id(connections, |connection| &connection.id),
+            dns: by_id(dns, |exchange| &exchange.id),
+            neighbors: by_id(neighbors, |exchange| &exchange.id),
+            ..Self::default()
+        };
+        for journey in journeys {
+            lookup.journeys.insert(&journey.id, journey);
+            if let Some(cause) = &journey.caused_by {
+                lookup.caused.entry(cause).or_default().push(journey);
+            }
+        }
+        lookup
+    }
+
+    pub fn connection(&self, id: &str) -> Option<&'a Connection> {
+        self.connections.get(id).copied()
+    }
+
+    pub fn neighbor(&self, id: &str) -> Option<&'a NeighborExchange> {
+        self.neighbors.get(id).copied()
+    }
+
+    pub fn journey(&self, id: &str) -> Option<&'a Journey> {
+        self.journeys.get(id).copied()
+    }
+
+    /// The DNS exchanges of `journey`, in its order.
+    pub fn dns_of(&self, journey: &Journey) -> Vec<&'a DnsExchange> {
+        let find = |id: &String| self.dns.get(id.as_str()).copied();
+        journey.dns.iter().filter_map(find).collect()
+    }
+
+    /// The neighbour exchange that `journey` needed.
+    pub fn neighbor_of(&self, journey: &Journey) -> Option<&'a NeighborExchange> {
+        self.neighbor(journey.neighbor.as_deref()?)
+    }
+
+    /// The connection that carried `journey`.
+    pub fn connection_of(&self, journey: &Journey) -> Option<&'a Connection> {
+        self.connection(journey.connection.as_deref()?)
+    }
+
+    /// Every connection that `journey` tried, in its order.
+    pub fn attempts_of(&self, journey: &Journey) -> Vec<&'a Connection> {
+        let find = |id: &String| self.connection(id);
+        journey.attempts.iter().filter_map(find).collect()
+    }
+
+    /// The HTTP exchange of `journey`.
+    pub fn http_of(&self, journey: &Journey) -> Option<&'a HttpExchange> {
+        let id = journey.http.as_deref()?;
+        let exchanges = &self.connection_of(journey)?.http;
+        exchanges.iter().find(|exchange| exchange.id == id)
+    }
+
+    /// The journeys that `journey` caused.
+    pub fn caused_by(&self, journey: &Journey) -> &[&'a Journey] {
+        self.caused
+            .get(journey.id.as_str())
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+fn by_id<'a, T>(
+    items: impl IntoIterator<Item = &'a T>,
+    id: impl Fn(&'a T) -> &'a String,
+) -> HashMap<&'a str, &'a T> {
+    items
+        .into_iter()
+        .map(|item| (id(item).as_str(), item))
+        .collect()
+}

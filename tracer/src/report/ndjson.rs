@@ -1,0 +1,326 @@
+//! One JSON object a line, for `jq`, log shippers and dashboards.
+//!
+//! The header comes first and the loss summary last. A journey's line holds the objects
+//! themselves where the document holds their ids, so that a reader joins nothing.
+
+use super::lookup::Lookup;
+use crate::journey::model::{
+    CaptureInfo, Connection, DnsExchange, Document, Failure, Finding, Gap, HookReport, HostInfo,
+    HttpExchange, Journey, NeighborExchange, Outcome, Phases, Process, Resolution, Route, Source,
+    TimelineEvent, TracerInfo,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Write};
+
+/// One line.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Line<'a> {
+    /// The header, always the first line.
+    Capture(Header<'a>),
+    /// A journey with everything it refers to.
+    Journey(Box<JourneyLine<'a>>),
+    /// A connection that no journey refers to.
+    Connection(&'a Connection),
+    /// A DNS exchange that no journey refers to.
+    Dns(&'a DnsExchange),
+    /// A neighbour resolution that no journey refers to.
+    Neighbor(&'a NeighborExchange),
+    /// What was lost, always the last line.
+    Lost(Losses<'a>),
+}
+
+/// What is known before the first journey.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Header<'a> {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// The program that wrote it.
+    pub tracer: &'a TracerInfo,
+    /// The host on which it was captured.
+    pub host: &'a HostInfo,
+    /// How it is captured.
+    pub capture: CaptureStart<'a>,
+}
+
+/// The capture as far as it is known at its start.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CaptureStart<'a> {
+    pub source: Source,
+    /// Start of the capture in nanoseconds since 1970 (UTC), as a decimal string.
+    pub started_unix_nano: &'a str,
+    /// Names of the interfaces that are watched.
+    pub interfaces: &'a [String],
+    /// Which hook serves which fact, and which were refused and why.
+    pub hooks: &'a [HookReport],
+}
+
+/// The end of a capture.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Losses<'a> {
+    /// Lost events per class; empty when nothing was lost.
+    pub lost: &'a BTreeMap<String, u64>,
+    /// Nothing was lost and every planned fact had a hook.
+    pub complete: bool,
+    pub duration_ns: u64,
+}
+
+/// A journey with the objects it refers to in place of their ids.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JourneyLine<'a> {
+    pub id: &'a str,
+    /// Null where the scheme or host is not known. The path is shown only where it was seen.
+    pub url: Option<&'a str>,
+    /// `http` or `https`.
+    pub scheme: Option<&'a str>,
+    pub host: Option<&'a str>,
+    pub port: Option<u16>,
+    pub process: Option<&'a Process>,
+    pub outcome: Outcome,
+    pub failure: Option<&'a Failure>,
+    pub findings: &'a [Finding],
+    pub started_at_ns: u64,
+    pub duration_ns: u64,
+    pub phases: Phases,
+    pub resolution: &'a Resolution,
+    /// The DNS exchanges of this journey.
+    pub dns: Vec<&'a DnsExchange>,
+    pub route: Option<&'a Route>,
+    /// The neighbour resolution this journey needed.
+    pub neighbor: Option<&'a NeighborExchange>,
+    /// Every connection tried, in order.
+    pub attempts: Vec<Connection>,
+    /// The connection that carried it; its `http` holds this journey's exchange only.
+    pub connection: Option<Connection>,
+    /// The HTTP exchange of this journey.
+    pub http: Option<&'a HttpExchange>,
+    pub reused_connection: bool,
+    /// Id of the journey that caused this one (a redirect).
+    pub caused_by: Option<&'a str>,
+    pub timeline: &'a [TimelineEvent],
+    pub gaps: &'a [Gap],
+}
+
+impl<'a> JourneyLine<'a> {
+    /// Resolves what `journey` refers to.
+    pub fn new(journey: &'a Journey, lookup: &Lookup<'a>) -> Self {
+        Self {
+            id: &journey.id,
+            url: journey.url.as_deref(),
+            scheme: journey.scheme.as_deref(),
+            host: journey.host.as_deref(),
+            port: journey.port,
+            process: journey.process.as_ref(),
+            outcome: journey.outcome,
+            failure: journey.failure.as_ref(),
+            findings: &journey.findings,
+            started_at_ns: journey.started_at_ns,
+            duration_ns: journey.duration_ns,
+            phases: journey.phases,
+            resolution: &journey.resolution,
+            dns: lookup.dns_of(journey),
+            route: journey.route.as_ref(),
+            neighbor: lookup.neighbor_of(journey),
+            attempts: lookup
+                .attempts_of(journey)
+                .into_iter()
+                .map(|connection| of_this_journey(connection, journey))
+                .collect(),
+            connection: lookup
+                .connection_of(journey)
+                .map(|connection| of_this_journey(connection, journey)),
+            http: lookup.http_of(journey),
+            reused_connection: journey.reused_connection,
+            caused_by: journey.caused_by.as_deref(),
+            timeline: &journey.timeline,
+            gaps: &journey.gaps,
+        }
+    }
+}
+
+/// A connection without the exchanges of other journeys: with them, the lines of a long
+/// keep-alive connection would grow with the square of its requests.
+fn of_this_journey(connection: &Connection, journey: &Journey) -> Connection {
+    let mut connection = connection.clone();
+    connection
+        .http
+        .retain(|exchange| journey.http.as_deref() == Some(exchange.id.as_str()));
+    connection
+}
+
+/// Writes lines as they become known; every line is flushed, for readers at the other end
+/// of a pipe.
+#[derive(Debug)]
+pub struct Writer<W> {
+    writer: W,
+}
+
+impl<W: Write> Writer<W> {
+    pub fn new(writer: W) -> Self {
+        Self { writer }
+    }
+
+    /// The first line. Of `capture`, only what is known at the start is used.
+    ///
+    /// # Errors
+    /// Those of the writer, here and below.
+    pub fn header(
+        &mut self,
+        tracer: &TracerInfo,
+        host: &HostInfo,
+        capture: &CaptureInfo,
+    ) -> io::Result<()> {
+        self.line(&Line::Capture(Header {
+            schema_version: crate::journey::model::SCHEMA_VERSION,
+            tracer,
+            host,
+            capture: CaptureStart {
+                source: capture.source,
+                started_unix_nano: &capture.started_unix_nano,
+                interfaces: &capture.interfaces,
+                hooks: &capture.hooks,
+            },
+        }))
+    }
+
+    /// One journey with what `lookup` knows of its references.
+    pub fn journey(&mut self, journey: &Journey, lookup: &Lookup<'_>) -> io::Result<()> {
+        self.line(&Line::Journey(Box::new(JourneyLine::new(journey, lookup))))
+    }
+
+    /// The last line.
+    pub fn end(&mut self, capture: &CaptureInfo) -> io::Result<()> {
+        self.line(&Line::Lost(Losses {
+            lost: &capture.lost,
+            complete: capture.complete,
+            duration_ns: capture.duration_ns,
+        }))
+    }
+
+    /// A whole document: header, journeys, what no journey refers to, losses.
+    pub fn document(&mut self, document: &Document) -> io::Result<()> {
+        self.header(&document.tracer, &document.host, &document.capture)?;
+        let lookup = Lookup::of(document);
+        for journey in &document.journeys {
+            self.journey(journey, &lookup)?;
+        }
+        self.unclaimed(document)?;
+        self.end(&document.capture)
+    }
+
+    /// Objects that belong to no journey are facts, too.
+    fn unclaimed(&mut self, document: &Document) -> io::Result<()> {
+        let claimed: HashSet<&str> = document
+            .journeys
+            .iter()
+            .flat_map(|journey| {
+                let single = journey.connection.iter().chain(&journey.neighbor);
+                single.chain(&journey.attempts).chain(&journey.dns)
+            })
+            .map(String::as_str)
+            .collect();
+        let free = |id: &String| !claimed.contains(id.as_str());
+        for connection in document.connections.iter().filter(|item| free(&item.id)) {
+            self.line(&Line::Connection(connection))?;
+        }
+        for exchange in document.dns.iter().filter(|item| free(&item.id)) {
+            self.line(&Line::Dns(exchange))?;
+        }
+        for exchange in document.neighbors.iter().filter(|item| free(&item.id)) {
+            self.line(&Line::Neighbor(exchange))?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.writer.write_all(&text)?;
+        self.writer.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Writer;
+    use crate::journey::model::Document;
+    use crate::report::examples;
+    use serde_json::Value;
+
+    fn lines(document: &Document) -> Vec<Value> {
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes)
+            .document(document)
+            .expect("memory takes everything");
+        String::from_utf8(bytes)
+            .expect("JSON is UTF-8")
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("one object a line"))
+            .collect()
+    }
+
+    fn kinds(lines: &[Value]) -> Vec<&str> {
+        lines
+            .iter()
+            .filter_map(|line| line["type"].as_str())
+            .collect()
+    }
+
+    #[test]
+    fn the_header_is_first_and_the_losses_are_last() {
+        let lines = lines(&examples::incomplete());
+        assert_eq!(kinds(&lines), ["capture", "journey", "lost"]);
+        assert_eq!(lines[0]["schema_version"], 1);
+        assert_eq!(lines[2]["lost"]["frame"], 14);
+        assert_eq!(lines[2]["complete"], false);
+    }
+
+    #[test]
+    fn a_journey_needs_no_join() {
+        let lines = lines(&examples::shop());
+        let journey = &lines[1];
+        assert_eq!(journey["url"], "https://www.shop.test/");
+        assert_eq!(journey["connection"]["tls"]["version"], "1.3");
+        assert_eq!(journey["attempts"][0]["server"]["ip"], "10.77.2.80");
+        assert_eq!(journey["dns"][1]["question"]["type"], "AAAA");
+        assert_eq!(journey["neighbor"]["mac"], "02:42:0a:4d:01:01");
+        assert_eq!(journey["http"]["status"], 200);
+    }
+
+    #[test]
+    fn a_journey_line_has_every_member_of_the_documents_journey() {
+        let document = examples::shop();
+        let journey = serde_json::to_value(&document.journeys[0]).expect("JSON");
+        let members = journey.as_object().expect("an object");
+        let line = &lines(&document)[1];
+        for member in members.keys() {
+            assert!(line.get(member).is_some(), "{member}");
+        }
+        assert_eq!(
+            line.as_object().map(|line| line.len()),
+            Some(members.len() + 1)
+        );
+    }
+
+    #[test]
+    fn a_reused_connection_does_not_repeat_the_other_exchanges() {
+        let lines = lines(&examples::reused());
+        assert_eq!(kinds(&lines), ["capture", "journey", "journey", "lost"]);
+        let exchanges = lines[2]["connection"]["http"].as_array().expect("a list");
+        assert_eq!(exchanges.len(), 1);
+        assert_eq!(exchanges[0]["id"], "c1.2");
+    }
+
+    #[test]
+    fn what_no_journey_claims_is_not_dropped() {
+        let mut document = examples::shop();
+        document.journeys.clear();
+        let lines = lines(&document);
+        assert_eq!(
+            kinds(&lines),
+            ["capture", "connection", "dns", "dns", "neighbor", "lost"]
+        );
+    }
+}

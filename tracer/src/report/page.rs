@@ -1,0 +1,218 @@
+//! A page of text: pieces are placed in columns and wrapped under them.
+
+use super::style::{Piece, Role, Style, columns_of, width_of, write_line};
+
+/// Facts to be wrapped need at least this many columns, even beyond the page's edge.
+const NARROWEST: usize = 16;
+
+/// Text under construction.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub style: Style,
+    out: String,
+}
+
+impl Page {
+    pub fn new(style: Style) -> Self {
+        Self {
+            style,
+            out: String::new(),
+        }
+    }
+
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    /// Columns of `text` once it is cleaned.
+    pub fn measure(&self, text: &str) -> usize {
+        width_of(&self.style.clean(text))
+    }
+
+    /// One line; what is wider than the page wraps under column `hang`.
+    pub fn line(&mut self, hang: usize, pieces: Vec<Piece>) {
+        self.row(Vec::new(), 0, hang, pieces);
+    }
+
+    /// `head` from the left edge up to column `at`, then `facts`, of which further lines
+    /// hang under column `hang`.
+    pub fn row(&mut self, head: Vec<Piece>, at: usize, hang: usize, facts: Vec<Piece>) {
+        let mut first: Vec<Piece> = head.into_iter().map(|piece| self.cleaned(piece)).collect();
+        let used: usize = first.iter().map(|piece| width_of(&piece.text)).sum();
+        first.push(Piece::plain(" ".repeat(at.saturating_sub(used))));
+        let start = used.max(at);
+        let facts: Vec<Piece> = facts.into_iter().map(|piece| self.cleaned(piece)).collect();
+        let columns = self.style.columns();
+        let room = |from: usize| columns.saturating_sub(from).max(NARROWEST);
+        for (index, mut line) in wrap(&facts, room(start), room(hang))
+            .into_iter()
+            .enumerate()
+        {
+            if index == 0 {
+                first.append(&mut line);
+                write_line(&mut self.out, &self.style, &first);
+            } else {
+                line.insert(0, Piece::plain(" ".repeat(hang)));
+                write_line(&mut self.out, &self.style, &line);
+            }
+        }
+    }
+
+    /// `left` and, at the right edge of the same line, `right`. False (and nothing
+    /// written) when they do not fit beside each other.
+    pub fn spread(&mut self, left: &[Piece], right: &[Piece]) -> bool {
+        let left: Vec<Piece> = left.iter().cloned().map(|p| self.cleaned(p)).collect();
+        let right: Vec<Piece> = right.iter().cloned().map(|p| self.cleaned(p)).collect();
+        let width = |pieces: &[Piece]| pieces.iter().map(|p| width_of(&p.text)).sum::<usize>();
+        let used = width(&left) + width(&right);
+        let Some(between) = self.style.columns().checked_sub(used).filter(|n| *n >= 2) else {
+            return false;
+        };
+        let mut line = left;
+        line.push(Piece::plain(" ".repeat(between)));
+        line.extend(right);
+        write_line(&mut self.out, &self.style, &line);
+        true
+    }
+
+    fn cleaned(&self, piece: Piece) -> Piece {
+        Piece {
+            role: piece.role,
+            text: self.style.clean(&piece.text),
+        }
+    }
+}
+
+/// Breaks cleaned pieces into lines of at most `first`, then `rest` columns: at spaces
+/// where there are any, within a word where it alone is wider than the line.
+fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece>> {
+    let mut lines: Vec<Vec<(char, Role)>> = vec![Vec::new()];
+    let mut used = 0;
+    for word in words(pieces) {
+        let room = if lines.len() == 1 { first } else { rest };
+        let width: usize = word.iter().map(|(c, _)| columns_of(*c)).sum();
+        let blank = word.first().is_some_and(|(c, _)| *c == ' ');
+        if used + width > room && !blank && used > 0 {
+            lines.push(Vec::new());
+            used = 0;
+        }
+        if blank && used == 0 && lines.len() > 1 {
+            continue;
+        }
+        for (character, role) in word {
+            let room = if lines.len() == 1 { first } else { rest };
+            let width = columns_of(character);
+            if used + width > room {
+                if character == ' ' {
+                    continue;
+                }
+                lines.push(Vec::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push((character, role));
+            }
+            used += width;
+        }
+    }
+    lines.into_iter().map(|line| joined(&line)).collect()
+}
+
+/// Runs of blanks and runs of other characters, in turn.
+fn words(pieces: &[Piece]) -> Vec<Vec<(char, Role)>> {
+    let mut words: Vec<Vec<(char, Role)>> = Vec::new();
+    for piece in pieces {
+        for character in piece.text.chars() {
+            match words.last_mut() {
+                Some(word)
+                    if word
+                        .last()
+                        .is_some_and(|(c, _)| (*c == ' ') == (character == ' ')) =>
+                {
+                    word.push((character, piece.role));
+                }
+                _ => words.push(vec![(character, piece.role)]),
+            }
+        }
+    }
+    words
+}
+
+/// Characters of the same role put together again.
+fn joined(line: &[(char, Role)]) -> Vec<Piece> {
+    line.chunk_by(|a, b| a.1 == b.1)
+        .map(|run| {
+            Piece::new(
+                run.first().map_or(Role::Plain, |(_, role)| *role),
+                run.iter().map(|(c, _)| *c).collect::<String>(),
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Page, Piece, Role, Style};
+
+    fn page(width: usize) -> Page {
+        Page::new(Style {
+            width,
+            ..Style::default()
+        })
+    }
+
+    #[test]
+    fn facts_wrap_under_their_own_column() {
+        let mut page = page(40);
+        page.row(
+            vec![Piece::plain("  tls")],
+            12,
+            12,
+            vec![Piece::plain("X25519, AES-256-GCM, full handshake")],
+        );
+        assert_eq!(
+            page.finish(),
+            "  tls       X25519, AES-256-GCM, full\n            handshake\n"
+        );
+    }
+
+    #[test]
+    fn a_word_wider_than_the_line_is_broken() {
+        let mut page = page(40);
+        page.line(4, vec![Piece::plain("x".repeat(90))]);
+        let text = page.finish();
+        assert_eq!(
+            text.lines().map(str::len).collect::<Vec<_>>(),
+            [40, 40, 18],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn colours_do_not_count_as_columns() {
+        let mut plain = page(60);
+        let mut colored = Page::new(Style {
+            color: true,
+            width: 60,
+            ..Style::default()
+        });
+        let facts = vec![
+            Piece::new(Role::Bad, "one two three four five six seven eight nine"),
+            Piece::new(Role::Good, " ten eleven twelve thirteen"),
+        ];
+        plain.line(2, facts.clone());
+        colored.line(2, facts);
+        let stripped = anstream::adapter::strip_str(&colored.finish()).to_string();
+        assert_eq!(stripped, plain.finish());
+    }
+
+    #[test]
+    fn right_hand_text_stands_at_the_edge_or_not_at_all() {
+        let mut narrow = page(40);
+        assert!(narrow.spread(&[Piece::plain("left")], &[Piece::plain("right")]));
+        assert!(!narrow.spread(&[Piece::plain("x".repeat(36))], &[Piece::plain("right")]));
+        let text = narrow.finish();
+        assert_eq!(text.trim_end().len(), 40, "{text}");
+        assert_eq!(text.lines().count(), 1);
+    }
+}

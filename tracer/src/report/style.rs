@@ -1,0 +1,178 @@
+//! How text output may look, and the only place where strings become terminal output.
+//!
+//! Text from the network is data (RFC 9110, section 17 and common sense): every piece goes
+//! through [`Style::clean`] when it is placed, whoever wrote it, so that no view can forget.
+
+use super::printable::printable;
+use unicode_width::UnicodeWidthChar;
+
+/// What the reader's terminal or file can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Emit ANSI colour sequences.
+    pub color: bool,
+    /// Characters beyond ASCII may be used.
+    pub unicode: bool,
+    /// Columns; at least [`Style::MINIMUM_WIDTH`] are assumed.
+    pub width: usize,
+}
+
+impl Default for Style {
+    /// What can be read everywhere but in museums: no colour, Unicode, 80 columns.
+    fn default() -> Self {
+        Self {
+            color: false,
+            unicode: true,
+            width: 80,
+        }
+    }
+}
+
+impl Style {
+    /// Below this, columns would hold a letter or two each.
+    pub const MINIMUM_WIDTH: usize = 40;
+
+    /// Columns to fill.
+    pub fn columns(&self) -> usize {
+        self.width.max(Self::MINIMUM_WIDTH)
+    }
+
+    /// `text` without anything a terminal would obey or could not show.
+    pub fn clean(&self, text: &str) -> String {
+        let text = printable(text);
+        if self.unicode || text.is_ascii() {
+            return text;
+        }
+        let mut ascii = String::with_capacity(text.len());
+        for character in text.chars() {
+            match (character.is_ascii(), transliterate(character)) {
+                (true, _) => ascii.push(character),
+                (false, Some(known)) => ascii.push_str(known),
+                (false, None) => ascii.extend(character.escape_unicode()),
+            }
+        }
+        ascii
+    }
+}
+
+/// ASCII for the signs tracer itself uses.
+fn transliterate(character: char) -> Option<&'static str> {
+    Some(match character {
+        // A blank that does not break a line; the page makes it an ordinary one.
+        '\u{a0}' => "\u{a0}",
+        '→' => "->",
+        '←' => "<-",
+        '↔' => "<->",
+        '·' => "-",
+        '…' => "...",
+        'µ' => "u",
+        '×' => "x",
+        '–' | '─' => "-",
+        '│' => "|",
+        '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '┴' | '┼' => "+",
+        '█' | '▉' | '▊' | '▋' | '▌' | '▐' => "#",
+        '▍' | '▎' | '▏' | '▕' => ":",
+        '░' => ".",
+        '✓' => "+",
+        '✗' => "x",
+        _ => return None,
+    })
+}
+
+/// What a piece of text is, which decides its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    #[default]
+    Plain,
+    /// URLs, verdicts.
+    Strong,
+    /// Names of rows and fields.
+    Label,
+    /// Evidence and other asides.
+    Faint,
+    Good,
+    Warning,
+    Bad,
+    /// Bars of the waterfall, in the colours that browsers taught.
+    Resolve,
+    Route,
+    Connect,
+    Tls,
+    Request,
+    Wait,
+    Response,
+}
+
+impl Role {
+    fn ansi(self) -> anstyle::Style {
+        use anstyle::AnsiColor::{Blue, Cyan, Green, Magenta, Red, Yellow};
+        let colored = |color: anstyle::AnsiColor| color.on_default();
+        match self {
+            Self::Plain => anstyle::Style::new(),
+            Self::Strong => anstyle::Style::new().bold(),
+            Self::Label => colored(Cyan),
+            Self::Faint => anstyle::Style::new().dimmed(),
+            Self::Good | Self::Wait => colored(Green),
+            Self::Warning => colored(Yellow),
+            Self::Bad => colored(Red).bold(),
+            Self::Resolve => colored(Cyan),
+            Self::Route | Self::Request => colored(Blue),
+            Self::Connect => colored(Yellow),
+            Self::Tls => colored(Magenta),
+            Self::Response => colored(anstyle::AnsiColor::BrightBlue),
+        }
+    }
+}
+
+/// A stretch of text with one role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    pub role: Role,
+    pub text: String,
+}
+
+impl Piece {
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self {
+            role,
+            text: text.into(),
+        }
+    }
+
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::new(Role::Plain, text)
+    }
+}
+
+/// Columns that `text` takes on a terminal.
+pub fn width_of(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// Columns of one character; characters without a width take none.
+pub fn columns_of(character: char) -> usize {
+    character.width().unwrap_or(0)
+}
+
+/// Writes one line of cleaned pieces, colours included, without trailing blanks.
+pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
+    let last = pieces
+        .iter()
+        .rposition(|piece| !piece.text.trim_end().is_empty());
+    for (index, piece) in pieces.iter().enumerate() {
+        let text = match last {
+            Some(last) if index < last => piece.text.as_str(),
+            Some(last) if index == last => piece.text.trim_end(),
+            _ => break,
+        };
+        // Has kept a number and its unit together; the reader gets a plain blank.
+        let text = text.replace('\u{a0}', " ");
+        let ansi = piece.role.ansi();
+        if style.color && !ansi.is_plain() && !text.trim().is_empty() {
+            out.push_str(&format!("{ansi}{text}{ansi:#}"));
+        } else {
+            out.push_str(&text);
+        }
+    }
+    out.push('\n');
+}

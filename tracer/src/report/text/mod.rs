@@ -1,0 +1,79 @@
+//! The text view: a waterfall like a browser's, with the evidence of a packet capture.
+
+mod bar;
+mod detail;
+mod events;
+mod facts;
+mod header;
+mod sentence;
+mod summary;
+mod verdict;
+mod waterfall;
+
+use super::lookup::Lookup;
+use super::page::Page;
+use super::style::Style;
+use crate::journey::model::{CaptureInfo, Journey, Packet, Trace};
+
+/// Column of the text beside the labels below the waterfall.
+const BESIDE_LABEL: usize = 12;
+
+/// How much is shown, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TextOptions {
+    pub style: Style,
+    /// 0: the waterfall and the verdict; 1: each event, too; 2 and more: hellos, headers
+    /// and certificates in full, too.
+    pub verbose: u8,
+    /// Open the key packets layer by layer.
+    pub layers: bool,
+}
+
+/// Every journey of a capture and the line about the capture itself.
+pub fn render(trace: &Trace, options: &TextOptions) -> String {
+    let document = &trace.document;
+    let lookup = Lookup::of(document);
+    let mut text = String::new();
+    for journey in &document.journeys {
+        text.push_str(&render_journey(journey, &lookup, &trace.packets, options));
+        text.push('\n');
+    }
+    let journeys = document.journeys.len() as u64;
+    text.push_str(&render_summary(&document.capture, journeys, options));
+    text
+}
+
+/// One journey; `packets` may hold those of other journeys, too.
+pub fn render_journey(
+    journey: &Journey,
+    lookup: &Lookup<'_>,
+    packets: &[Packet],
+    options: &TextOptions,
+) -> String {
+    let mut page = Page::new(options.style);
+    header::write(&mut page, journey, lookup);
+    waterfall::write(&mut page, journey, lookup, options.verbose);
+    verdict::write(&mut page, journey, lookup);
+    if options.verbose >= 1 {
+        detail::write_process(&mut page, journey);
+        events::write(&mut page, journey);
+    }
+    if options.verbose >= 2 {
+        detail::write_protocols(&mut page, journey, lookup);
+    }
+    let text = page.finish();
+    if options.layers {
+        let _ = packets;
+    }
+    text
+}
+
+/// The closing line: how much was watched, what was lost, which facts had no hook.
+pub fn render_summary(capture: &CaptureInfo, journeys: u64, options: &TextOptions) -> String {
+    let mut page = Page::new(options.style);
+    summary::write(&mut page, capture, journeys, options.verbose);
+    page.finish()
+}
+
+#[cfg(test)]
+mod tests;

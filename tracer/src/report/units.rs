@@ -1,0 +1,95 @@
+//! Numbers as people read them. The blank before a unit is one that does not break a line
+//! (U+00A0); pages print it as an ordinary one.
+
+/// A duration with a sensible unit and at most three digits that matter: `850 ns`,
+/// `12 µs`, `0.14 ms`, `12.3 ms`, `1.21 s`, `2 min 5 s`.
+pub fn duration(nanoseconds: u64) -> String {
+    match nanoseconds {
+        0..1_000 => format!("{nanoseconds}\u{a0}ns"),
+        1_000..100_000 => scaled(nanoseconds, 1_000, "µs", 0),
+        100_000..1_000_000_000 => scaled(nanoseconds, 1_000_000, "ms", 2),
+        1_000_000_000..60_000_000_000 => scaled(nanoseconds, 1_000_000_000, "s", 2),
+        _ => {
+            let seconds = nanoseconds / 1_000_000_000;
+            match seconds % 60 {
+                0 => format!("{}\u{a0}min", seconds / 60),
+                rest => format!("{}\u{a0}min\u{a0}{rest}\u{a0}s", seconds / 60),
+            }
+        }
+    }
+}
+
+/// Bytes: exact below 10 000, decimal units above (IEC 80000-13).
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..10_000 => format!("{count}\u{a0}B"),
+        10_000..1_000_000 => scaled(count, 1_000, "kB", 2),
+        1_000_000..1_000_000_000 => scaled(count, 1_000_000, "MB", 2),
+        _ => scaled(count, 1_000_000_000, "GB", 2),
+    }
+}
+
+/// `count` with its noun, which takes an `s` for all but one.
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 {
+        format!("1\u{a0}{noun}")
+    } else {
+        format!("{count}\u{a0}{noun}s")
+    }
+}
+
+/// `value / unit` with fewer decimals the larger it gets.
+fn scaled(value: u64, unit: u64, name: &str, decimals: usize) -> String {
+    let digits = match value / unit {
+        0..10 => decimals,
+        10..100 => decimals.saturating_sub(1),
+        _ => 0,
+    };
+    // Both are far below 2^53 wherever the fraction is shown.
+    format!("{:.digits$}\u{a0}{name}", value as f64 / unit as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, counted, duration};
+
+    fn unbroken(text: &str) -> String {
+        text.replace(' ', "\u{a0}")
+    }
+
+    #[test]
+    fn durations_have_the_unit_a_reader_expects() {
+        let expected = [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (12_400, "12 µs"),
+            (140_000, "0.14 ms"),
+            (1_210_000, "1.21 ms"),
+            (12_340_000, "12.3 ms"),
+            (123_400_000, "123 ms"),
+            (1_210_000_000, "1.21 s"),
+            (59_000_000_000, "59.0 s"),
+            (120_000_000_000, "2 min"),
+            (125_000_000_000, "2 min 5 s"),
+        ];
+        for (nanoseconds, text) in expected {
+            assert_eq!(duration(nanoseconds), unbroken(text));
+        }
+        assert_eq!(duration(u64::MAX), unbroken("307445734 min 33 s"));
+    }
+
+    #[test]
+    fn bytes_are_exact_while_that_is_readable() {
+        assert_eq!(bytes(84), unbroken("84 B"));
+        assert_eq!(bytes(9_999), unbroken("9999 B"));
+        assert_eq!(bytes(12_345), unbroken("12.3 kB"));
+        assert_eq!(bytes(1_250_000), unbroken("1.25 MB"));
+        assert_eq!(bytes(u64::MAX), unbroken("18446744074 GB"));
+    }
+
+    #[test]
+    fn nouns_follow_their_number() {
+        assert_eq!(counted(1, "segment"), unbroken("1 segment"));
+        assert_eq!(counted(0, "segment"), unbroken("0 segments"));
+    }
+}
