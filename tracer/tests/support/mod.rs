@@ -15,9 +15,12 @@ use tracer::journey::tls::KeyLog;
 pub fn capture(name: &str) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let named = std::env::var_os("TRACER_CAPTURES").map(PathBuf::from);
-    let beside = manifest
-        .ancestors()
-        .flat_map(|folder| [folder.join("tests/captures"), folder.join("shared/captures")]);
+    let beside = manifest.ancestors().flat_map(|folder| {
+        [
+            folder.join("tests/captures"),
+            folder.join("shared/captures"),
+        ]
+    });
     named
         .into_iter()
         .chain(beside)
@@ -135,7 +138,8 @@ pub fn tcp_streams(name: &str) -> Vec<Streams> {
             (*client, *server) == (source, destination)
                 || (*server, *client) == (source, destination)
         });
-        let reopened = known.is_some_and(|index| fresh && !connections[index].3.segments.is_empty());
+        let reopened =
+            known.is_some_and(|index| fresh && !connections[index].3.segments.is_empty());
         let index = known.filter(|_| !reopened).unwrap_or_else(|| {
             connections.push((
                 source,
@@ -192,8 +196,8 @@ fn packets(path: &Path) -> Vec<(Linktype, u64, Vec<u8>)> {
                     }
                     PcapBlockOwned::Legacy(block) => {
                         let unit = if nanoseconds { 1 } else { 1_000 };
-                        let at_ns =
-                            u64::from(block.ts_sec) * 1_000_000_000 + u64::from(block.ts_usec) * unit;
+                        let at_ns = u64::from(block.ts_sec) * 1_000_000_000
+                            + u64::from(block.ts_usec) * unit;
                         packets.push((link_types[0], at_ns, block.data.to_vec()));
                     }
                     PcapBlockOwned::NG(pcap_parser::Block::InterfaceDescription(interface)) => {
