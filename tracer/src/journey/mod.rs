@@ -30,3 +30,5 @@ pub mod stream;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
+#[cfg(test)]
+mod tests;
