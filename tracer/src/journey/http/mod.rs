@@ -18,5 +18,5 @@ pub fn analyse(
     show_secrets: bool,
 ) -> Vec<model::HttpExchange> {
     let _ = (client, server, alpn, scheme, connection_id, show_secrets);
-    todo!("the HTTP room")
+    Vec::new()
 }
