@@ -11,8 +11,21 @@ pub struct TimedBytes {
     /// `(offset, at_ns)`, ascending by offset: bytes from this offset on, up to the next
     /// mark, were seen at that time.
     marks: Vec<(usize, u64)>,
+    /// For each mark, the latest time of it and all before it.
+    readable: Vec<u64>,
     /// `(offset, length)` of zero-filled stretches that were on the wire but not captured.
     holes: Vec<(usize, usize)>,
+}
+
+/// A part of a range that one segment or record carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Offset of the first byte that the segment carried: the same for all parts of it.
+    pub begins: usize,
+    pub at_ns: u64,
+    /// The part of the range that lies in it, `end` exclusive.
+    pub start: usize,
+    pub end: usize,
 }
 
 impl TimedBytes {
@@ -21,7 +34,7 @@ impl TimedBytes {
         if bytes.is_empty() {
             return;
         }
-        self.marks.push((self.bytes.len(), at_ns));
+        self.mark(at_ns);
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -31,9 +44,16 @@ impl TimedBytes {
             return;
         }
         let offset = self.bytes.len();
-        self.marks.push((offset, at_ns));
+        self.mark(at_ns);
         self.holes.push((offset, length));
         self.bytes.resize(offset + length, 0);
+    }
+
+    /// Marks the next byte's time.
+    fn mark(&mut self, at_ns: u64) {
+        self.marks.push((self.bytes.len(), at_ns));
+        let latest = self.readable.last().map_or(at_ns, |last| at_ns.max(*last));
+        self.readable.push(latest);
     }
 
     /// All bytes; holes read as zeros.
@@ -52,10 +72,46 @@ impl TimedBytes {
     /// When the byte at `offset` was seen; the last known time for offsets past the end,
     /// 0 when there are no bytes at all.
     pub fn time_of(&self, offset: usize) -> u64 {
-        let next = self.marks.partition_point(|(start, _)| *start <= offset);
-        next.checked_sub(1)
+        self.mark_of(offset)
             .and_then(|index| self.marks.get(index))
             .map_or(0, |mark| mark.1)
+    }
+
+    /// When the byte at `offset` could be read in order: it and every byte before it had
+    /// been seen by then. Never decreases with `offset`, unlike [`TimedBytes::time_of`],
+    /// which goes back in time behind a segment that was lost and sent again. Past the
+    /// end and without bytes as there.
+    pub fn readable_at(&self, offset: usize) -> u64 {
+        self.mark_of(offset)
+            .and_then(|index| self.readable.get(index))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Index of the mark that holds for the byte at `offset`.
+    fn mark_of(&self, offset: usize) -> Option<usize> {
+        self.marks
+            .partition_point(|(start, _)| *start <= offset)
+            .checked_sub(1)
+    }
+
+    /// The stretches as they were pushed, in order.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        let ends = self.marks.iter().skip(1).map(|mark| mark.0);
+        let ends = ends.chain(std::iter::once(self.bytes.len()));
+        self.marks.iter().zip(ends).map(|(&(offset, at_ns), end)| {
+            let captured = self.next_hole(offset).is_none_or(|hole| hole.0 >= end);
+            Run {
+                offset,
+                length: end - offset,
+                at_ns,
+                data: if captured {
+                    self.bytes.get(offset..end).unwrap_or_default()
+                } else {
+                    &[]
+                },
+            }
+        })
     }
 
     /// The pieces (segments, records) that carried the bytes from `start` to `end` (exclusive).
@@ -68,6 +124,27 @@ impl TimedBytes {
         last + 1 - first.max(1)
     }
 
+    /// The pieces that carried the bytes from `start` to `end` (exclusive), in order.
+    pub fn pieces_in(&self, start: usize, end: usize) -> impl Iterator<Item = Piece> + '_ {
+        let end = end.min(self.bytes.len());
+        let first = self
+            .marks
+            .partition_point(|(offset, _)| *offset <= start)
+            .saturating_sub(1);
+        let marks = self.marks.get(first..).unwrap_or_default();
+        marks
+            .iter()
+            .enumerate()
+            .take_while(move |(_, (offset, _))| *offset < end)
+            .map(move |(index, (offset, at_ns))| Piece {
+                begins: *offset,
+                at_ns: *at_ns,
+                start: start.max(*offset),
+                end: marks.get(index + 1).map_or(end, |next| next.0.min(end)),
+            })
+            .filter(|piece| piece.start < piece.end)
+    }
+
     /// The first hole at or after `offset`: `(offset, length)`.
     pub fn next_hole(&self, offset: usize) -> Option<(usize, usize)> {
         let index = self
@@ -75,6 +152,17 @@ impl TimedBytes {
             .partition_point(|(start, length)| start + length <= offset);
         self.holes.get(index).copied()
     }
+}
+
+/// A stretch of a [`TimedBytes`] with one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run<'a> {
+    pub offset: usize,
+    /// Bytes, also of a hole.
+    pub length: usize,
+    pub at_ns: u64,
+    /// Empty for a hole.
+    pub data: &'a [u8],
 }
 
 #[cfg(test)]
@@ -111,6 +199,22 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_split_where_the_pieces_meet() {
+        let mut stream = TimedBytes::default();
+        for at in 0..3 {
+            stream.push(b"xx", at);
+        }
+        let parts: Vec<_> = stream
+            .pieces_in(1, 5)
+            .map(|piece| (piece.begins, piece.at_ns, piece.start, piece.end))
+            .collect();
+        assert_eq!(parts, [(0, 0, 1, 2), (2, 1, 2, 4), (4, 2, 4, 5)]);
+        assert_eq!(stream.pieces_in(2, 2).count(), 0);
+        assert_eq!(stream.pieces_in(5, 99).count(), 1);
+        assert_eq!(stream.pieces_in(6, 99).count(), 0);
+    }
+
+    #[test]
     fn holes_are_found_from_within_and_from_before() {
         let mut stream = TimedBytes::default();
         stream.push(b"abc", 1);
@@ -120,5 +224,33 @@ mod tests {
         assert_eq!(stream.next_hole(5), Some((3, 4)));
         assert_eq!(stream.next_hole(7), None);
         assert_eq!(stream.len(), 8);
+    }
+
+    #[test]
+    fn a_byte_is_readable_once_all_before_it_were_seen() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"a", 1);
+        stream.push(b"b", 9);
+        stream.push(b"c", 3);
+        let read = [0, 1, 2, 99].map(|offset| stream.readable_at(offset));
+        assert_eq!(read, [1, 9, 9, 9]);
+        assert_eq!(stream.time_of(2), 3);
+        assert_eq!(TimedBytes::default().readable_at(0), 0);
+    }
+
+    #[test]
+    fn runs_give_back_what_was_pushed() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"abc", 1);
+        stream.push_hole(4, 2);
+        stream.push(b"d", 3);
+        let runs: Vec<_> = stream
+            .runs()
+            .map(|run| (run.offset, run.length, run.at_ns, run.data))
+            .collect();
+        assert_eq!(
+            runs,
+            [(0, 3, 1, &b"abc"[..]), (3, 4, 2, &[]), (7, 1, 3, &b"d"[..])]
+        );
     }
 }

@@ -1,11 +1,34 @@
 //! The model of a traced request and the one assembler that builds it from observations.
 //! Pure: no I/O and no clock, so that a recording replays into the same journeys.
 
+/// The assembler: observations in, journeys out.
+pub mod assemble;
 /// Bytes of a stream with the time each was on the wire.
 pub mod bytes;
+mod compose;
+mod connection;
+mod connections;
+mod dns;
+mod drafts;
+mod evidence;
+mod failure;
 /// HTTP exchanges from plaintext streams.
 pub mod http;
+/// Journeys reported while the capture goes on.
+pub mod live;
 /// The model, which is also the JSON document.
 pub mod model;
+mod neighbor;
+mod packets;
+mod phases;
+mod process;
+mod resolution;
+mod route;
+mod story;
+/// TCP reassembly.
+pub mod stream;
+mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,13 @@
 //! A frame opened from the link layer to the transport payload, by etherparse's lax
 //! slices, because captured frames may be cut.
 
+mod link;
+mod network;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
 use crate::capture::LinkType;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -159,16 +166,57 @@ pub enum IcmpMessage<'a> {
     Other,
 }
 
-/// Opens `data`, a frame of `original_length` bytes on the wire that may be cut.
+/// Opens `data`, a frame that may be cut.
 /// Never fails: what cannot be read is `Network::Other` or `Transport::Other`.
+///
+/// Use [`parse_cut`] where the length on the wire is known: it gives the right lengths
+/// for packets whose IP header does not say (segmentation offload, jumbograms).
 pub fn parse(link_type: LinkType, data: &[u8]) -> ParsedFrame<'_> {
-    let _ = (link_type, data);
-    todo!("the protocol room")
+    parse_cut(link_type, data, length_of(data))
+}
+
+/// As [`parse`], for a frame of `original_length` bytes on the wire of which `data` was
+/// captured.
+pub fn parse_cut(link_type: LinkType, data: &[u8], original_length: u32) -> ParsedFrame<'_> {
+    let link = link::open(link_type, data);
+    let link_header_length = length_of(data) - length_of(link.payload);
+    let wire_length = original_length
+        .saturating_sub(link_header_length)
+        .max(length_of(link.payload));
+    ParsedFrame {
+        source_mac: link.source_mac,
+        destination_mac: link.destination_mac,
+        vlans: link.vlans,
+        network: network::open(link.protocol, link.payload, wire_length),
+    }
 }
 
 /// Opens the packet quoted by an ICMP error: starts with its IP header, usually cut after
 /// eight bytes of the transport header. `(protocol, source, source port, destination, destination port)`.
+/// Ports are 0 for protocols without ports; `None` when the header or the ports of a
+/// protocol that has them cannot be read.
 pub fn parse_quoted(quoted: &[u8]) -> Option<(u8, IpAddr, u16, IpAddr, u16)> {
-    let _ = quoted;
-    todo!("the protocol room")
+    // The length in a quoted header is not to be trusted: routers cut the packet and old
+    // stacks byte-swap the field. Only what is there counts.
+    let header = network::read_header(quoted)?;
+    if header.fragment.is_some_and(|fragment| fragment.offset > 0) {
+        return None;
+    }
+    let (source_port, destination_port) = if transport::has_ports(header.protocol) {
+        transport::ports(header.rest)?
+    } else {
+        (0, 0)
+    };
+    Some((
+        header.protocol,
+        header.source,
+        source_port,
+        header.destination,
+        destination_port,
+    ))
+}
+
+/// Length in bytes; frames never come near 4 GiB.
+fn length_of(data: &[u8]) -> u32 {
+    u32::try_from(data.len()).unwrap_or(u32::MAX)
 }

@@ -1,0 +1,31 @@
+//! All scenarios, in the order they run. A new file is registered here.
+
+mod command_line;
+mod host;
+mod lab;
+mod trouble;
+
+use crate::scenario::Scenario;
+
+/// Every scenario of the end-to-end program.
+pub fn all() -> Vec<Scenario> {
+    [
+        command_line::SCENARIOS,
+        lab::SCENARIOS,
+        host::SCENARIOS,
+        trouble::SCENARIOS,
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_so_that_each_can_be_run_alone() {
+        let all = super::all();
+        let names: HashSet<_> = all.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all.len());
+    }
+}

@@ -1,0 +1,264 @@
+//! The one assembler: observations in, journeys out.
+//!
+//! It only remembers; the story is told by [`super::compose`] from what was remembered,
+//! at the end of a capture or, in live mode, whenever a connection falls quiet.
+
+use super::compose;
+use super::connections::Connections;
+use super::dns::{PORT as DNS_PORT, Resolutions};
+use super::evidence::{InterfaceNames, Mark};
+use super::model::{DnsTransport, Endpoint, NeighborProtocol, Source, Trace};
+use super::neighbor::{NeighborMessage, Neighbors};
+use super::process::Processes;
+use super::route::Routes;
+use super::tls::KeyLog;
+use crate::capture::{
+    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
+};
+use crate::protocol::frame::{
+    self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
+};
+use std::net::IpAddr;
+
+/// IP protocol number of TCP.
+const TCP: u8 = 6;
+
+/// What the assembler is to do.
+#[derive(Debug, Clone)]
+pub struct AssemblerOptions {
+    pub source: Source,
+    /// Payload bytes kept per direction of a connection.
+    pub stream_limit: usize,
+    /// Keep whole frames of the key moments, for the layers view.
+    pub keep_frames: bool,
+    /// Show secret values instead of redacting them.
+    pub show_secrets: bool,
+    /// Journeys are reported while the capture goes on; memory is bounded by forgetting
+    /// what was reported.
+    pub live: bool,
+}
+
+/// Everything remembered of a capture.
+#[derive(Debug)]
+pub struct Assembler {
+    pub(super) options: AssemblerOptions,
+    pub(super) interfaces: InterfaceNames,
+    pub(super) connections: Connections,
+    pub(super) resolutions: Resolutions,
+    pub(super) neighbors: Neighbors,
+    pub(super) routes: Routes,
+    pub(super) processes: Processes,
+    pub(super) secrets: KeyLog,
+    pub(super) client_reports: Vec<(u64, ClientReport)>,
+    pub(super) lost: Vec<(u64, &'static str, u64)>,
+    pub(super) last_at_ns: u64,
+    frames: u64,
+    pub(super) reported: super::live::Reported,
+    pub(super) next_journey: u64,
+    /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
+    pub(super) datagram_owners: Vec<(u64, SocketOwner)>,
+}
+
+impl Assembler {
+    pub fn new(options: AssemblerOptions) -> Self {
+        let keep = options.keep_frames;
+        Self {
+            connections: Connections::new(options.stream_limit, keep),
+            resolutions: Resolutions::new(keep),
+            neighbors: Neighbors::new(keep),
+            interfaces: InterfaceNames::default(),
+            routes: Routes::default(),
+            processes: Processes::default(),
+            secrets: KeyLog::default(),
+            client_reports: Vec::new(),
+            lost: Vec::new(),
+            last_at_ns: 0,
+            frames: 0,
+            reported: super::live::Reported::default(),
+            next_journey: 1,
+            datagram_owners: Vec::new(),
+            options,
+        }
+    }
+
+    /// Takes the next observation, in time order.
+    pub fn observe(&mut self, observation: Observation) {
+        let at_ns = observation.at_ns;
+        self.last_at_ns = self.last_at_ns.max(at_ns);
+        match observation.fact {
+            Fact::Frame(frame) => self.frame(at_ns, &frame),
+            Fact::TcpState(change) => self.connections.state(at_ns, change),
+            Fact::SocketOwner(owner) => self.owner(at_ns, owner),
+            Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),
+            Fact::RouteDetail(detail) => self.routes.detail(detail),
+            Fact::Neighbor(event) => self.neighbors.event(at_ns, &event),
+            Fact::GetAddrInfo(call) => self.resolutions.call(at_ns, call),
+            Fact::FileOpen(file) => self.resolutions.file(at_ns, file),
+            Fact::Process(event) => self.processes.event(at_ns, event),
+            Fact::Interface(interface) => self.interfaces.insert(interface),
+            Fact::TlsSecret(line) => self.secrets.add_line(&line),
+            Fact::Client(report) => self.client_reports.push((at_ns, report)),
+            Fact::Lost { class, count } => self.lost.push((at_ns, class, count)),
+        }
+    }
+
+    /// Frames seen so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// The whole story. `document` comes with what only the caller knows: tracer, host,
+    /// capture.
+    pub fn finish(mut self, document: super::model::Document) -> Trace {
+        compose::everything(&mut self, document)
+    }
+
+    /// No connection that had any frame is still open.
+    pub fn all_closed(&self) -> bool {
+        let mut connections = self.connections.iter();
+        connections.all(|connection| connection.is_closed() || !connection.has_frames())
+    }
+
+    /// Lost events per class, so far.
+    pub fn lost(&self) -> std::collections::BTreeMap<String, u64> {
+        let mut lost = std::collections::BTreeMap::new();
+        for (_, class, count) in &self.lost {
+            *lost.entry((*class).to_owned()).or_default() += count;
+        }
+        lost
+    }
+
+    fn owner(&mut self, at_ns: u64, owner: SocketOwner) {
+        self.processes.owner(&owner);
+        if owner.protocol == TCP {
+            self.connections.owner(at_ns, &owner);
+        } else if matches!(owner.usage, SocketUse::Connect | SocketUse::SendMessage) {
+            if self.datagram_owners.len() >= 16_384 {
+                self.datagram_owners.drain(..8192);
+            }
+            self.datagram_owners.push((at_ns, owner));
+        }
+    }
+
+    fn frame(&mut self, at_ns: u64, frame: &Frame) {
+        self.frames += 1;
+        let mark = Mark::new(at_ns, self.frames, frame);
+        // On loopback every packet leaves and arrives; it counts once, where it leaves.
+        let arrived_on_loopback = frame.direction == Direction::In
+            && frame.hook != HookKind::Pcap
+            && self.interfaces.is_loopback(frame.interface);
+        if arrived_on_loopback {
+            return;
+        }
+        let ParsedFrame { network, .. } = frame::parse(frame.link_type, &frame.data);
+        match network {
+            Network::Arp(arp) => {
+                let request = match arp.operation {
+                    ArpOperation::Request => true,
+                    ArpOperation::Reply => false,
+                    ArpOperation::Other(_) => return,
+                };
+                let (asked, asker) = if request {
+                    (arp.target_ip, arp.sender_ip)
+                } else {
+                    (arp.sender_ip, arp.target_ip)
+                };
+                let message = NeighborMessage {
+                    protocol: NeighborProtocol::Arp,
+                    target: IpAddr::V4(asked),
+                    asker: IpAddr::V4(asker),
+                    mac: (!request).then_some(arp.sender_mac),
+                    request,
+                };
+                self.neighbors.message(&message, mark, frame);
+            }
+            Network::Ip(ip) => self.packet(&ip, mark, frame),
+            Network::Other { .. } => {}
+        }
+    }
+
+    fn packet(&mut self, ip: &Ip<'_>, mark: Mark, frame: &Frame) {
+        match &ip.transport {
+            Transport::Tcp(tcp) => {
+                let source = endpoint(ip.source, tcp.source_port);
+                let destination = endpoint(ip.destination, tcp.destination_port);
+                self.connections
+                    .segment(source, destination, tcp, mark, frame);
+            }
+            Transport::Udp(udp) => self.datagram(ip, udp, mark, frame),
+            Transport::Icmp(icmp) => match &icmp.message {
+                IcmpMessage::Error { quoted } => {
+                    self.icmp_error((icmp.version, icmp.kind, icmp.code), quoted, mark);
+                }
+                IcmpMessage::NeighborSolicitation { target, .. } => {
+                    let message = NeighborMessage {
+                        protocol: NeighborProtocol::Ndp,
+                        target: *target,
+                        asker: ip.source,
+                        mac: None,
+                        request: true,
+                    };
+                    self.neighbors.message(&message, mark, frame);
+                }
+                IcmpMessage::NeighborAdvertisement {
+                    target, target_mac, ..
+                } => {
+                    let message = NeighborMessage {
+                        protocol: NeighborProtocol::Ndp,
+                        target: *target,
+                        asker: ip.destination,
+                        mac: *target_mac,
+                        request: false,
+                    };
+                    self.neighbors.message(&message, mark, frame);
+                }
+                IcmpMessage::Other => {}
+            },
+            Transport::Other { .. } => {}
+        }
+    }
+
+    fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) {
+        let source = endpoint(ip.source, udp.source_port);
+        let destination = endpoint(ip.destination, udp.destination_port);
+        if source.port == DNS_PORT || destination.port == DNS_PORT {
+            self.resolutions.message(
+                DnsTransport::Udp,
+                source,
+                destination,
+                udp.payload,
+                mark,
+                Some(frame),
+            );
+        }
+    }
+
+    fn icmp_error(&mut self, error: (u8, u8, u8), quoted: &[u8], mark: Mark) {
+        let Some((TCP, source, source_port, destination, destination_port)) =
+            frame::parse_quoted(quoted)
+        else {
+            return;
+        };
+        let (one, other) = (
+            endpoint(source, source_port),
+            endpoint(destination, destination_port),
+        );
+        let number = self.connections.between(one, other);
+        let tracked = number.and_then(|number| {
+            self.connections
+                .iter_mut()
+                .find(|connection| connection.number == number)
+        });
+        if let Some(connection) = tracked {
+            let (version, kind, code) = error;
+            connection
+                .icmp_error
+                .get_or_insert((version, kind, code, mark));
+            connection.touched = true;
+        }
+    }
+}
+
+fn endpoint(ip: IpAddr, port: u16) -> Endpoint {
+    Endpoint { ip, port }
+}

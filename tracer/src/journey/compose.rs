@@ -1,0 +1,422 @@
+//! Tells the story: from what the assembler remembered to the model.
+
+use super::assemble::Assembler;
+use super::connection::TrackedConnection;
+use super::drafts::{self, Draft};
+use super::model::{
+    Connection, DnsExchange, Document, End, Finding, Gap, HttpExchange, Journey, NeighborExchange,
+    NeighborOutcome, NeighborProtocol, Outcome, Packet, Trace, Transport,
+};
+use super::phases::{self, Carrier, Path};
+use super::story::{Analysed, Story};
+use super::{dns, failure, neighbor, packets, resolution, timeline};
+use std::collections::BTreeMap;
+
+/// One journey with everything it refers to.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub journey: Journey,
+    /// A neighbour entry that was already in the table is made into an exchange here.
+    pub cached_neighbor: Option<NeighborExchange>,
+    pub packets: Vec<Packet>,
+}
+
+/// The whole capture, at its end.
+pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trace {
+    dns_over_tcp(memory);
+    let first_journey = memory.next_journey;
+    let story = Story::new(memory, |_| true);
+    let told = journeys(&story, first_journey);
+    document.dns = dns_exchanges(&story);
+    document.neighbors = neighbor_exchanges(&story);
+    document.connections = story
+        .connections()
+        .map(|(connection, analysed)| describe(&story, connection, analysed))
+        .collect();
+    let mut packets = Vec::new();
+    for entry in told {
+        document.journeys.push(entry.journey);
+        packets.extend(entry.packets);
+        if let Some(cached) = entry.cached_neighbor {
+            if !document.neighbors.iter().any(|n| n.id == cached.id) {
+                document.neighbors.push(cached);
+            }
+        }
+    }
+    for (_, class, count) in &memory.lost {
+        *document
+            .capture
+            .lost
+            .entry((*class).to_owned())
+            .or_default() += count;
+    }
+    document.capture.complete &= document.capture.lost.is_empty();
+    Trace { document, packets }
+}
+
+/// DNS over TCP is read from the streams, once they are whole.
+fn dns_over_tcp(memory: &mut Assembler) {
+    for connection in memory.connections.iter() {
+        if connection.server.port != dns::PORT {
+            continue;
+        }
+        for end in [End::Client, End::Server] {
+            memory.resolutions.stream(
+                connection.address(end),
+                connection.address(end.peer()),
+                connection.end(end).stream.bytes(),
+                |at_ns| connection.frame_at(end, at_ns),
+            );
+        }
+    }
+}
+
+/// Every journey of the chosen connections, in order of their start.
+pub(super) fn journeys(story: &Story<'_>, first_number: u64) -> Vec<Told> {
+    let drafts = drafts::drafts(story);
+    let numbered = (first_number..).zip(&drafts);
+    let mut told: Vec<Told> = numbered
+        .map(|(number, draft)| tell(story, draft, format!("j{number}")))
+        .collect();
+    link_redirects(story, &drafts, &mut told);
+    told
+}
+
+pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
+    let carrier = phases::carrier(story, draft);
+    let path = phases::path(story, draft);
+    let milestones = phases::milestones(story, draft, carrier, &path);
+    let (outcome, failure) = failure::judge(story, draft, carrier, &path);
+    let start = draft.at_ns;
+    let reported_end = draft.report.and_then(|r| drafts::verdict(story, r));
+    let known_end = milestones.last().unwrap_or(start);
+    let done_at = match (&failure, reported_end) {
+        (Some(_), Some((at_ns, _))) => known_end.max(at_ns),
+        _ => known_end,
+    };
+    let closed_at = carrier.and_then(|c| phases::closed_at(draft, c.connection, done_at));
+    let end = done_at.max(closed_at.unwrap_or(0)).max(start);
+    let events = timeline::timeline(
+        story,
+        draft,
+        carrier,
+        &path,
+        (start, end),
+        closed_at.is_some(),
+    );
+    // A line can lie behind the last phase (the kernel's last state change), never outside.
+    let end = events.last().map_or(end, |event| event.at_ns.max(end));
+    let start = events.first().map_or(start, |event| event.at_ns.min(start));
+    let packets = packets::packets(story, draft, carrier, &path, &id);
+    let (neighbor, cached_neighbor) = neighbor_of(story, &path, start, end);
+    let place = Place::of(story, draft, carrier);
+    let process = draft.attempts.first().and_then(|number| {
+        let (connection, _) = story.connection(*number)?;
+        story.process(connection, End::Client)
+    });
+    let journey = Journey {
+        process: process.or_else(|| {
+            let attribution = super::model::Attribution::SocketCookie;
+            let pid = draft.pid?;
+            Some(story.memory.processes.describe(pid, attribution))
+        }),
+        outcome,
+        failure,
+        findings: findings(draft, carrier),
+        started_at_ns: start,
+        duration_ns: end - start,
+        phases: phases::clip(&milestones, start, end),
+        resolution: resolution::describe(story, &draft.resolved, draft.pid, place.host.as_deref()),
+        dns: draft
+            .resolved
+            .queries
+            .iter()
+            .filter(|_| draft.opens)
+            .filter_map(|index| resolution::query(story, *index))
+            .map(dns::TrackedQuery::id)
+            .collect(),
+        route: path.route.clone(),
+        neighbor,
+        attempts: draft.attempts.iter().map(|n| format!("c{n}")).collect(),
+        connection: carrier.map(|carrier| carrier.connection.id()),
+        http: carrier.and_then(|c| Some(c.exchange?.id.clone())),
+        reused_connection: !draft.opens,
+        caused_by: None,
+        timeline: events,
+        gaps: gaps(story, carrier, start, end),
+        url: place.url,
+        scheme: place.scheme,
+        host: place.host,
+        port: place.port,
+        id,
+    };
+    Told {
+        journey: mark_incomplete(journey),
+        cached_neighbor,
+        packets,
+    }
+}
+
+/// A gap makes an otherwise good journey incomplete.
+fn mark_incomplete(mut journey: Journey) -> Journey {
+    if journey.outcome == Outcome::Ok && journey.gaps.iter().any(|gap| gap.class != "payload") {
+        journey.outcome = Outcome::Incomplete;
+    }
+    journey
+}
+
+/// What was asked for, as far as it was seen.
+struct Place {
+    url: Option<String>,
+    scheme: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+}
+
+impl Place {
+    fn of(story: &Story<'_>, draft: &Draft, carrier: Option<Carrier<'_>>) -> Self {
+        let calls = &story.memory.resolutions.calls;
+        let call = draft.resolved.call.and_then(|index| calls.get(index));
+        let asked = call.and_then(|(_, call)| call.name.clone()).or_else(|| {
+            let first = draft.resolved.queries.first()?;
+            Some(resolution::query(story, *first)?.question.name.clone())
+        });
+        let service = call.and_then(|(_, call)| call.service.as_ref()?.parse().ok());
+        let report = draft.report.and_then(|index| {
+            let (_, report) = story.memory.client_reports.get(index)?;
+            url::Url::parse(&report.url).ok()
+        });
+        let encrypted = carrier.is_some_and(|carrier| carrier.analysed.tls.is_some());
+        let spoken = carrier.is_some_and(|carrier| carrier.exchange.is_some());
+        let scheme = match (encrypted, spoken) {
+            (true, _) => Some("https".to_owned()),
+            (false, true) => Some("http".to_owned()),
+            (false, false) => report.as_ref().map(|url| url.scheme().to_owned()),
+        };
+        let host = carrier
+            .and_then(|carrier| drafts::request_host(carrier.exchange, carrier.analysed))
+            .or_else(|| Some(report.as_ref()?.host_str()?.to_owned()))
+            .or(asked)
+            .or_else(|| carrier.map(|carrier| carrier.connection.server.ip.to_string()));
+        let port = carrier
+            .map(|carrier| carrier.connection.server.port)
+            .or_else(|| report.as_ref()?.port_or_known_default())
+            .or(service);
+        let url = carrier
+            .and_then(|carrier| carrier.exchange?.url.clone())
+            .or_else(|| {
+                let text = report.map(|url| url.to_string())?;
+                Some(redact(story, text))
+            })
+            .or_else(|| origin(scheme.as_deref()?, host.as_deref()?, port));
+        Self {
+            url,
+            scheme,
+            host,
+            port,
+        }
+    }
+}
+
+fn redact(story: &Story<'_>, url: String) -> String {
+    if story.memory.options.show_secrets {
+        url
+    } else {
+        crate::protocol::text::redact_url(&url)
+    }
+}
+
+/// The URL as far as it is known when the path is sealed: scheme, host and port.
+fn origin(scheme: &str, host: &str, port: Option<u16>) -> Option<String> {
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let usual = matches!((scheme, port?), ("https", 443) | ("http", 80));
+    Some(match port.filter(|_| !usual) {
+        Some(port) => format!("{scheme}://{host}:{port}/"),
+        None => format!("{scheme}://{host}/"),
+    })
+}
+
+/// The journey's neighbour: an exchange on the wire, or the entry that made it unnecessary.
+fn neighbor_of(
+    story: &Story<'_>,
+    path: &Path<'_>,
+    start: u64,
+    end: u64,
+) -> (Option<String>, Option<NeighborExchange>) {
+    if let Some(exchange) = path.neighbor {
+        return (Some(exchange.id()), None);
+    }
+    let Some(next_hop) = path.next_hop else {
+        return (None, None);
+    };
+    let entry = story.memory.neighbors.entry(next_hop, end);
+    let Some(entry) = entry.filter(|entry| entry.mac.is_some_and(|mac| mac != [0; 6])) else {
+        return (None, None);
+    };
+    let cached = NeighborExchange {
+        id: format!("n-{next_hop}"),
+        at_ns: start,
+        duration_ns: None,
+        protocol: if next_hop.is_ipv4() {
+            NeighborProtocol::Arp
+        } else {
+            NeighborProtocol::Ndp
+        },
+        ip: next_hop,
+        mac: entry.mac.map(neighbor::mac_text),
+        interface: entry.interface.clone(),
+        attempts: Vec::new(),
+        outcome: NeighborOutcome::Cached,
+        cached_state: Some(neighbor::state_name(entry.state).to_owned()),
+    };
+    (Some(cached.id.clone()), Some(cached))
+}
+
+fn findings(draft: &Draft, carrier: Option<Carrier<'_>>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |kind: &str, message: String| {
+        findings.push(Finding {
+            kind: kind.to_owned(),
+            message,
+        });
+    };
+    let Some(carrier) = carrier else {
+        return findings;
+    };
+    let retries = carrier.connection.handshake().syn_retries;
+    if draft.opens && retries > 0 {
+        add("syn_retries", format!("SYN was sent {} times", retries + 1));
+    }
+    let data = carrier.connection.retransmissions.iter();
+    let repeated = data.filter(|(entry, _)| entry.kind != "syn").count();
+    if repeated > 0 {
+        add(
+            "retransmissions",
+            format!("{repeated} segments were sent again"),
+        );
+    }
+    if draft.carried && draft.attempts.len() > 1 {
+        let lost = draft.attempts.len() - 1;
+        add(
+            "lost_attempts",
+            format!("{lost} other addresses were tried first or at once"),
+        );
+    }
+    findings
+}
+
+/// Losses inside the journey's time, and payload that was not captured.
+fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = story
+        .memory
+        .lost
+        .iter()
+        // A loss is reported after it happened: one read shortly after the end may touch it.
+        .filter(|(at_ns, _, _)| (start..=end.saturating_add(20_000_000)).contains(at_ns))
+        .map(|(at_ns, class, count)| Gap {
+            class: (*class).to_owned(),
+            count: *count,
+            at_ns: *at_ns,
+            message: format!("{count} {class} events were lost in this time"),
+        })
+        .collect();
+    let Some(carrier) = carrier else { return gaps };
+    for end in [End::Client, End::Server] {
+        let stream = carrier.connection.end(end).stream.bytes();
+        if let Some((offset, length)) = stream.next_hole(0) {
+            gaps.push(Gap {
+                class: "payload".to_owned(),
+                count: length as u64,
+                at_ns: stream.time_of(offset),
+                message: format!(
+                    "payload of the {} from byte {offset} on was not captured",
+                    end.name()
+                ),
+            });
+        }
+    }
+    gaps
+}
+
+/// A redirect causes the journey to its Location by the same process.
+fn link_redirects(story: &Story<'_>, drafts: &[Draft], told: &mut [Told]) {
+    let mut expected: BTreeMap<(Option<u32>, String), String> = BTreeMap::new();
+    for (draft, entry) in drafts.iter().zip(told) {
+        if let Some(url) = &entry.journey.url {
+            entry.journey.caused_by = expected.remove(&(draft.pid, url.clone()));
+        }
+        let exchange = phases::carrier(story, draft).and_then(|carrier| carrier.exchange);
+        if let Some(target) = exchange.and_then(redirect_target) {
+            expected.insert((draft.pid, target), entry.journey.id.clone());
+        }
+    }
+}
+
+/// The absolute URL of a redirect (RFC 9110, section 15.4 and 10.2.2).
+fn redirect_target(exchange: &HttpExchange) -> Option<String> {
+    if !matches!(exchange.status?, 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let mut headers = exchange.response_headers.iter();
+    let (_, location) = headers.find(|(name, _)| name.eq_ignore_ascii_case("location"))?;
+    let base = url::Url::parse(exchange.url.as_deref()?).ok()?;
+    Some(base.join(location).ok()?.to_string())
+}
+
+/// A connection in the words of the model.
+pub(super) fn describe(
+    story: &Story<'_>,
+    connection: &TrackedConnection,
+    analysed: &Analysed,
+) -> Connection {
+    let interfaces = &story.memory.interfaces;
+    Connection {
+        id: connection.id(),
+        transport: Transport::Tcp,
+        client: connection.client,
+        server: connection.server,
+        interface: connection
+            .interface
+            .and_then(|index| interfaces.name(index))
+            .map(str::to_owned),
+        client_process: story.process(connection, End::Client),
+        server_process: story.process(connection, End::Server),
+        handshake: connection.handshake(),
+        states: connection.states.clone(),
+        bytes: connection.bytes(),
+        segments: connection.segments(),
+        retransmissions: connection
+            .retransmissions
+            .iter()
+            .map(|(entry, _)| entry.clone())
+            .collect(),
+        srtt_ns: None,
+        drops: Vec::new(),
+        close: connection.close(),
+        tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
+        http: analysed.http.clone(),
+    }
+}
+
+/// Every DNS exchange, with the process that asked.
+pub(super) fn dns_exchanges(story: &Story<'_>) -> Vec<DnsExchange> {
+    let queries = story.memory.resolutions.queries.iter();
+    queries
+        .map(|query| DnsExchange {
+            process: story.query_process(query),
+            ..query.exchange()
+        })
+        .collect()
+}
+
+/// Every neighbour exchange on the wire.
+pub(super) fn neighbor_exchanges(story: &Story<'_>) -> Vec<NeighborExchange> {
+    let exchanges = story.memory.neighbors.exchanges.iter();
+    exchanges
+        .map(|exchange| exchange.exchange(&story.memory.interfaces))
+        .collect()
+}

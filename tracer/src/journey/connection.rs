@@ -1,0 +1,418 @@
+//! One TCP connection, followed from its frames and from the kernel's socket events.
+
+use super::evidence::{EndMark, Mark};
+use super::model::{
+    Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission,
+    StateTransition, TcpOptions,
+};
+use super::stream::{SegmentKind, StreamAssembler};
+use crate::capture::Frame;
+use crate::protocol::frame::{Tcp, TcpSegmentOptions};
+
+/// Frames remembered as evidence for the bytes of a stream.
+const PAYLOAD_MARKS: usize = 4096;
+/// Frames kept whole for the layers view.
+const KEPT_FRAMES: usize = 64;
+/// Retransmissions listed; more are only counted.
+const RETRANSMISSIONS: usize = 1000;
+/// A retransmission later than this after the original is a timeout: the smallest
+/// retransmission timeout of Linux (TCP_RTO_MIN, include/net/tcp.h).
+const RTO_MIN_NS: u64 = 200_000_000;
+
+/// connect(2) as the calling process made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConnectCall {
+    pub at_ns: u64,
+    pub pid: u32,
+}
+
+/// What is known of one end.
+#[derive(Debug)]
+pub(super) struct EndState {
+    pub stream: StreamAssembler,
+    pub initial_sequence: Option<u32>,
+    pub options: Option<TcpOptions>,
+    pub segments: u64,
+    /// Socket cookie of this end, when it is on this host.
+    pub cookie: Option<u64>,
+    /// The interface on which this end's frames were first seen: the same packet seen on
+    /// a second interface (bridge, veth pair) must not count twice.
+    interface: Option<u32>,
+    /// Relative sequence number of the FIN.
+    fin: Option<u64>,
+    fin_acknowledged: bool,
+    last_acknowledgment: u32,
+    duplicate_acknowledgments: u32,
+    /// When the highest byte so far was sent.
+    last_payload_at_ns: u64,
+}
+
+impl EndState {
+    fn new(limit: usize) -> Self {
+        Self {
+            stream: StreamAssembler::new(limit),
+            initial_sequence: None,
+            options: None,
+            segments: 0,
+            cookie: None,
+            interface: None,
+            fin: None,
+            fin_acknowledged: false,
+            last_acknowledgment: 0,
+            duplicate_acknowledgments: 0,
+            last_payload_at_ns: 0,
+        }
+    }
+}
+
+/// One connection, or an attempt that never got as far as a frame.
+#[derive(Debug)]
+pub(super) struct TrackedConnection {
+    pub number: u64,
+    pub client: Endpoint,
+    pub server: Endpoint,
+    pub interface: Option<u32>,
+    client_end: EndState,
+    server_end: EndState,
+    /// Every SYN of the client, retries included.
+    pub syns: Vec<Mark>,
+    pub syn_ack: Option<Mark>,
+    pub ack: Option<Mark>,
+    pub states: Vec<StateTransition>,
+    pub retransmissions: Vec<(Retransmission, Mark)>,
+    pub close_messages: Vec<(CloseMessage, Mark)>,
+    pub reset: Option<EndMark>,
+    /// An ICMP error that quoted this connection: version, type, code.
+    pub icmp_error: Option<(u8, u8, u8, Mark)>,
+    pub connect: Option<ConnectCall>,
+    pub payload_marks: Vec<EndMark>,
+    pub kept_frames: Vec<(EndMark, Frame)>,
+    pub first_at_ns: u64,
+    pub last_at_ns: u64,
+    /// How many exchanges of this connection were already reported (live mode).
+    pub reported: usize,
+    /// Something came in since the last report (live mode).
+    pub touched: bool,
+}
+
+impl TrackedConnection {
+    pub fn new(
+        number: u64,
+        client: Endpoint,
+        server: Endpoint,
+        at_ns: u64,
+        stream_limit: usize,
+    ) -> Self {
+        Self {
+            number,
+            client,
+            server,
+            interface: None,
+            client_end: EndState::new(stream_limit),
+            server_end: EndState::new(stream_limit),
+            syns: Vec::new(),
+            syn_ack: None,
+            ack: None,
+            states: Vec::new(),
+            retransmissions: Vec::new(),
+            close_messages: Vec::new(),
+            reset: None,
+            icmp_error: None,
+            connect: None,
+            payload_marks: Vec::new(),
+            kept_frames: Vec::new(),
+            first_at_ns: at_ns,
+            last_at_ns: at_ns,
+            reported: 0,
+            touched: true,
+        }
+    }
+
+    /// The name of the connection in every output.
+    pub fn id(&self) -> String {
+        format!("c{}", self.number)
+    }
+
+    pub fn end(&self, end: End) -> &EndState {
+        match end {
+            End::Client => &self.client_end,
+            End::Server => &self.server_end,
+        }
+    }
+
+    pub fn end_mut(&mut self, end: End) -> &mut EndState {
+        match end {
+            End::Client => &mut self.client_end,
+            End::Server => &mut self.server_end,
+        }
+    }
+
+    pub fn address(&self, end: End) -> Endpoint {
+        match end {
+            End::Client => self.client,
+            End::Server => self.server,
+        }
+    }
+
+    /// A frame of this connection was seen at least once.
+    pub fn has_frames(&self) -> bool {
+        self.client_end.segments + self.server_end.segments > 0
+    }
+
+    /// Takes one segment sent by `end`.
+    pub fn segment(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark, frame: &Frame, keep: bool) {
+        let state = self.end_mut(end);
+        if *state.interface.get_or_insert(mark.interface) != mark.interface {
+            return;
+        }
+        state.segments += 1;
+        if frame.cookie.is_some() {
+            state.cookie = frame.cookie;
+        }
+        self.interface.get_or_insert(mark.interface);
+        self.last_at_ns = self.last_at_ns.max(mark.at_ns);
+        self.touched = true;
+        let key_frame = tcp.flags.syn || tcp.flags.fin || tcp.flags.rst || tcp.payload_length > 0;
+        if keep && (key_frame || self.syn_ack.is_some() && self.ack.is_none()) {
+            self.keep(end, mark, frame);
+        }
+        if tcp.flags.syn {
+            self.synchronize(end, tcp, mark);
+        } else if end == End::Client && tcp.flags.ack && self.syn_ack.is_some() {
+            self.ack.get_or_insert(mark);
+        }
+        if tcp.payload_length > 0 {
+            self.payload(end, tcp, mark);
+        }
+        if tcp.flags.ack {
+            self.acknowledge(end, tcp, mark);
+        }
+        if tcp.flags.fin {
+            self.finish(end, tcp, mark);
+        }
+        if tcp.flags.rst {
+            self.reset(end, mark);
+        }
+    }
+
+    fn keep(&mut self, end: End, mark: Mark, frame: &Frame) {
+        if self.kept_frames.len() < KEPT_FRAMES {
+            self.kept_frames
+                .push((EndMark { end, mark }, frame.clone()));
+        }
+    }
+
+    fn synchronize(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
+        let state = self.end_mut(end);
+        if state.initial_sequence.is_none() {
+            state.initial_sequence = Some(tcp.sequence);
+            state.stream.set_initial_sequence(tcp.sequence);
+            state.options = Some(options(&tcp.options));
+        }
+        let first = match end {
+            End::Client => {
+                self.syns.push(mark);
+                self.syns.len() == 1
+            }
+            End::Server => {
+                let first = self.syn_ack.is_none();
+                self.syn_ack.get_or_insert(mark);
+                first
+            }
+        };
+        if !first {
+            self.retransmitted(end, 0, 0, "syn", mark);
+        }
+    }
+
+    fn payload(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
+        // Data in a SYN (Fast Open, RFC 7413) begins one after the SYN's own number.
+        let sequence = tcp.sequence.wrapping_add(u32::from(tcp.flags.syn));
+        let peer_duplicates = self.end(end.peer()).duplicate_acknowledgments;
+        let state = self.end_mut(end);
+        let kind = state
+            .stream
+            .segment(sequence, tcp.payload, tcp.payload_length, mark.at_ns);
+        let since_last = mark.at_ns.saturating_sub(state.last_payload_at_ns);
+        match kind {
+            SegmentKind::Retransmission { relative } => {
+                // Three duplicate acknowledgements call for a fast retransmit (RFC 5681, 3.2).
+                let cause = match (peer_duplicates >= 3, since_last >= RTO_MIN_NS) {
+                    (true, _) => "fast",
+                    (false, true) => "timeout",
+                    (false, false) => "unknown",
+                };
+                self.retransmitted(end, relative, u64::from(tcp.payload_length), cause, mark);
+            }
+            SegmentKind::KeepAlive => {}
+            _ => {
+                state.last_payload_at_ns = mark.at_ns;
+                if self.payload_marks.len() < PAYLOAD_MARKS {
+                    self.payload_marks.push(EndMark { end, mark });
+                }
+            }
+        }
+    }
+
+    fn retransmitted(&mut self, end: End, seq: u64, bytes: u64, kind: &str, mark: Mark) {
+        if self.retransmissions.len() < RETRANSMISSIONS {
+            let entry = Retransmission {
+                at_ns: mark.at_ns,
+                end,
+                seq,
+                bytes,
+                kind: kind.to_owned(),
+            };
+            self.retransmissions.push((entry, mark));
+        }
+    }
+
+    fn acknowledge(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
+        let pure = tcp.payload_length == 0 && !tcp.flags.syn && !tcp.flags.fin && !tcp.flags.rst;
+        let state = self.end_mut(end);
+        if pure && state.last_acknowledgment == tcp.acknowledgment {
+            state.duplicate_acknowledgments += 1;
+        } else if state.last_acknowledgment != tcp.acknowledgment {
+            state.duplicate_acknowledgments = 0;
+        }
+        state.last_acknowledgment = tcp.acknowledgment;
+        let peer = self.end_mut(end.peer());
+        let Some(fin) = peer.fin else { return };
+        // A FIN occupies one sequence number (RFC 9293, section 3.4).
+        let acknowledged = peer.stream.relative(tcp.acknowledgment) > fin;
+        if acknowledged && !peer.fin_acknowledged {
+            peer.fin_acknowledged = true;
+            if pure {
+                self.close_message(end, "ack", mark);
+            }
+        }
+    }
+
+    fn finish(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
+        let state = self.end_mut(end);
+        let position = state
+            .stream
+            .relative(tcp.sequence.wrapping_add(tcp.payload_length));
+        if state.fin.is_some() {
+            self.retransmitted(end, position, 0, "fin", mark);
+            return;
+        }
+        state.fin = Some(position);
+        self.close_message(end, "fin", mark);
+    }
+
+    fn reset(&mut self, end: End, mark: Mark) {
+        if self.reset.is_none() {
+            self.reset = Some(EndMark { end, mark });
+            self.close_message(end, "rst", mark);
+        }
+    }
+
+    fn close_message(&mut self, end: End, kind: &str, mark: Mark) {
+        let message = CloseMessage {
+            at_ns: mark.at_ns,
+            end,
+            kind: kind.to_owned(),
+        };
+        self.close_messages.push((message, mark));
+    }
+
+    /// Both ends have finished and acknowledged, or one has reset.
+    pub fn is_closed(&self) -> bool {
+        self.reset.is_some()
+            || self.client_end.fin_acknowledged && self.server_end.fin_acknowledged
+            || self
+                .states
+                .iter()
+                .any(|state| state.end == End::Client && state.to == "CLOSED")
+    }
+
+    /// SYN, SYN-ACK, ACK.
+    pub fn handshake(&self) -> Handshake {
+        let answered_syn = self.syn_ack.and_then(|answer| {
+            let before = self.syns.iter().rev();
+            before.map(|syn| syn.at_ns).find(|at| *at <= answer.at_ns)
+        });
+        Handshake {
+            syn_at_ns: self.syns.first().map(|mark| mark.at_ns),
+            syn_ack_at_ns: self.syn_ack.map(|mark| mark.at_ns),
+            ack_at_ns: self.ack.map(|mark| mark.at_ns),
+            rtt_ns: self.syn_ack.zip(answered_syn).map(|(a, syn)| a.at_ns - syn),
+            syn_retries: u32::try_from(self.syns.len().saturating_sub(1)).unwrap_or(u32::MAX),
+            client_isn: self.client_end.initial_sequence,
+            server_isn: self.server_end.initial_sequence,
+            client_options: self.client_end.options.clone(),
+            server_options: self.server_end.options.clone(),
+        }
+    }
+
+    pub fn bytes(&self) -> PerEnd {
+        PerEnd {
+            client: self.client_end.stream.highest(),
+            server: self.server_end.stream.highest(),
+        }
+    }
+
+    pub fn segments(&self) -> PerEnd {
+        PerEnd {
+            client: self.client_end.segments,
+            server: self.server_end.segments,
+        }
+    }
+
+    /// How it ended, by what was on the wire.
+    pub fn close(&self) -> Close {
+        let first = self.close_messages.first().map(|(message, _)| message);
+        let kind = match (first, self.reset) {
+            (_, Some(_)) => CloseKind::Rst,
+            (Some(_), None) => CloseKind::Fin,
+            (None, None) if self.gave_up() => CloseKind::Timeout,
+            (None, None) => CloseKind::Open,
+        };
+        Close {
+            kind,
+            first: first.map(|message| message.end),
+            at_ns: first.map(|message| message.at_ns),
+            messages: self
+                .close_messages
+                .iter()
+                .map(|(message, _)| message.clone())
+                .collect(),
+        }
+    }
+
+    /// The kernel closed the client's socket without any closing message.
+    fn gave_up(&self) -> bool {
+        self.states
+            .iter()
+            .any(|state| state.end == End::Client && state.to == "CLOSED")
+    }
+
+    /// When the last message of the close was seen.
+    pub fn closed_at_ns(&self) -> Option<u64> {
+        self.close_messages.last().map(|(message, _)| message.at_ns)
+    }
+
+    /// The frame that carried the byte of `end` seen at `at_ns`.
+    pub fn frame_at(&self, end: End, at_ns: u64) -> Option<Mark> {
+        let start = self
+            .payload_marks
+            .partition_point(|entry| entry.mark.at_ns < at_ns);
+        self.payload_marks
+            .iter()
+            .skip(start)
+            .take_while(|entry| entry.mark.at_ns == at_ns)
+            .find(|entry| entry.end == end)
+            .map(|entry| entry.mark)
+    }
+}
+
+fn options(options: &TcpSegmentOptions) -> TcpOptions {
+    TcpOptions {
+        mss: options.mss,
+        window_scale: options.window_scale,
+        sack_permitted: options.sack_permitted,
+        timestamps: options.timestamps.is_some(),
+        fast_open: options.fast_open.is_some(),
+    }
+}

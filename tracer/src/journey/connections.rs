@@ -1,0 +1,287 @@
+//! All connections: which frame, which kernel event belongs to which.
+
+use super::connection::{ConnectCall, TrackedConnection};
+use super::evidence::Mark;
+use super::model::{End, Endpoint, StateTransition};
+use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
+use crate::protocol::frame::Tcp;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+
+/// IP protocol number of TCP.
+const TCP: u8 = 6;
+/// State changes of one socket kept until its addresses are complete.
+const PENDING_STATES: usize = 8;
+/// Sockets whose addresses are not complete yet; beyond this the oldest knowledge is dropped.
+const PENDING_SOCKETS: usize = 16_384;
+
+/// A kernel socket (`struct sock`) and the connection end it is, once that is known.
+#[derive(Debug, Default)]
+struct Socket {
+    end: Option<(u64, End)>,
+    pending: Vec<(u64, TcpStateChange)>,
+}
+
+/// The connections of a capture.
+#[derive(Debug)]
+pub(super) struct Connections {
+    tracked: BTreeMap<u64, TrackedConnection>,
+    by_tuple: HashMap<(Endpoint, Endpoint), u64>,
+    by_cookie: HashMap<u64, u64>,
+    sockets: HashMap<u64, Socket>,
+    next_number: u64,
+    stream_limit: usize,
+    keep_frames: bool,
+}
+
+impl Connections {
+    /// `stream_limit`: bytes of payload kept per direction. `keep_frames`: whole frames of
+    /// the key moments are kept for the layers view.
+    pub fn new(stream_limit: usize, keep_frames: bool) -> Self {
+        Self {
+            tracked: BTreeMap::new(),
+            by_tuple: HashMap::new(),
+            by_cookie: HashMap::new(),
+            sockets: HashMap::new(),
+            next_number: 1,
+            stream_limit,
+            keep_frames,
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &TrackedConnection> {
+        self.tracked.values()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut TrackedConnection> {
+        self.tracked.values_mut()
+    }
+
+    pub fn get(&self, number: u64) -> Option<&TrackedConnection> {
+        self.tracked.get(&number)
+    }
+
+    /// Forgets a connection that was reported and is over.
+    pub fn remove(&mut self, number: u64) {
+        self.tracked.remove(&number);
+        self.by_tuple.retain(|_, value| *value != number);
+        self.by_cookie.retain(|_, value| *value != number);
+    }
+
+    /// Forgets the least recently used connections beyond `limit`.
+    pub fn bound(&mut self, limit: usize) -> u64 {
+        let excess = self.tracked.len().saturating_sub(limit);
+        if excess == 0 {
+            return 0;
+        }
+        let mut by_age: Vec<_> = self.iter().map(|c| (c.last_at_ns, c.number)).collect();
+        by_age.sort_unstable();
+        for (_, number) in by_age.into_iter().take(excess) {
+            self.remove(number);
+        }
+        excess as u64
+    }
+
+    /// The connection between two addresses, whichever is the client.
+    pub fn between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
+        self.by_tuple.get(&tuple(one, other)).copied()
+    }
+
+    fn create(&mut self, client: Endpoint, server: Endpoint, at_ns: u64) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        let connection = TrackedConnection::new(number, client, server, at_ns, self.stream_limit);
+        self.tracked.insert(number, connection);
+        number
+    }
+
+    /// Takes one TCP segment from `source` to `destination`.
+    pub fn segment(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        tcp: &Tcp<'_>,
+        mark: Mark,
+        frame: &Frame,
+    ) {
+        let Some(number) = self.connection_of(source, destination, tcp, mark, frame.cookie) else {
+            return;
+        };
+        let keep = self.keep_frames;
+        let Some(connection) = self.tracked.get_mut(&number) else {
+            return;
+        };
+        let end = if connection.client == source {
+            End::Client
+        } else {
+            End::Server
+        };
+        connection.segment(end, tcp, mark, frame, keep);
+        if let Some(cookie) = frame.cookie {
+            self.by_cookie.entry(cookie).or_insert(number);
+        }
+    }
+
+    fn connection_of(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        tcp: &Tcp<'_>,
+        mark: Mark,
+        cookie: Option<u64>,
+    ) -> Option<u64> {
+        let known = self.between(source, destination);
+        let opens = tcp.flags.syn && !tcp.flags.ack;
+        if let Some(number) = known {
+            let connection = self.tracked.get(&number)?;
+            let isn = connection.end(End::Client).initial_sequence;
+            let same = !opens || connection.client != source || isn == Some(tcp.sequence);
+            if same {
+                return Some(number);
+            }
+        }
+        let number = if opens {
+            self.adopt(source, destination, cookie)
+                .unwrap_or_else(|| self.create(source, destination, mark.at_ns))
+        } else if tcp.flags.syn {
+            self.create(destination, source, mark.at_ns)
+        } else if tcp.payload_length > 0 {
+            // It began before the capture. Servers sit on the lower port in nearly every
+            // protocol with assigned ports (RFC 6335, section 6).
+            let (client, server) = if source.port >= destination.port {
+                (source, destination)
+            } else {
+                (destination, source)
+            };
+            self.create(client, server, mark.at_ns)
+        } else {
+            return None;
+        };
+        self.by_tuple.insert(tuple(source, destination), number);
+        Some(number)
+    }
+
+    /// The attempt announced by connect(2) on the same socket, now that its source port is known.
+    fn adopt(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        cookie: Option<u64>,
+    ) -> Option<u64> {
+        let number = *self.by_cookie.get(&cookie?)?;
+        let connection = self.tracked.get_mut(&number)?;
+        if connection.has_frames() || connection.server != destination {
+            return None;
+        }
+        connection.client = source;
+        Some(number)
+    }
+
+    /// Takes what a process did with a TCP socket.
+    pub fn owner(&mut self, at_ns: u64, owner: &SocketOwner) {
+        let (Some(cookie), SocketUse::Connect, TCP) = (owner.cookie, owner.usage, owner.protocol)
+        else {
+            return;
+        };
+        let Some(remote) = owner.remote.map(Endpoint::from) else {
+            return;
+        };
+        let repeated = self.by_cookie.get(&cookie).and_then(|n| self.get(*n));
+        if repeated.is_some_and(|c| c.server == remote && !c.is_closed()) {
+            return;
+        }
+        let unspecified = match remote.ip {
+            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let local = owner.local.map(Endpoint::from).unwrap_or(Endpoint {
+            ip: unspecified,
+            port: 0,
+        });
+        let number = self.create(local, remote, at_ns);
+        self.by_cookie.insert(cookie, number);
+        if let Some(connection) = self.tracked.get_mut(&number) {
+            connection.end_mut(End::Client).cookie = Some(cookie);
+            connection.connect = Some(ConnectCall {
+                at_ns,
+                pid: owner.pid,
+            });
+        }
+    }
+
+    /// Takes a change of state. The source port of a client is chosen after SYN_SENT, the
+    /// addresses of a server's child are written after SYN_RECV (inet_csk_clone_lock), so
+    /// a change waits until its socket's connection is known.
+    pub fn state(&mut self, at_ns: u64, change: TcpStateChange) {
+        let identity = change.socket;
+        let over = change.to == TcpState::Close;
+        if self.sockets.len() >= PENDING_SOCKETS && !self.sockets.contains_key(&identity) {
+            self.sockets.retain(|_, socket| socket.end.is_some());
+        }
+        let found = self.end_of(&change);
+        let socket = self.sockets.entry(identity).or_default();
+        socket.end = socket.end.or(found);
+        if socket.pending.len() < PENDING_STATES {
+            socket.pending.push((at_ns, change));
+        }
+        if let Some((number, end)) = socket.end {
+            let pending = std::mem::take(&mut socket.pending);
+            self.apply(number, end, pending);
+        }
+        if over {
+            self.sockets.remove(&identity);
+        }
+    }
+
+    fn end_of(&self, change: &TcpStateChange) -> Option<(u64, End)> {
+        let (local, remote) = (Endpoint::from(change.local), Endpoint::from(change.remote));
+        if local.port != 0 && remote.port != 0 {
+            if let Some(number) = self.between(local, remote) {
+                let client = self.get(number)?.client == local;
+                return Some((number, if client { End::Client } else { End::Server }));
+            }
+        }
+        let number = *self.by_cookie.get(&change.cookie?)?;
+        let connection = self.get(number)?;
+        let client = connection.end(End::Client).cookie == change.cookie;
+        Some((number, if client { End::Client } else { End::Server }))
+    }
+
+    fn apply(&mut self, number: u64, end: End, changes: Vec<(u64, TcpStateChange)>) {
+        let Some(connection) = self.tracked.get_mut(&number) else {
+            return;
+        };
+        connection.touched = true;
+        for (at_ns, change) in changes {
+            if let Some(cookie) = change.cookie {
+                connection.end_mut(end).cookie.get_or_insert(cookie);
+                self.by_cookie.entry(cookie).or_insert(number);
+            }
+            connection.last_at_ns = connection.last_at_ns.max(at_ns);
+            complete_client(connection, end, &change.local);
+            connection.states.push(StateTransition {
+                at_ns,
+                end,
+                from: change.from.name().to_owned(),
+                to: change.to.name().to_owned(),
+                hook: change.hook.name().to_owned(),
+            });
+        }
+        connection.states.sort_by_key(|state| state.at_ns);
+    }
+}
+
+/// An attempt without frames learns its source address from the kernel.
+fn complete_client(connection: &mut TrackedConnection, end: End, local: &SocketAddr) {
+    if end == End::Client && connection.client.port == 0 && local.port() != 0 {
+        connection.client = Endpoint::from(*local);
+    }
+}
+
+fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
+    if one <= other {
+        (one, other)
+    } else {
+        (other, one)
+    }
+}

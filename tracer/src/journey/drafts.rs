@@ -1,0 +1,303 @@
+//! Which connections, resolutions and client reports belong to one journey.
+
+use super::connection::TrackedConnection;
+use super::dns::PORT as DNS_PORT;
+use super::model::HttpExchange;
+use super::resolution::{self, Resolved};
+use super::story::{Analysed, Story};
+use crate::capture::ClientEvent;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Ports on which a connection without any payload is still taken for a web request when
+/// the capture is not limited to one command (RFC 9110 section 4.2, and their usual alternatives).
+const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
+/// getaddrinfo(3) results that mean that the name could not be resolved (netdb.h):
+/// EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA.
+const UNRESOLVED: [i32; 4] = [-2, -3, -4, -5];
+
+/// The parts of one journey, by where they are remembered.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    pub pid: Option<u32>,
+    /// Connections tried, in order; the last one carried the journey if any did.
+    pub attempts: Vec<u64>,
+    pub carried: bool,
+    /// Index in the connection's exchanges.
+    pub exchange: Option<usize>,
+    /// It was the first and the last to use its connection.
+    pub opens: bool,
+    pub closes: bool,
+    pub resolved: Resolved,
+    /// Index in `client_reports` of the `Started` report.
+    pub report: Option<usize>,
+    /// When its first known event was, for the order of journeys.
+    pub at_ns: u64,
+}
+
+/// All journeys that the chosen connections and the rest of the capture tell of.
+pub(super) fn drafts(story: &Story<'_>) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for group in groups(story).into_values() {
+        connection_drafts(story, group, &mut drafts);
+    }
+    unresolved(story, &mut drafts);
+    reported(story, &mut drafts);
+    drafts.sort_by_key(|draft| (draft.at_ns, draft.attempts.clone(), draft.exchange));
+    drafts
+}
+
+/// A connection with what led to it.
+struct Candidate<'a> {
+    connection: &'a TrackedConnection,
+    analysed: &'a Analysed,
+    resolved: Resolved,
+    pid: Option<u32>,
+}
+
+impl Candidate<'_> {
+    /// Something was said on it, so that it is not one of several attempts.
+    fn carries(&self) -> bool {
+        let bytes = self.connection.bytes();
+        bytes.client + bytes.server > 0
+    }
+}
+
+type GroupKey = (Option<u32>, u16, Option<usize>, Option<usize>);
+
+/// Connections of one process to one port after one resolution: one journey, or several
+/// attempts at it.
+fn groups<'a>(story: &'a Story<'_>) -> BTreeMap<GroupKey, Vec<Candidate<'a>>> {
+    let mut groups: BTreeMap<GroupKey, Vec<Candidate<'a>>> = BTreeMap::new();
+    for (connection, analysed) in story.connections() {
+        if !is_web(story, connection, analysed) {
+            continue;
+        }
+        let pid = story.pid(connection);
+        let host = request_host(analysed.http.first(), analysed);
+        let resolved = resolution::of_connection(story, connection, pid, host.as_deref());
+        let first_query = resolved.queries.first().copied();
+        let key = (pid, connection.server.port, resolved.call, first_query);
+        groups.entry(key).or_default().push(Candidate {
+            connection,
+            analysed,
+            resolved,
+            pid,
+        });
+    }
+    groups
+}
+
+fn is_web(story: &Story<'_>, connection: &TrackedConnection, analysed: &Analysed) -> bool {
+    let port = connection.server.port;
+    if port == DNS_PORT {
+        return false;
+    }
+    let spoken = analysed.tls.is_some() || !analysed.http.is_empty();
+    let ours = !story.is_file() && !story.memory.options.live && connection.connect.is_some();
+    spoken || ours || WEB_PORTS.contains(&port) && connection.handshake().syn_at_ns.is_some()
+}
+
+/// The name that the request itself carried: Host or :authority, else SNI.
+pub(super) fn request_host(exchange: Option<&HttpExchange>, analysed: &Analysed) -> Option<String> {
+    let header = exchange.and_then(|exchange| exchange.host.as_deref());
+    let host = header.map(|host| without_port(host).to_owned());
+    host.or_else(|| analysed.tls.as_ref()?.session.sni.clone())
+}
+
+/// `www.shop.test:8080` -> `www.shop.test`, `[::1]:80` -> `::1`.
+pub(super) fn without_port(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or(rest);
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
+            name
+        }
+        _ => host,
+    }
+}
+
+fn connection_drafts(story: &Story<'_>, group: Vec<Candidate<'_>>, drafts: &mut Vec<Draft>) {
+    let (carriers, mut failed): (Vec<_>, Vec<_>) = group.into_iter().partition(Candidate::carries);
+    let mut lost_to: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    failed.retain(|candidate| {
+        let started = candidate.connection.first_at_ns;
+        let winner = carriers.iter().find(|carrier| {
+            let established = carrier.connection.ack.map_or(0, |ack| ack.at_ns);
+            carrier.connection.first_at_ns >= started || established >= started
+        });
+        let Some(winner) = winner else { return true };
+        let losers = lost_to.entry(winner.connection.number).or_default();
+        losers.push(candidate.connection.number);
+        false
+    });
+    for carrier in &carriers {
+        let losers = lost_to
+            .remove(&carrier.connection.number)
+            .unwrap_or_default();
+        carrier_drafts(story, carrier, losers, drafts);
+    }
+    if let Some(first) = failed.first() {
+        drafts.push(Draft {
+            pid: first.pid,
+            attempts: failed.iter().map(|c| c.connection.number).collect(),
+            opens: true,
+            closes: true,
+            resolved: first.resolved.clone(),
+            at_ns: start_of(story, &first.resolved, first.connection),
+            ..Draft::default()
+        });
+    }
+}
+
+fn carrier_drafts(
+    story: &Story<'_>,
+    carrier: &Candidate<'_>,
+    losers: Vec<u64>,
+    drafts: &mut Vec<Draft>,
+) {
+    let count = carrier.analysed.http.len();
+    let exchanges = (0..count).map(Some).chain((count == 0).then_some(None));
+    for (position, exchange) in exchanges.enumerate() {
+        let opens = position == 0;
+        let mut attempts = if opens { losers.clone() } else { Vec::new() };
+        attempts.push(carrier.connection.number);
+        let request_at = exchange
+            .and_then(|index| carrier.analysed.http.get(index))
+            .map(|exchange| exchange.request_at_ns);
+        let opening_at = start_of(story, &carrier.resolved, carrier.connection);
+        drafts.push(Draft {
+            pid: carrier.pid,
+            attempts,
+            carried: true,
+            exchange,
+            opens,
+            closes: position + 1 == count.max(1),
+            resolved: carrier.resolved.clone(),
+            report: None,
+            at_ns: request_at.filter(|_| !opens).unwrap_or(opening_at),
+        });
+    }
+}
+
+fn start_of(story: &Story<'_>, resolved: &Resolved, connection: &TrackedConnection) -> u64 {
+    let resolving = resolution::span(story, resolved).map(|(start, _)| start);
+    let connecting = connection.connect.as_ref().map(|call| call.at_ns);
+    let first = connection.first_at_ns.min(connecting.unwrap_or(u64::MAX));
+    first.min(resolving.unwrap_or(u64::MAX))
+}
+
+/// Resolutions that failed: a journey that ended there.
+fn unresolved(story: &Story<'_>, drafts: &mut Vec<Draft>) {
+    let used: BTreeSet<usize> = drafts.iter().filter_map(|d| d.resolved.call).collect();
+    for (index, (_, call)) in story.memory.resolutions.calls.iter().enumerate() {
+        let failed = call
+            .result
+            .is_none_or(|result| UNRESOLVED.contains(&result));
+        if failed && !used.contains(&index) && call.name.is_some() {
+            let resolved = resolution::of_call(story, index);
+            drafts.push(Draft {
+                pid: Some(call.pid),
+                opens: true,
+                closes: true,
+                at_ns: call.entered_at_ns,
+                resolved,
+                ..Draft::default()
+            });
+        }
+    }
+    if !story.is_file() {
+        unanswered(story, drafts);
+    }
+}
+
+/// Programs with a resolver of their own: queries that failed outside any library call.
+fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
+    let used: BTreeSet<usize> = drafts
+        .iter()
+        .flat_map(|draft| draft.resolved.queries.iter().copied())
+        .collect();
+    let calls = &story.memory.resolutions.calls;
+    let in_call = |at: u64| {
+        calls
+            .iter()
+            .any(|(end, c)| (c.entered_at_ns..=*end).contains(&at))
+    };
+    let mut by_name: BTreeMap<(u32, String), Vec<usize>> = BTreeMap::new();
+    for (index, query) in story.memory.resolutions.queries.iter().enumerate() {
+        if used.contains(&index) || in_call(query.first_at_ns) {
+            continue;
+        }
+        if let Some(process) = story.query_process(query) {
+            let key = (process.pid, query.question.name.to_ascii_lowercase());
+            by_name.entry(key).or_default().push(index);
+        }
+    }
+    for ((pid, _), queries) in by_name {
+        let all = || queries.iter().filter_map(|q| resolution::query(story, *q));
+        let failed = all().all(|query| query.rcode() != Some("NOERROR"));
+        let Some(at_ns) = all().map(|query| query.first_at_ns).min() else {
+            continue;
+        };
+        // While the capture goes on, an answer may still come.
+        let settled = !story.memory.options.live || all().all(|query| query.answer.is_some());
+        if failed && settled {
+            drafts.push(Draft {
+                pid: Some(pid),
+                opens: true,
+                closes: true,
+                at_ns,
+                resolved: Resolved {
+                    call: None,
+                    queries,
+                },
+                ..Draft::default()
+            });
+        }
+    }
+}
+
+/// Ties each report of a cooperating client to the journey it announced; a report without
+/// one is a journey of its own, known only by the client's word.
+fn reported(story: &Story<'_>, drafts: &mut Vec<Draft>) {
+    let reports = &story.memory.client_reports;
+    let started = reports
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, report))| report.event == ClientEvent::Started);
+    for (index, (at_ns, report)) in started {
+        let next = reports
+            .iter()
+            .skip(index + 1)
+            .find(|(_, later)| later.pid == report.pid && later.event == ClientEvent::Started)
+            .map_or(u64::MAX, |(at, _)| *at);
+        let announced = drafts
+            .iter_mut()
+            .filter(|draft| draft.pid == Some(report.pid) && draft.report.is_none())
+            .filter(|draft| (*at_ns..next).contains(&draft.at_ns))
+            .min_by_key(|draft| draft.at_ns);
+        match announced {
+            Some(draft) => {
+                draft.report = Some(index);
+                draft.at_ns = *at_ns;
+            }
+            None => drafts.push(Draft {
+                pid: Some(report.pid),
+                opens: true,
+                closes: true,
+                report: Some(index),
+                at_ns: *at_ns,
+                ..Draft::default()
+            }),
+        }
+    }
+}
+
+/// What the same client said next about the journey that report `started` announced.
+pub(super) fn verdict<'a>(story: &Story<'a>, started: usize) -> Option<(u64, &'a ClientEvent)> {
+    let reports = &story.memory.client_reports;
+    let (_, announced) = reports.get(started)?;
+    let mut later = reports.iter().skip(started + 1);
+    let (at_ns, report) = later.find(|(_, report)| report.pid == announced.pid)?;
+    (report.event != ClientEvent::Started).then_some((*at_ns, &report.event))
+}

@@ -1,0 +1,229 @@
+//! Which name resolution led to a connection.
+
+use super::connection::TrackedConnection;
+use super::dns::TrackedQuery;
+use super::model::{GetAddrInfo, Resolution, ResolutionSource};
+use super::story::Story;
+use std::net::IpAddr;
+
+/// The A and AAAA queries of one resolution leave together; later ones are another.
+const SIBLINGS_NS: u64 = 5_000_000_000;
+
+/// A resolution: the library call, where it was seen, and the queries it made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Resolved {
+    /// Index in `resolutions.calls`.
+    pub call: Option<usize>,
+    /// Indexes in `resolutions.queries`.
+    pub queries: Vec<usize>,
+}
+
+impl Resolved {
+    pub fn is_empty(&self) -> bool {
+        self.call.is_none() && self.queries.is_empty()
+    }
+}
+
+/// The resolution that gave a process the address it connected to. `host`: the name that
+/// the request itself carried, if any.
+pub(super) fn of_connection(
+    story: &Story<'_>,
+    connection: &TrackedConnection,
+    pid: Option<u32>,
+    host: Option<&str>,
+) -> Resolved {
+    let address = connection.server.ip;
+    let before = connection
+        .connect
+        .as_ref()
+        .map_or(connection.first_at_ns, |c| c.at_ns);
+    if let Some(call) = pid.and_then(|pid| call_for(story, pid, address, before, host)) {
+        return of_call(story, call);
+    }
+    let usable = |query: &TrackedQuery| {
+        query.end_at_ns().is_some_and(|end| end <= before)
+            && query.addresses().any(|found| found == address)
+            && same_host(story, query.client.ip, connection.client.ip)
+            && pid.is_none_or(|pid| {
+                story
+                    .query_process(query)
+                    .is_none_or(|owner| owner.pid == pid)
+            })
+    };
+    let queries = &story.memory.resolutions.queries;
+    let candidates = || queries.iter().enumerate().rev().filter(|(_, q)| usable(q));
+    let named = candidates()
+        .find(|(_, q)| host.is_some_and(|host| q.question.name.eq_ignore_ascii_case(host)));
+    let Some((_, chosen)) = named.or_else(|| candidates().next()) else {
+        return Resolved::default();
+    };
+    let same = queries.iter().enumerate().filter(|(_, query)| {
+        query
+            .question
+            .name
+            .eq_ignore_ascii_case(&chosen.question.name)
+            && query.client.ip == chosen.client.ip
+            && query.first_at_ns <= before
+            && query.first_at_ns.abs_diff(chosen.first_at_ns) < SIBLINGS_NS
+    });
+    Resolved {
+        call: None,
+        queries: same.map(|(index, _)| index).collect(),
+    }
+}
+
+/// A capture may hold several hosts, told apart by their addresses; a host may ask over
+/// IPv4 for the address it reaches over IPv6.
+fn same_host(story: &Story<'_>, asker: IpAddr, client: IpAddr) -> bool {
+    !story.is_file() || asker == client || asker.is_ipv4() != client.is_ipv4()
+}
+
+/// The last successful call of `pid` before `before` that can have given `address`.
+fn call_for(
+    story: &Story<'_>,
+    pid: u32,
+    address: IpAddr,
+    before: u64,
+    host: Option<&str>,
+) -> Option<usize> {
+    let calls = story.memory.resolutions.calls.iter().enumerate().rev();
+    let mut silent = None;
+    for (index, (at_ns, call)) in calls {
+        if call.pid != pid || *at_ns > before || call.result != Some(0) {
+            continue;
+        }
+        let resolved = of_call(story, index);
+        let answers = || resolved.queries.iter().filter_map(|q| query(story, *q));
+        if answers().any(|q| q.addresses().any(|found| found == address)) {
+            return Some(index);
+        }
+        let named = match (host, call.name.as_deref()) {
+            (Some(host), Some(name)) => host.eq_ignore_ascii_case(name),
+            (None, Some(name)) => name.parse().is_ok_and(|literal: IpAddr| literal == address),
+            _ => false,
+        };
+        // No packet: hosts file, a cache, or a literal. The name must agree then.
+        if answers().next().is_none() && (named || host.is_none()) && silent.is_none() {
+            silent = Some(index);
+        }
+    }
+    silent
+}
+
+/// A call with the queries it made: those of the same process, in its time.
+pub(super) fn of_call(story: &Story<'_>, index: usize) -> Resolved {
+    let Some((returned, call)) = story.memory.resolutions.calls.get(index) else {
+        return Resolved::default();
+    };
+    let name = call.name.as_deref().unwrap_or_default();
+    let queries = story.memory.resolutions.queries.iter().enumerate();
+    let made = queries.filter(|(_, query)| {
+        let inside = (call.entered_at_ns..=*returned).contains(&query.first_at_ns);
+        inside
+            && match story.query_process(query) {
+                Some(process) => process.pid == call.pid && extends(&query.question.name, name),
+                None => extends(&query.question.name, name),
+            }
+    });
+    Resolved {
+        call: Some(index),
+        queries: made.map(|(index, _)| index).collect(),
+    }
+}
+
+/// The question is the name itself or the name with a search domain (resolv.conf(5)).
+fn extends(question: &str, name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let Some(head) = question.get(..name.len()) else {
+        return false;
+    };
+    let rest = question.get(name.len()..).unwrap_or_default();
+    head.eq_ignore_ascii_case(name) && (rest.is_empty() || rest.starts_with('.'))
+}
+
+pub(super) fn query<'a>(story: &Story<'a>, index: usize) -> Option<&'a TrackedQuery> {
+    story.memory.resolutions.queries.get(index)
+}
+
+/// The span of a resolution.
+pub(super) fn span(story: &Story<'_>, resolved: &Resolved) -> Option<(u64, u64)> {
+    if let Some((returned, call)) = resolved
+        .call
+        .and_then(|index| story.memory.resolutions.calls.get(index))
+    {
+        return Some((call.entered_at_ns, *returned));
+    }
+    let queries = || resolved.queries.iter().filter_map(|q| query(story, *q));
+    let start = queries().map(|q| q.first_at_ns).min()?;
+    let end = queries().map(TrackedQuery::last_at_ns).max()?;
+    Some((start, end))
+}
+
+/// Resolver files that `pid` opened between two moments, in order, each once.
+pub(super) fn files(story: &Story<'_>, pid: Option<u32>, from: u64, to: u64) -> Vec<(u64, String)> {
+    let mut found: Vec<(u64, String)> = Vec::new();
+    for (at_ns, file) in &story.memory.resolutions.files {
+        let fits = Some(file.pid) == pid && (from..=to).contains(at_ns);
+        if fits && !found.iter().any(|(_, path)| *path == file.path) {
+            found.push((*at_ns, file.path.clone()));
+        }
+    }
+    found
+}
+
+/// The resolution in the words of the model.
+pub(super) fn describe(
+    story: &Story<'_>,
+    resolved: &Resolved,
+    pid: Option<u32>,
+    host: Option<&str>,
+) -> Resolution {
+    let call = resolved
+        .call
+        .and_then(|index| story.memory.resolutions.calls.get(index));
+    let (from, to) = span(story, resolved).unwrap_or((0, 0));
+    let files: Vec<String> = files(story, pid, from, to)
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect();
+    let queries = || resolved.queries.iter().filter_map(|q| query(story, *q));
+    let answered = queries().any(|q| q.addresses().next().is_some());
+    let literal = host.is_some_and(|host| {
+        host.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .is_ok()
+    });
+    let succeeded = call.is_some_and(|(_, call)| call.result == Some(0));
+    let source = if literal {
+        ResolutionSource::Literal
+    } else if answered || queries().next().is_some() {
+        ResolutionSource::Dns
+    } else if succeeded && files.iter().any(|path| path == "/etc/hosts") {
+        ResolutionSource::Hosts
+    } else if succeeded {
+        ResolutionSource::Cache
+    } else {
+        ResolutionSource::Unknown
+    };
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in queries().flat_map(TrackedQuery::addresses) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let chain = queries().map(TrackedQuery::chain).max_by_key(Vec::len);
+    Resolution {
+        source,
+        getaddrinfo: call.map(|(returned, call)| GetAddrInfo {
+            at_ns: call.entered_at_ns,
+            duration_ns: returned.saturating_sub(call.entered_at_ns),
+            name: call.name.clone(),
+            service: call.service.clone(),
+            result: call.result,
+        }),
+        files,
+        chain: chain.unwrap_or_default(),
+        addresses,
+    }
+}

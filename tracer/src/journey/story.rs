@@ -1,0 +1,128 @@
+//! What the parts of a story share while it is composed: the memory of the capture and
+//! the analysed streams of its connections.
+
+use super::assemble::Assembler;
+use super::connection::TrackedConnection;
+use super::dns::TrackedQuery;
+use super::model::{Attribution, End, HttpExchange, Process, Source};
+use super::tls::{self, TlsAnalysis};
+use super::{bytes::TimedBytes, http};
+use crate::capture::SocketUse;
+use std::collections::BTreeMap;
+
+/// A datagram socket that was connected or sent through this long before a query, and to
+/// the same server, may be the query's; longer ago it may be anybody's.
+const DATAGRAM_OWNER_WINDOW_NS: u64 = 50_000_000;
+
+/// What the payload of a connection says.
+#[derive(Debug)]
+pub(super) struct Analysed {
+    pub tls: Option<TlsAnalysis>,
+    pub http: Vec<HttpExchange>,
+}
+
+/// The memory of the capture and the analysed connections.
+pub(super) struct Story<'a> {
+    pub memory: &'a Assembler,
+    pub analysed: BTreeMap<u64, Analysed>,
+}
+
+impl<'a> Story<'a> {
+    /// Reads the streams of the chosen connections.
+    pub fn new(memory: &'a Assembler, chosen: impl Fn(&TrackedConnection) -> bool) -> Self {
+        let connections = memory.connections.iter().filter(|c| chosen(c));
+        let analysed = connections.map(|c| (c.number, analyse(memory, c)));
+        Self {
+            memory,
+            analysed: analysed.collect(),
+        }
+    }
+
+    /// The chosen connections, in order of their numbers.
+    pub fn connections(&self) -> impl Iterator<Item = (&'a TrackedConnection, &Analysed)> {
+        self.analysed
+            .iter()
+            .filter_map(|(number, a)| Some((self.memory.connections.get(*number)?, a)))
+    }
+
+    pub fn connection(&self, number: u64) -> Option<(&'a TrackedConnection, &Analysed)> {
+        let analysed = self.analysed.get(&number)?;
+        Some((self.memory.connections.get(number)?, analysed))
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.memory.options.source == Source::File
+    }
+
+    /// The process at one end, by its socket; for a server by its listening port where its
+    /// own socket was never met.
+    pub fn process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
+        let processes = &self.memory.processes;
+        let by_cookie = processes.of_cookie(connection.end(end).cookie);
+        match end {
+            End::Client => by_cookie.or_else(|| {
+                let call = connection.connect.as_ref()?;
+                Some(processes.describe(call.pid, Attribution::SocketCookie))
+            }),
+            End::Server => by_cookie.or_else(|| {
+                // Only when the server's socket is on this host; a listener on the same
+                // port says nothing of a remote one.
+                let here = connection.states.iter().any(|s| s.end == End::Server);
+                here.then(|| processes.of_listener(connection.server))?
+            }),
+        }
+    }
+
+    pub fn pid(&self, connection: &TrackedConnection) -> Option<u32> {
+        self.process(connection, End::Client)
+            .map(|process| process.pid)
+    }
+
+    /// Who sent a DNS query: by its socket, else by the only process that used a datagram
+    /// socket towards that server just before.
+    pub fn query_process(&self, query: &TrackedQuery) -> Option<Process> {
+        let processes = &self.memory.processes;
+        if let Some(process) = processes.of_cookie(query.cookie) {
+            return Some(process);
+        }
+        let from = query.first_at_ns.saturating_sub(DATAGRAM_OWNER_WINDOW_NS);
+        let recent = self.memory.datagram_owners.iter().filter(|(at, owner)| {
+            (from..=query.first_at_ns).contains(at)
+                && owner.usage != SocketUse::Receive
+                && owner.remote.map(super::model::Endpoint::from) == Some(query.server)
+        });
+        let mut pids: Vec<u32> = recent.map(|(_, owner)| owner.pid).collect();
+        pids.dedup();
+        match pids.as_slice() {
+            [only] => Some(processes.describe(*only, Attribution::Tuple)),
+            _ => None,
+        }
+    }
+}
+
+fn analyse(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
+    let client = connection.end(End::Client).stream.bytes();
+    let server = connection.end(End::Server).stream.bytes();
+    let tls = tls::analyse(client, server, &memory.secrets);
+    let exchanges = |client: &TimedBytes, server: &TimedBytes, alpn: Option<&str>, scheme: &str| {
+        let id = connection.id();
+        http::analyse(
+            client,
+            server,
+            alpn,
+            scheme,
+            &id,
+            memory.options.show_secrets,
+        )
+    };
+    let http = match &tls {
+        None => exchanges(client, server, None, "http"),
+        Some(tls) => match (&tls.client_plaintext, &tls.server_plaintext) {
+            (Some(client), Some(server)) => {
+                exchanges(client, server, tls.session.alpn.as_deref(), "https")
+            }
+            _ => Vec::new(),
+        },
+    };
+    Analysed { tls, http }
+}

@@ -1,0 +1,453 @@
+//! The lines of one journey, in time order, each with its evidence.
+
+use super::connection::TrackedConnection;
+use super::dns::TrackedQuery;
+use super::drafts::{self, Draft};
+use super::model::{
+    CloseMessage, End, EventDirection, HttpExchange, Layer, NeighborProtocol, TimelineEvent,
+};
+use super::neighbor::{self, TrackedNeighbor};
+use super::phases::{Carrier, Path};
+use super::resolution;
+use super::story::{Analysed, Story};
+use super::{failure, route};
+use crate::capture::{ClientEvent, NeighborAction};
+
+/// States that a connection passes on its way up; the others belong to its end.
+const OPENING_STATES: [&str; 3] = ["SYN_SENT", "SYN_RECV", "ESTABLISHED"];
+
+/// Collects the lines of a journey from `from` to `to`.
+pub(super) fn timeline(
+    story: &Story<'_>,
+    draft: &Draft,
+    carrier: Option<Carrier<'_>>,
+    path: &Path<'_>,
+    (from, to): (u64, u64),
+    with_close: bool,
+) -> Vec<TimelineEvent> {
+    let mut lines = Lines {
+        story,
+        events: Vec::new(),
+    };
+    if draft.opens {
+        lines.process(draft, from, to);
+        lines.resolution(draft);
+        lines.route(path);
+        lines.neighbor(path, from, to);
+        for number in &draft.attempts {
+            if let Some((connection, _)) = story.connection(*number) {
+                lines.opening(connection);
+            }
+        }
+    }
+    if let Some(carrier) = carrier {
+        if draft.opens {
+            lines.tls(carrier.connection, carrier.analysed);
+        }
+        if let Some(exchange) = carrier.exchange {
+            lines.http(carrier.connection, exchange);
+        }
+        lines.retransmissions(carrier.connection, from, to);
+    }
+    if with_close {
+        for number in &draft.attempts {
+            if let Some((connection, _)) = story.connection(*number) {
+                lines.closing(connection);
+            }
+        }
+    }
+    let mut events = lines.events;
+    events.sort_by_key(|event| event.at_ns);
+    events
+}
+
+struct Lines<'a> {
+    story: &'a Story<'a>,
+    events: Vec<TimelineEvent>,
+}
+
+impl Lines<'_> {
+    fn add(
+        &mut self,
+        at_ns: u64,
+        layer: Layer,
+        direction: EventDirection,
+        summary: impl Into<String>,
+        evidence: impl Into<String>,
+    ) {
+        self.events.push(TimelineEvent {
+            at_ns,
+            layer,
+            direction,
+            summary: summary.into(),
+            evidence: evidence.into(),
+        });
+    }
+
+    fn local(&mut self, at_ns: u64, layer: Layer, summary: String, evidence: &str) {
+        self.add(at_ns, layer, EventDirection::Local, summary, evidence);
+    }
+
+    fn process(&mut self, draft: &Draft, from: u64, to: u64) {
+        let story = self.story;
+        if let Some(pid) = draft.pid {
+            let line = story.memory.processes.line_of(pid);
+            for event in &story.memory.processes.life {
+                if line.contains(&event.pid) && (from..=to).contains(&event.at_ns) {
+                    let summary = event.summary.clone();
+                    self.local(event.at_ns, Layer::Process, summary, event.evidence);
+                }
+            }
+        }
+        let Some(index) = draft.report else { return };
+        if let Some((at_ns, report)) = story.memory.client_reports.get(index) {
+            let summary = format!("asks for {}", report.url);
+            self.local(*at_ns, Layer::Process, summary, "the client's own report");
+        }
+        if let Some((at_ns, ClientEvent::Failed { stage, message })) = drafts::verdict(story, index)
+        {
+            let summary = format!("gives up ({stage}): {message}");
+            if at_ns <= to {
+                self.local(at_ns, Layer::Process, summary, "the client's own report");
+            }
+        }
+    }
+
+    fn resolution(&mut self, draft: &Draft) {
+        let story = self.story;
+        let calls = &story.memory.resolutions.calls;
+        if let Some((returned, call)) = draft.resolved.call.and_then(|index| calls.get(index)) {
+            let name = call.name.as_deref().unwrap_or("(no name)");
+            let summary = format!("{}[{}] calls getaddrinfo({name})", call.comm, call.pid);
+            self.local(
+                call.entered_at_ns,
+                Layer::Dns,
+                summary,
+                "uprobe getaddrinfo",
+            );
+            let result = match call.result {
+                Some(0) => "getaddrinfo returns with addresses".to_owned(),
+                Some(code) => format!("getaddrinfo returns {}", failure::resolver_error(code)),
+                None => "getaddrinfo never returns".to_owned(),
+            };
+            self.local(*returned, Layer::Dns, result, "uretprobe getaddrinfo");
+        }
+        if let Some((from, to)) = resolution::span(story, &draft.resolved) {
+            for (at_ns, path) in resolution::files(story, draft.pid, from, to) {
+                let summary = format!("reads {path}");
+                self.local(at_ns, Layer::Dns, summary, "tracepoint sys_enter_openat");
+            }
+        }
+        for index in &draft.resolved.queries {
+            if let Some(query) = resolution::query(story, *index) {
+                self.query(query);
+            }
+        }
+    }
+
+    fn query(&mut self, query: &TrackedQuery) {
+        let interfaces = &self.story.memory.interfaces;
+        let what = format!("{} {}", query.question.record_type, query.question.name);
+        for (index, mark) in query.queries.iter().enumerate() {
+            let again = if index > 0 { " again" } else { "" };
+            let summary = format!(
+                "asks {} for {what}{again} (id {:#06x})",
+                query.server, query.query_id
+            );
+            let evidence = interfaces.evidence(*mark);
+            self.add(
+                mark.at_ns,
+                Layer::Dns,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
+        }
+        let Some((message, mark)) = &query.answer else {
+            return;
+        };
+        let addresses: Vec<String> = query.addresses().map(|a| a.to_string()).collect();
+        let chain = query.chain();
+        let found = match (addresses.is_empty(), chain.len()) {
+            (true, 1) => "no record of this type".to_owned(),
+            (true, _) => format!("{}, no record of this type", chain.join(" -> ")),
+            (false, 1) => addresses.join(", "),
+            (false, _) => format!("{} -> {}", chain.join(" -> "), addresses.join(", ")),
+        };
+        let cut = if message.truncated { ", truncated" } else { "" };
+        let summary = format!("answer {}: {what}: {found}{cut}", message.rcode);
+        let evidence = interfaces.evidence(*mark);
+        self.add(
+            mark.at_ns,
+            Layer::Dns,
+            EventDirection::In,
+            summary,
+            evidence,
+        );
+    }
+
+    fn route(&mut self, path: &Path<'_>) {
+        let Some((at_ns, last)) = path.lookups.last() else {
+            return;
+        };
+        let evidence = format!(
+            "tracepoint {} ({} lookups)",
+            if last.destination.is_ipv4() {
+                "fib_table_lookup"
+            } else {
+                "fib6_table_lookup"
+            },
+            path.lookups.len()
+        );
+        let summary = match &path.route {
+            Some(route) => {
+                let way = match route.gateway {
+                    Some(gateway) => format!("not on this link: via {gateway}"),
+                    None => "on this link".to_owned(),
+                };
+                let device = route.interface.as_deref().unwrap_or("?");
+                let source = route.source.map(|s| format!(" src {s}"));
+                let prefix = route.prefix.as_ref().map(|p| format!(", route {p}"));
+                format!(
+                    "{}: {way} dev {device}{}{}",
+                    route.destination,
+                    source.unwrap_or_default(),
+                    prefix.unwrap_or_default()
+                )
+            }
+            None => {
+                let words = route::error_words(last.error);
+                format!("{}: {words}", last.destination)
+            }
+        };
+        self.local(*at_ns, Layer::Route, summary, &evidence);
+    }
+
+    fn neighbor(&mut self, path: &Path<'_>, from: u64, to: u64) {
+        let story = self.story;
+        if let Some(exchange) = path.neighbor {
+            self.neighbor_exchange(exchange);
+        }
+        let Some(next_hop) = path.next_hop else {
+            return;
+        };
+        let events = story.memory.neighbors.events(next_hop, from, to);
+        let mut last = None;
+        for entry in events {
+            // The table is asked for every packet; only what changes is a story.
+            if last == Some((entry.state, entry.mac)) || entry.action == NeighborAction::Used {
+                continue;
+            }
+            last = Some((entry.state, entry.mac));
+            let mac = entry.mac.filter(|mac| *mac != [0; 6]);
+            let mac = mac.map_or(String::new(), |m| format!(" {}", neighbor::mac_text(m)));
+            let state = neighbor::state_name(entry.state);
+            let summary = format!("neighbour table: {next_hop} is {state}{mac}");
+            let evidence = format!("{} neigh", entry.hook);
+            self.local(entry.at_ns, Layer::Link, summary, &evidence);
+        }
+    }
+
+    fn neighbor_exchange(&mut self, exchange: &TrackedNeighbor) {
+        let interfaces = &self.story.memory.interfaces;
+        let (ask, answer) = match exchange.protocol {
+            NeighborProtocol::Arp => ("ARP who has", "ARP"),
+            NeighborProtocol::Ndp => ("NDP solicits", "NDP"),
+        };
+        for (index, mark) in exchange.requests.iter().enumerate() {
+            let again = if index > 0 { " (again)" } else { "" };
+            let summary = format!("{ask} {}? tell {}{again}", exchange.ip, exchange.asker);
+            let evidence = interfaces.evidence(*mark);
+            self.add(
+                mark.at_ns,
+                Layer::Link,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
+        }
+        if let (Some(mark), Some(mac)) = (exchange.answer, exchange.mac) {
+            let summary = format!("{answer} {} is at {}", exchange.ip, neighbor::mac_text(mac));
+            let evidence = interfaces.evidence(mark);
+            self.add(
+                mark.at_ns,
+                Layer::Link,
+                EventDirection::In,
+                summary,
+                evidence,
+            );
+        }
+    }
+
+    fn opening(&mut self, connection: &TrackedConnection) {
+        let interfaces = &self.story.memory.interfaces;
+        if let Some(call) = &connection.connect {
+            let summary = format!("connect to {}", connection.server);
+            self.local(call.at_ns, Layer::Process, summary, "cgroup connect");
+        }
+        let handshake = connection.handshake();
+        let describe = |options: &Option<super::model::TcpOptions>| {
+            let Some(options) = options else {
+                return String::new();
+            };
+            let mss = options.mss.map(|mss| format!(", mss {mss}"));
+            let scale = options
+                .window_scale
+                .map(|scale| format!(", wscale {scale}"));
+            let sack = if options.sack_permitted { ", sack" } else { "" };
+            format!(
+                "{}{}{sack}",
+                mss.unwrap_or_default(),
+                scale.unwrap_or_default()
+            )
+        };
+        for (index, mark) in connection.syns.iter().enumerate() {
+            let again = if index > 0 { " again" } else { "" };
+            let summary = format!(
+                "SYN{again} to {}, seq {}{}",
+                connection.server,
+                handshake.client_isn.unwrap_or(0),
+                describe(&handshake.client_options)
+            );
+            let evidence = interfaces.evidence(*mark);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
+        }
+        if let Some(mark) = connection.syn_ack {
+            let summary = format!(
+                "SYN-ACK from {}, seq {}{}",
+                connection.server,
+                handshake.server_isn.unwrap_or(0),
+                describe(&handshake.server_options)
+            );
+            let evidence = interfaces.evidence(mark);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::In,
+                summary,
+                evidence,
+            );
+        }
+        if let Some(mark) = connection.ack {
+            let evidence = interfaces.evidence(mark);
+            let summary = "ACK: the connection is established";
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::Out,
+                summary,
+                evidence,
+            );
+        }
+        if let Some((version, kind, code, mark)) = connection.icmp_error {
+            let summary = format!("ICMPv{version} error, type {kind} code {code}");
+            let evidence = interfaces.evidence(mark);
+            self.add(
+                mark.at_ns,
+                Layer::Tcp,
+                EventDirection::In,
+                summary,
+                evidence,
+            );
+        }
+        self.states(connection, true);
+    }
+
+    fn states(&mut self, connection: &TrackedConnection, opening: bool) {
+        for state in &connection.states {
+            if OPENING_STATES.contains(&state.to.as_str()) == opening {
+                let summary = format!("{} {} -> {}", state.end.name(), state.from, state.to);
+                let evidence = format!("{} TCP state", state.hook);
+                self.local(state.at_ns, Layer::Tcp, summary, &evidence);
+            }
+        }
+    }
+
+    fn tls(&mut self, connection: &TrackedConnection, analysed: &Analysed) {
+        let Some(tls) = &analysed.tls else { return };
+        let interfaces = &self.story.memory.interfaces;
+        for record in &tls.session.records {
+            let what = if record.messages.is_empty() {
+                record.record_type.replace('_', " ")
+            } else {
+                record.messages.join(", ")
+            };
+            let sealed = if record.encrypted { ", sealed" } else { "" };
+            let summary = format!("{what} ({} B{sealed})", record.bytes);
+            let mark = connection.frame_at(record.end, record.at_ns);
+            let evidence = mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m));
+            let direction = direction(record.end);
+            self.add(record.at_ns, Layer::Tls, direction, summary, evidence);
+        }
+    }
+
+    fn http(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
+        let interfaces = &self.story.memory.interfaces;
+        let evidence = |end: End, at_ns: u64| {
+            let mark = connection.frame_at(end, at_ns);
+            mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
+        };
+        let request = format!(
+            "{} {} HTTP/{}",
+            exchange.method, exchange.target, exchange.version
+        );
+        let (asked, place) = (
+            exchange.request_at_ns,
+            evidence(End::Client, exchange.request_at_ns),
+        );
+        self.add(asked, Layer::Http, EventDirection::Out, request, place);
+        if let Some(at_ns) = exchange.response_at_ns {
+            let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
+            let summary = format!("HTTP/{} {status}", exchange.version);
+            let place = evidence(End::Server, at_ns);
+            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
+        }
+        if let Some(at_ns) = exchange.response_end_at_ns {
+            let summary = format!("response complete, {} B body", exchange.response_body_bytes);
+            let place = evidence(End::Server, at_ns);
+            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
+        }
+    }
+
+    fn retransmissions(&mut self, connection: &TrackedConnection, from: u64, to: u64) {
+        let interfaces = &self.story.memory.interfaces;
+        for (entry, mark) in &connection.retransmissions {
+            if entry.kind != "syn" && (from..=to).contains(&entry.at_ns) {
+                let summary = format!(
+                    "retransmission ({}): {} B at {}",
+                    entry.kind, entry.bytes, entry.seq
+                );
+                let evidence = interfaces.evidence(*mark);
+                let direction = direction(entry.end);
+                self.add(entry.at_ns, Layer::Tcp, direction, summary, evidence);
+            }
+        }
+    }
+
+    fn closing(&mut self, connection: &TrackedConnection) {
+        let interfaces = &self.story.memory.interfaces;
+        for (CloseMessage { at_ns, end, kind }, mark) in &connection.close_messages {
+            let summary = match kind.as_str() {
+                "fin" => format!("FIN: the {} has nothing more to send", end.name()),
+                "ack" => format!("ACK of the FIN, by the {}", end.name()),
+                _ => format!("RST: the {} resets the connection", end.name()),
+            };
+            let evidence = interfaces.evidence(*mark);
+            self.add(*at_ns, Layer::Tcp, direction(*end), summary, evidence);
+        }
+        self.states(connection, false);
+    }
+}
+
+fn direction(end: End) -> EventDirection {
+    match end {
+        End::Client => EventDirection::Out,
+        End::Server => EventDirection::In,
+    }
+}

@@ -1,0 +1,373 @@
+//! One live capture: the probe, the traced command, and the assembler between them.
+
+use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
+use crate::client::ClientPipes;
+use crate::journey::assemble::{Assembler, AssemblerOptions};
+use crate::journey::live::FinishedJourney;
+use crate::journey::model::{
+    CaptureInfo, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace, TracerInfo,
+};
+use crate::launch::Launched;
+use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// After the command's end its connections may still be closing: the last messages are
+/// waited for at most this long.
+const CLOSING: Duration = Duration::from_millis(500);
+/// The kernel's last state changes follow the last message of a close at once; nothing
+/// new for this long means that there is nothing more.
+const SETTLED: Duration = Duration::from_millis(30);
+/// How often a live capture looks for finished journeys.
+const TICK: Duration = Duration::from_millis(200);
+/// Destinations whose route was asked for, in a live capture.
+const ROUTES_ASKED: usize = 4096;
+/// IP protocol number of TCP.
+const TCP: u8 = 6;
+
+/// How to capture and what to remember.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    pub probe: ProbeOptions,
+    pub stream_limit: usize,
+    pub keep_frames: bool,
+    pub show_secrets: bool,
+    /// Journeys are reported while the capture goes on.
+    pub live: bool,
+    /// The command line, for the report.
+    pub command: Vec<String>,
+}
+
+/// A capture that has begun: every hook is attached.
+pub struct Session {
+    probe: Probe,
+    assembler: Assembler,
+    command: Vec<String>,
+    routes_asked: BTreeSet<IpAddr>,
+}
+
+/// Why the command's run was over.
+#[derive(Debug)]
+pub enum Ended {
+    /// The command ended by itself.
+    Exited(ExitStatus),
+    /// The user interrupted (SIGINT or SIGTERM).
+    Interrupted,
+}
+
+impl Session {
+    /// Attaches every hook, then notes interfaces and neighbours as they are now.
+    ///
+    /// # Errors
+    /// As [`Probe::attach`].
+    pub async fn start(options: SessionOptions) -> Result<Self, ProbeError> {
+        let probe = Probe::attach(options.probe).await?;
+        let mut assembler = Assembler::new(AssemblerOptions {
+            source: Source::Live,
+            stream_limit: options.stream_limit,
+            keep_frames: options.keep_frames,
+            show_secrets: options.show_secrets,
+            live: options.live,
+        });
+        // Without rtnetlink the journeys are poorer, not wrong.
+        for interface in netlink::interfaces().await.unwrap_or_default() {
+            assembler.observe(at_start(Fact::Interface(interface)));
+        }
+        for neighbor in netlink::neighbors().await.unwrap_or_default() {
+            assembler.observe(at_start(Fact::Neighbor(neighbor)));
+        }
+        Ok(Self {
+            probe,
+            assembler,
+            command: options.command,
+            routes_asked: BTreeSet::new(),
+        })
+    }
+
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Follows `pid` and its children from now on.
+    ///
+    /// # Errors
+    /// As [`Probe::trace_process`].
+    pub fn trace_process(&mut self, pid: u32) -> Result<(), ProbeError> {
+        self.probe.trace_process(pid)
+    }
+
+    /// Lets a stopped command run, to its end and to the end of its connections.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be read any more.
+    pub async fn run(
+        &mut self,
+        launched: &mut Launched,
+        mut client: Option<ClientPipes>,
+    ) -> Result<Ended, ProbeError> {
+        let mut interrupts = Interrupts::new();
+        launched.go();
+        let ended = loop {
+            tokio::select! {
+                biased;
+                status = launched.wait() => match status {
+                    Ok(status) => break Ended::Exited(status),
+                    Err(_) => break Ended::Interrupted,
+                },
+                () = interrupts.next() => {
+                    end(launched).await;
+                    break Ended::Interrupted;
+                }
+                batch = self.probe.next() => self.observe_all(batch?).await,
+                statement = heard(&mut client) => self.state(statement),
+            }
+        };
+        while let Some(pipes) = &mut client {
+            match tokio::time::timeout(SETTLED, pipes.next()).await {
+                Ok(Some(statement)) => self.state(Some(statement)),
+                _ => break,
+            }
+        }
+        self.until_closed(&mut interrupts).await?;
+        Ok(ended)
+    }
+
+    /// Reads on until every connection is closed and nothing more comes.
+    async fn until_closed(&mut self, interrupts: &mut Interrupts) -> Result<(), ProbeError> {
+        let deadline = Instant::now() + CLOSING;
+        let mut quiet_since = Instant::now();
+        loop {
+            let quiet_until = quiet_since + SETTLED;
+            let closed = self.assembler.all_closed();
+            let until = if closed { quiet_until.min(deadline) } else { deadline };
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Ok(()),
+                batch = self.probe.next() => {
+                    let batch = batch?;
+                    if !batch.is_empty() {
+                        quiet_since = Instant::now();
+                    }
+                    self.observe_all(batch).await;
+                }
+                () = tokio::time::sleep_until(until) => return Ok(()),
+            }
+        }
+    }
+
+    /// Watches the whole host and hands out each journey when it is over, until `duration`
+    /// has passed, the user interrupts, or `report` says stop.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be read any more.
+    pub async fn watch(
+        &mut self,
+        duration: Option<Duration>,
+        mut report: impl FnMut(FinishedJourney) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), ProbeError> {
+        let mut interrupts = Interrupts::new();
+        let end = duration.map(|duration| Instant::now() + duration);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Ok(()),
+                () = at(end) => return Ok(()),
+                _ = tick.tick() => {
+                    let now_ns = self.probe.clock().now_ns();
+                    for finished in self.assembler.take_finished(now_ns) {
+                        if report(finished).is_break() {
+                            return Ok(());
+                        }
+                    }
+                }
+                batch = self.probe.next() => self.observe_all(batch?).await,
+            }
+        }
+    }
+
+    /// The journeys that were not handed out yet, at the end of [`Session::watch`].
+    pub async fn remaining(&mut self) -> Vec<FinishedJourney> {
+        let rest = self.probe.drain().await;
+        self.observe_all(rest).await;
+        self.assembler.take_remaining()
+    }
+
+    /// The header of a report: all that is known before the first journey.
+    pub fn document(&self) -> Document {
+        let clock = self.probe.clock();
+        let hooks = self.probe.hooks().to_vec();
+        // Every fact that has any candidate must have one attached.
+        let mut served: BTreeMap<&str, bool> = BTreeMap::new();
+        for hook in &hooks {
+            *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
+        }
+        let complete = served.values().all(|attached| *attached);
+        Document {
+            schema_version: SCHEMA_VERSION,
+            tracer: TracerInfo {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                command: self.command.clone(),
+            },
+            host: host(),
+            capture: CaptureInfo {
+                source: Source::Live,
+                started_unix_nano: clock.started_unix_nano().to_string(),
+                duration_ns: clock.now_ns(),
+                interfaces: self.probe.interfaces().to_vec(),
+                complete,
+                hooks,
+                lost: BTreeMap::new(),
+            },
+            dns: Vec::new(),
+            neighbors: Vec::new(),
+            connections: Vec::new(),
+            journeys: Vec::new(),
+        }
+    }
+
+    /// Detaches every hook and tells the whole story.
+    pub async fn finish(mut self) -> Trace {
+        let rest = self.probe.drain().await;
+        self.observe_all(rest).await;
+        let document = self.document();
+        self.probe.detach().await;
+        self.assembler.finish(document)
+    }
+
+    /// Events lost so far, per class.
+    pub fn lost(&self) -> BTreeMap<String, u64> {
+        self.assembler.lost()
+    }
+
+    async fn observe_all(&mut self, batch: Vec<Observation>) {
+        for observation in batch {
+            let destination = new_destination(&observation.fact);
+            let at_ns = observation.at_ns;
+            self.assembler.observe(observation);
+            if let Some(destination) = destination {
+                self.ask_route(destination, at_ns).await;
+            }
+        }
+    }
+
+    /// The fib tracepoints tell the decision; prefix, MTU and chosen source only rtnetlink.
+    async fn ask_route(&mut self, destination: IpAddr, at_ns: u64) {
+        if self.routes_asked.len() >= ROUTES_ASKED {
+            self.routes_asked.clear();
+        }
+        if !self.routes_asked.insert(destination) {
+            return;
+        }
+        if let Ok(detail) = netlink::route_to(destination).await {
+            let fact = Fact::RouteDetail(detail);
+            self.assembler.observe(Observation { at_ns, fact });
+        }
+    }
+
+    fn state(&mut self, statement: Option<crate::client::Statement>) {
+        let Some(statement) = statement else { return };
+        let clock = self.probe.clock();
+        let at_ns = statement
+            .boottime_ns
+            .map_or_else(|| clock.now_ns(), |boottime| clock.since_start(boottime));
+        let fact = statement.fact;
+        self.assembler.observe(Observation { at_ns, fact });
+    }
+}
+
+/// Ends the command: the terminal's own SIGINT reached it, but a signal sent to the tracer
+/// alone did not. It may clean up before it is killed.
+async fn end(launched: &mut Launched) {
+    if let Ok(pid) = i32::try_from(launched.pid) {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        // Fails only when the command has ended already.
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+    }
+    if tokio::time::timeout(CLOSING, launched.wait()).await.is_err() {
+        launched.kill();
+        let _ = launched.wait().await;
+    }
+}
+
+fn at_start(fact: Fact) -> Observation {
+    Observation { at_ns: 0, fact }
+}
+
+/// The destination of a connect(2) that is worth asking the routing table about.
+fn new_destination(fact: &Fact) -> Option<IpAddr> {
+    match fact {
+        Fact::SocketOwner(SocketOwner {
+            usage: SocketUse::Connect,
+            protocol: TCP,
+            remote: Some(remote),
+            ..
+        }) => Some(remote.ip().to_canonical()),
+        _ => None,
+    }
+}
+
+/// The client's next statement; never, when there is no client or it has said all.
+async fn heard(client: &mut Option<ClientPipes>) -> Option<crate::client::Statement> {
+    let statement = match client {
+        Some(pipes) => pipes.next().await,
+        None => std::future::pending().await,
+    };
+    if statement.is_none() {
+        *client = None;
+    }
+    statement
+}
+
+async fn at(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// This host, as far as it tells.
+pub fn host() -> HostInfo {
+    let name = nix::sys::utsname::uname().ok();
+    let text = |value: &std::ffi::OsStr| value.to_string_lossy().into_owned();
+    HostInfo {
+        hostname: name.as_ref().map(|name| text(name.nodename())),
+        kernel: name.as_ref().map(|name| text(name.release())),
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Interrupts {
+    signals: Option<(
+        tokio::signal::unix::Signal,
+        tokio::signal::unix::Signal,
+    )>,
+}
+
+impl Interrupts {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let both = signal(SignalKind::interrupt()).and_then(|interrupt| {
+            let terminate = signal(SignalKind::terminate())?;
+            Ok((interrupt, terminate))
+        });
+        Self { signals: both.ok() }
+    }
+
+    /// Cancel safe.
+    async fn next(&mut self) {
+        match &mut self.signals {
+            Some((interrupt, terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+}

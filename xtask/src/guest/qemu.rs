@@ -1,0 +1,213 @@
+//! One guest from power-on to power-off, watched by its serial console.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::process;
+
+/// Longer lines are cut: a guest gone wild must not fill this machine's memory.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// Nor its disk.
+const LARGEST_LOG: u64 = 64 * 1024 * 1024;
+
+/// A guest to boot.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    pub kernel: &'a Path,
+    pub initramfs: &'a Path,
+    /// The console's lines go here as they come.
+    pub log: PathBuf,
+    pub limit: Duration,
+    /// Show the console on standard error as well.
+    pub echo: bool,
+}
+
+/// How a guest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Success,
+    Failure,
+    /// The kernel panicked.
+    Panic,
+    /// The time limit was reached.
+    TimedOut,
+    /// QEMU ended, and init had said nothing.
+    Ended,
+}
+
+impl Outcome {
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Success => "all tests passed",
+            Self::Failure => "tests failed",
+            Self::Panic => "the guest's kernel panicked",
+            Self::TimedOut => "the guest did not finish in time",
+            Self::Ended => "the guest ended before its tests did",
+        }
+    }
+}
+
+impl Guest<'_> {
+    /// Boots the guest and waits until it is off. QEMU is always gone afterwards.
+    pub fn run(&self) -> Result<(Outcome, String)> {
+        let mut log = File::create(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
+        let mut child = self.start()?;
+        let lines = read_lines(child.stdout.take().context("QEMU has no output")?);
+        let result = self.watch(&lines, &mut log);
+        // After its verdict a guest switches itself off; waiting for that proves nothing.
+        stop(&mut child);
+        result
+    }
+
+    fn start(&self) -> Result<Child> {
+        let qemu = process::find_program("qemu-system-x86_64")
+            .context("QEMU is missing: run `cargo xtask setup --tests`")?;
+        // QEMU must not outlive this program, even when that is killed.
+        let mut command = match process::find_program("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL"]).arg(qemu);
+                command
+            }
+            None => Command::new(qemu),
+        };
+        command
+            // Software emulation by choice: /dev/kvm may exist and not work, and results must
+            // not depend on it. Without -cx16, 6.12 panics in cmpxchg16b under QEMU 7.2.
+            .args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"])
+            .args([
+                "-m",
+                "2048",
+                "-smp",
+                "2",
+                "-no-reboot",
+                "-nographic",
+                "-nodefaults",
+            ])
+            .args(["-serial", "stdio", "-kernel"])
+            .arg(self.kernel)
+            .arg("-initrd")
+            .arg(self.initramfs)
+            .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let line = process::line(&command);
+        command
+            .spawn()
+            .with_context(|| format!("cannot start `{line}`"))
+    }
+
+    /// Follows the console until init's verdict, a panic, the end or the time limit.
+    fn watch(&self, lines: &Receiver<String>, log: &mut File) -> Result<(Outcome, String)> {
+        let deadline = Instant::now() + self.limit;
+        let mut console = String::new();
+        let mut written = 0_u64;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = match lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => return Ok((Outcome::TimedOut, console)),
+                Err(RecvTimeoutError::Disconnected) => return Ok((Outcome::Ended, console)),
+            };
+            written = written.saturating_add(line.len() as u64);
+            if written <= LARGEST_LOG {
+                log.write_all(line.as_bytes())?;
+                console.push_str(&line);
+            }
+            if self.echo {
+                eprint!("{line}");
+            }
+            if let Some(outcome) = verdict(&line) {
+                return Ok((outcome, console));
+            }
+        }
+    }
+}
+
+fn verdict(line: &str) -> Option<Outcome> {
+    // Not at the start of the line: the kernel writes to the same console.
+    [
+        ("init: success", Outcome::Success),
+        ("init: failure", Outcome::Failure),
+        ("Kernel panic", Outcome::Panic),
+    ]
+    .iter()
+    .find(|(text, _)| line.contains(text))
+    .map(|(_, outcome)| *outcome)
+}
+
+fn read_lines(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::sync_channel(1024);
+    thread::spawn(move || {
+        let mut source = BufReader::new(source);
+        loop {
+            let mut line = Vec::new();
+            match (&mut source)
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)
+            {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+            if sender.send(printable(&line)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A console line without what could change the user's terminal or clear its screen.
+fn printable(line: &[u8]) -> String {
+    String::from_utf8_lossy(line)
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect()
+}
+
+/// Ends QEMU by its own process, and leaves no zombie.
+fn stop(child: &mut Child) {
+    // Both fail only when it is gone already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_heard_between_kernel_messages() {
+        assert_eq!(
+            verdict("[   12.3] random: ready init: success\n"),
+            Some(Outcome::Success)
+        );
+        assert_eq!(verdict("init: failure\n"), Some(Outcome::Failure));
+        assert_eq!(
+            verdict("[ 1.0] Kernel panic - not syncing\n"),
+            Some(Outcome::Panic)
+        );
+        assert_eq!(verdict("test success ... ok\n"), None);
+    }
+
+    #[test]
+    fn lines_lose_what_a_terminal_would_obey() {
+        assert_eq!(printable(b"\x1b[2Jhello\r\n"), "[2Jhello\n");
+    }
+
+    #[test]
+    fn an_endless_line_is_cut() {
+        let long = vec![b'x'; usize::try_from(LONGEST_LINE).unwrap() + 5];
+        let lines: Vec<_> = read_lines(std::io::Cursor::new(long)).iter().collect();
+        assert_eq!(lines.len(), 2);
+    }
+}

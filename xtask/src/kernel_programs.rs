@@ -1,0 +1,88 @@
+//! The build of the kernel programs, with a compiler and target folder of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::linker::{self, Linker};
+use crate::machine::toolchain::{Kind, TARGET, Toolchain};
+use crate::process;
+use crate::workspace::{self, Workspace};
+
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// The name of the binary in tracer-ebpf's Cargo.toml.
+const OBJECT: &str = "tracer";
+
+/// A compiler and the linker that fits it.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    pub toolchain: Toolchain,
+    pub linker: Linker,
+}
+
+/// Builds the object file and returns its absolute path.
+pub fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
+    let mut command = cargo(workspace, tools, "build")?;
+    process::run(&mut command, LIMIT).context("the kernel programs cannot be built")?;
+    let object = target_folder(workspace)
+        .join(TARGET)
+        .join("release")
+        .join(OBJECT);
+    let content = fs::read(&object)
+        .with_context(|| format!("the build left no object at {}", object.display()))?;
+    if !linker::has_type_information(&content) {
+        bail!(
+            "{} has no type information (BTF), which loading needs: run `cargo xtask doctor`, \
+             which checks the linker",
+            object.display()
+        );
+    }
+    Ok(object)
+}
+
+/// `cargo <subcommand>` for the kernel programs, in their folder and with their compiler.
+pub fn cargo(workspace: &Workspace, tools: &Tools, subcommand: &str) -> Result<Command> {
+    let Tools { toolchain, linker } = tools;
+    let mut command = Command::new(&toolchain.cargo);
+    workspace::without_toolchain(&mut command);
+    command
+        .current_dir(workspace.root.join("tracer-ebpf"))
+        .env("RUSTC", &toolchain.rustc)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(linker))
+        .arg(subcommand)
+        .args(["--release", "--target", TARGET, "--target-dir"])
+        .arg(target_folder(workspace));
+    match toolchain.kind {
+        // The prebuilt `core` belongs to a stable compiler, which must be told to accept the
+        // unstable features that kernel programs use.
+        Kind::Prebuilt => command.env("RUSTC_BOOTSTRAP", "1"),
+        Kind::BuildStd => command.arg("-Zbuild-std=core"),
+    };
+    Ok(command)
+}
+
+fn target_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("bpf")
+}
+
+/// Flags in cargo's encoding: separated by the unit separator, so that none needs quoting.
+fn flags(linker: &Linker) -> String {
+    [
+        // aya-ebpf chooses the layout of registers by the machine that will load the object.
+        format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
+        "-Cdebuginfo=2".to_owned(),
+        format!("-Clinker={}", linker.path.display()),
+        "-Clink-arg=--btf".to_owned(),
+    ]
+    .join("\x1f")
+}
+
+/// Makes the compiler's warnings errors, where there is no clippy that could be told so.
+pub fn deny_warnings(command: &mut Command, tools: &Tools) {
+    let flags = format!("{}\x1f-Dwarnings", flags(&tools.linker));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags);
+}
