@@ -1,1 +1,4 @@
-//! stub
+//! The command line.
+
+/// The types of the command line.
+pub mod arguments;
