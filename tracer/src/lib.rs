@@ -8,3 +8,4 @@ pub mod launch;
 pub mod probe;
 pub mod protocol;
 pub mod report;
+pub mod session;

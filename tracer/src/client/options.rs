@@ -77,6 +77,12 @@ pub struct ClientArguments {
 }
 
 impl RequestOptions {
+    /// The response body takes standard output.
+    #[must_use]
+    pub fn writes_body_to_stdout(&self) -> bool {
+        self.body.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
     /// The options as arguments that parse into the same options.
     #[must_use]
     pub fn to_arguments(&self) -> Vec<OsString> {

@@ -178,7 +178,7 @@ impl Session {
                 () = interrupts.next() => return Ok(()),
                 () = at(end) => return Ok(()),
                 _ = tick.tick() => {
-                    let now_ns = self.probe.clock().now_ns();
+                    let now_ns = self.probe.clock().elapsed_ns();
                     for finished in self.assembler.take_finished(now_ns) {
                         if report(finished).is_break() {
                             return Ok(());
@@ -217,7 +217,7 @@ impl Session {
             capture: CaptureInfo {
                 source: Source::Live,
                 started_unix_nano: clock.started_unix_nano().to_string(),
-                duration_ns: clock.now_ns(),
+                duration_ns: clock.elapsed_ns(),
                 interfaces: self.probe.interfaces().to_vec(),
                 complete,
                 hooks,
@@ -237,6 +237,11 @@ impl Session {
         let document = self.document();
         self.probe.detach().await;
         self.assembler.finish(document)
+    }
+
+    /// Detaches every hook.
+    pub async fn stop(self) {
+        self.probe.detach().await;
     }
 
     /// Events lost so far, per class.
@@ -274,7 +279,7 @@ impl Session {
         let clock = self.probe.clock();
         let at_ns = statement
             .boottime_ns
-            .map_or_else(|| clock.now_ns(), |boottime| clock.since_start(boottime));
+            .map_or_else(|| clock.elapsed_ns(), |boottime| clock.since_start(boottime));
         let fact = statement.fact;
         self.assembler.observe(Observation { at_ns, fact });
     }
