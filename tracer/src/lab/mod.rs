@@ -38,6 +38,20 @@ use std::os::fd::BorrowedFd;
 /// Where launched commands find the lab's root certificate.
 pub const CA_PATH: &str = "/etc/tracer-lab/ca.pem";
 
+/// The policy table of RFC 6724, section 2.1. glibc's built-in one is still that of RFC 3484,
+/// which prefers the lab's unique local IPv6 addresses to IPv4.
+const ADDRESS_POLICY: &str = "\
+precedence ::1/128 50
+precedence ::/0 40
+precedence ::ffff:0:0/96 35
+precedence 2002::/16 30
+precedence 2001::/32 5
+precedence fc00::/7 3
+precedence ::/96 1
+precedence fec0::/10 1
+precedence 3ffe::/16 1
+";
+
 /// Variables that would send a client of the lab elsewhere.
 const PROXY_VARIABLES: [&str; 8] = [
     "http_proxy",
@@ -187,6 +201,7 @@ impl Lab {
                     "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 client\n".to_owned(),
                 ),
                 file("nsswitch.conf", "hosts: files dns\n".to_owned()),
+                file("gai.conf", ADDRESS_POLICY.to_owned()),
                 file(
                     CA_PATH.trim_start_matches("/etc/"),
                     self.root_certificate.clone(),

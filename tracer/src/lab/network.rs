@@ -77,6 +77,7 @@ pub(super) fn build() -> Result<Network, LabError> {
             host.up(LOOPBACK).await?;
             let link = host.link(CLIENT_INTERFACE).await?;
             host.up(link).await?;
+            host.single_segments(link).await;
             host.address(link, DNS_V4, DNS_V6).await?;
             host.address(link, SERVER_V4, SERVER_V6).await?;
             host.address_v4(link, CLOSED_V4).await?;
@@ -199,6 +200,16 @@ impl Host {
         let up = LinkUnspec::new_with_index(link).up().build();
         let set = self.handle.link().set(up).execute().await;
         set.map_err(failed("start an interface of the lab", VETH_HINT))
+    }
+
+    /// Frames as a real wire shows them: without this, TCP hands the link up to 64 KiB at
+    /// once, because nobody would ever cut them.
+    async fn single_segments(&self, link: u32) {
+        let segments = LinkUnspec::new_with_index(link)
+            .append_extra_attribute(LinkAttribute::GsoMaxSegs(1))
+            .build();
+        // A kernel that refuses shows larger frames, nothing worse.
+        let _ = self.handle.link().set(segments).execute().await;
     }
 
     async fn link(&self, name: &str) -> Result<u32, LabError> {

@@ -115,7 +115,7 @@ impl Web {
                 loop {
                     let (stream, _) = listener.accept().await?;
                     stream.set_nodelay(true)?;
-                    tokio::spawn(http1(Courteous(stream), "http"));
+                    tokio::spawn(http1(Courteous::new(stream), "http"));
                 }
             });
         }
@@ -127,7 +127,7 @@ impl Web {
                     stream.set_nodelay(true)?;
                     // A client that breaks off is no reason to stop.
                     let sites = sites.clone();
-                    tokio::spawn(async move { https(Courteous(stream), &sites).await });
+                    tokio::spawn(async move { https(Courteous::new(stream), &sites).await });
                 }
             });
         }
@@ -144,8 +144,7 @@ async fn https(stream: Courteous, sites: &Sites) -> io::Result<()> {
     let mut started = acceptor.await?;
     let name = started.client_hello().server_name().map(str::to_owned);
     if name.as_deref() == Some(ALERTS) {
-        started.io.write_all(&HANDSHAKE_FAILURE).await?;
-        return started.io.shutdown().await;
+        return started.io.write_all(&HANDSHAKE_FAILURE).await;
     }
     let stream = started.into_stream(sites.find(name.as_deref())).await?;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
