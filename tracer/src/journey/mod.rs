@@ -30,5 +30,3 @@ pub mod stream;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
-#[cfg(test)]
-mod tests;

@@ -26,7 +26,6 @@ pub fn analyse(
     connection_id: &str,
     show_secrets: bool,
 ) -> Vec<model::HttpExchange> {
-    let _ = (client, server, alpn, scheme, connection_id, show_secrets);
     let http2 = client.as_slice().starts_with(PREFACE);
     let mut exchanges = if http2 {
         http2::read(client, PREFACE.len(), server, 0, Vec::new())
