@@ -7,7 +7,8 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, ClientConfig, DigitallySignedStruct, KeyLog, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, KeyLog, RootCertStore,
+    SignatureScheme,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -80,8 +81,36 @@ pub(super) fn sentence(error: Option<&rustls::Error>) -> String {
                 alert_name(*alert)
             )
         }
+        Some(rustls::Error::InvalidCertificate(why)) => certificate_sentence(why),
         Some(other) => other.to_string(),
         None => "the TLS handshake failed".to_owned(),
+    }
+}
+
+/// The usual defects of a certificate, in words.
+fn certificate_sentence(why: &CertificateError) -> String {
+    let days = |from: UnixTime, to: UnixTime| to.as_secs().saturating_sub(from.as_secs()) / 86_400;
+    match why {
+        CertificateError::ExpiredContext { time, not_after } => format!(
+            "the server's certificate expired {} days ago",
+            days(*not_after, *time)
+        ),
+        CertificateError::NotValidYetContext { time, not_before } => format!(
+            "the server's certificate becomes valid in {} days",
+            days(*time, *not_before)
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // webpki presents each name as `DnsName("...")` or `IpAddress(...)`.
+            let names: Vec<&str> = presented
+                .iter()
+                .map(|name| name.split('"').nth(1).unwrap_or(name))
+                .collect();
+            format!("the server's certificate is for {}", names.join(", "))
+        }
+        CertificateError::UnknownIssuer => {
+            "the server's certificate is signed by an unknown authority".to_owned()
+        }
+        other => format!("the server's certificate is not valid: {other}"),
     }
 }
 
@@ -149,7 +178,29 @@ impl ServerCertVerifier for AcceptAny {
 #[cfg(test)]
 mod tests {
     use super::sentence;
-    use rustls::{AlertDescription, Error};
+    use rustls::pki_types::{ServerName, UnixTime};
+    use rustls::{AlertDescription, CertificateError, Error};
+    use std::time::Duration;
+
+    #[test]
+    fn certificate_defects_are_told_in_words() {
+        let at = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 86_400));
+        let expired = CertificateError::ExpiredContext {
+            time: at(130),
+            not_after: at(100),
+        };
+        let stranger = CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("a.test").expect("a name"),
+            presented: vec!["DnsName(\"b.test\")".into(), "IpAddress(1.2.3.4)".into()],
+        };
+        for (why, words) in [
+            (expired, "expired 30 days ago"),
+            (stranger, "is for b.test, IpAddress(1.2.3.4)"),
+        ] {
+            let text = sentence(Some(&Error::InvalidCertificate(why)));
+            assert!(text.ends_with(words), "{text}");
+        }
+    }
 
     #[test]
     fn alerts_have_the_names_of_the_rfc() {

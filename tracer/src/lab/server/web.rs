@@ -5,14 +5,14 @@ use super::{Configuration, page};
 use crate::lab::address::web_addresses;
 use crate::lab::certificate::Identity;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::header::{
-    AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, LOCATION, SERVER, STRICT_TRANSPORT_SECURITY,
-    VARY, VIA,
+    AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, LOCATION, SERVER,
+    STRICT_TRANSPORT_SECURITY, VARY, VIA,
 };
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
@@ -169,6 +169,22 @@ async fn http1(stream: impl AsyncRead + AsyncWrite + Unpin, scheme: &'static str
 type Body = BoxBody<Bytes, io::Error>;
 
 async fn respond(request: Request<Incoming>, scheme: &str) -> io::Result<Response<Body>> {
+    let only_head = request.method() == Method::HEAD;
+    let response = answer(request, scheme).await?;
+    if !only_head {
+        return Ok(response);
+    }
+    // In HTTP/2 hyper would send the body that a HEAD must not get (RFC 9110, section 9.3.2).
+    let (head, body) = response.into_parts();
+    let length = body.size_hint().exact();
+    let mut response = Response::from_parts(head, whole(String::new()));
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    Ok(response)
+}
+
+async fn answer(request: Request<Incoming>, scheme: &str) -> io::Result<Response<Body>> {
     let host = host(&request);
     let path = request.uri().path().to_owned();
     // The request's body is read to its end: unread bytes would make the kernel reset the
@@ -202,9 +218,14 @@ fn host(request: &Request<Incoming>) -> String {
     host.to_ascii_lowercase()
 }
 
+fn whole(text: String) -> Body {
+    Full::new(Bytes::from(text))
+        .map_err(|never| match never {})
+        .boxed()
+}
+
 fn document(status: StatusCode, text: String) -> Response<Body> {
-    let whole = Full::new(Bytes::from(text)).map_err(|never| match never {});
-    let mut response = Response::new(whole.boxed());
+    let mut response = Response::new(whole(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("tracer-lab"));
@@ -247,16 +268,20 @@ fn redirect(location: &str) -> Response<Body> {
 
 /// Promises more than it sends.
 fn partial() -> Response<Body> {
-    let frames = [
+    let beginning = async {
         Ok(Frame::data(Bytes::from_static(
             b"<!DOCTYPE html>\n<p>This page ends in the mid",
-        ))),
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-    ];
-    let mut response = Response::new(BodyExt::boxed(StreamBody::new(stream::iter(frames))));
-    response.headers_mut().insert(
-        http::header::CONTENT_LENGTH,
-        HeaderValue::from_static("4096"),
-    );
+        )))
+    };
+    let end = async {
+        // Lets the beginning go out first.
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    };
+    let frames = stream::once(beginning).chain(stream::once(end));
+    let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from_static("4096"));
     response
 }
