@@ -21,10 +21,7 @@ const LIVE_BUDGET: u64 = 64 << 10;
 const RING_BYTES: u32 = 8 << 20;
 
 /// Plans where results go.
-pub(super) fn outputs(
-    options: &OutputOptions,
-    default: Destination,
-) -> Result<Outputs, Problem> {
+pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<Outputs, Problem> {
     let request = Request {
         format: options.format,
         files: &options.output,

@@ -99,9 +99,7 @@ fn wanted(arguments: &Live, finished: &FinishedJourney) -> bool {
         .comm
         .as_ref()
         .is_none_or(|comm| process.is_some_and(|process| process.comm == *comm));
-    let port = arguments
-        .port
-        .is_none_or(|port| journey.port == Some(port));
+    let port = arguments.port.is_none_or(|port| journey.port == Some(port));
     let host = arguments.host.as_ref().is_none_or(|pattern| {
         let host = journey.host.as_deref().unwrap_or_default();
         matches(

@@ -30,7 +30,12 @@ pub fn run() -> std::process::ExitCode {
             // Help and version are results, everything else is a diagnostic; clap knows.
             let _ = error.print();
             let usage = error.use_stderr();
-            return if usage { ExitCode::Usage } else { ExitCode::Done }.into();
+            return if usage {
+                ExitCode::Usage
+            } else {
+                ExitCode::Done
+            }
+            .into();
         }
     };
     match dispatch(arguments.command, &command_line) {

@@ -23,7 +23,9 @@ pub(super) enum Problem {
     Output(#[from] OutputError),
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("cannot {operation}: {source}; check the limits on open files and processes (ulimit -n, -u)")]
+    #[error(
+        "cannot {operation}: {source}; check the limits on open files and processes (ulimit -n, -u)"
+    )]
     System {
         operation: &'static str,
         source: io::Error,
@@ -35,9 +37,8 @@ impl Problem {
     pub const fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::Usage,
-            Self::Probe(ProbeError::NotPermitted { .. }) | Self::Lab(LabError::NotPermitted { .. }) => {
-                ExitCode::NotPermitted
-            }
+            Self::Probe(ProbeError::NotPermitted { .. })
+            | Self::Lab(LabError::NotPermitted { .. }) => ExitCode::NotPermitted,
             Self::Probe(ProbeError::Unsupported { .. } | ProbeError::NotBuilt) => {
                 ExitCode::KernelLacks
             }

@@ -16,7 +16,10 @@ pub(super) fn schema(arguments: &Schema) -> Result<ExitCode, Problem> {
 /// Writes a result; a reader that had enough is success.
 pub(super) fn print(text: &str) -> Result<ExitCode, Problem> {
     let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Problem::System {
             operation: "write to standard output",
             source,

@@ -80,7 +80,9 @@ impl RequestOptions {
     /// The response body takes standard output.
     #[must_use]
     pub fn writes_body_to_stdout(&self) -> bool {
-        self.body.as_ref().is_some_and(|path| path.as_os_str() == "-")
+        self.body
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-")
     }
 
     /// The options as arguments that parse into the same options.

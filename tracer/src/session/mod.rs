@@ -142,7 +142,11 @@ impl Session {
         loop {
             let quiet_until = quiet_since + SETTLED;
             let closed = self.assembler.all_closed();
-            let until = if closed { quiet_until.min(deadline) } else { deadline };
+            let until = if closed {
+                quiet_until.min(deadline)
+            } else {
+                deadline
+            };
             tokio::select! {
                 biased;
                 () = interrupts.next() => return Ok(()),
@@ -277,9 +281,10 @@ impl Session {
     fn state(&mut self, statement: Option<crate::client::Statement>) {
         let Some(statement) = statement else { return };
         let clock = self.probe.clock();
-        let at_ns = statement
-            .boottime_ns
-            .map_or_else(|| clock.elapsed_ns(), |boottime| clock.since_start(boottime));
+        let at_ns = statement.boottime_ns.map_or_else(
+            || clock.elapsed_ns(),
+            |boottime| clock.since_start(boottime),
+        );
         let fact = statement.fact;
         self.assembler.observe(Observation { at_ns, fact });
     }
@@ -293,7 +298,10 @@ async fn end(launched: &mut Launched) {
         // Fails only when the command has ended already.
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
     }
-    if tokio::time::timeout(CLOSING, launched.wait()).await.is_err() {
+    if tokio::time::timeout(CLOSING, launched.wait())
+        .await
+        .is_err()
+    {
         launched.kill();
         let _ = launched.wait().await;
     }
@@ -347,10 +355,7 @@ pub fn host() -> HostInfo {
 
 /// SIGINT and SIGTERM.
 struct Interrupts {
-    signals: Option<(
-        tokio::signal::unix::Signal,
-        tokio::signal::unix::Signal,
-    )>,
+    signals: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
 }
 
 impl Interrupts {

@@ -99,11 +99,7 @@ fn mistakes_are_answered_with_a_hint() {
 
 #[test]
 fn every_usage_error_has_the_exit_code_of_usage() {
-    for line in [
-        &["demoo"][..],
-        &["fetch"],
-        &["live", "--port", "0"],
-    ] {
+    for line in [&["demoo"][..], &["fetch"], &["live", "--port", "0"]] {
         assert_eq!(
             parsed(line).expect_err("a usage error").exit_code(),
             2,
