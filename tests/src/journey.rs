@@ -11,7 +11,9 @@ pub const PHASES: [&str; 8] = [
 /// All strings of an array.
 pub fn strings(value: &Value) -> Vec<String> {
     let items = value.as_array().into_iter().flatten();
-    items.filter_map(|item| Some(item.as_str()?.to_owned())).collect()
+    items
+        .filter_map(|item| Some(item.as_str()?.to_owned()))
+        .collect()
 }
 
 fn by_id<'a>(list: &'a Value, id: &Value) -> Option<&'a Value> {
@@ -72,7 +74,10 @@ fn check_journey(document: &Value, journey: &Value) -> Result<()> {
         }
         let at = phase["at_ns"].as_u64().context("no at_ns")?;
         let length = phase["duration_ns"].as_u64().context("no duration_ns")?;
-        ensure!(at >= cursor, "{name} begins before the phase before it ends");
+        ensure!(
+            at >= cursor,
+            "{name} begins before the phase before it ends"
+        );
         ensure!(at + length <= end, "{name} ends after its journey");
         cursor = at + length;
         sum += length;
@@ -89,7 +94,10 @@ fn check_journey(document: &Value, journey: &Value) -> Result<()> {
         last = at;
     }
     for id in journey["attempts"].as_array().into_iter().flatten() {
-        ensure!(by_id(&document["connections"], id).is_some(), "no connection {id}");
+        ensure!(
+            by_id(&document["connections"], id).is_some(),
+            "no connection {id}"
+        );
     }
     if !journey["neighbor"].is_null() {
         neighbor(document, journey)?;

@@ -81,6 +81,13 @@ impl Program {
         self
     }
 
+    /// Runs it as this user and group, without supplementary groups.
+    pub fn user(mut self, id: u32) -> Self {
+        use std::os::unix::process::CommandExt;
+        self.command.uid(id).gid(id);
+        self
+    }
+
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self

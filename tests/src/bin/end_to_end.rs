@@ -10,6 +10,9 @@ use tracer_tests::scenario::Scenario;
 use tracer_tests::scenarios;
 
 fn main() -> ExitCode {
+    if let Some(code) = tracer_tests::requests::part() {
+        return code;
+    }
     let mut arguments = Arguments::from_args();
     // Hooks and namespaces belong to the whole machine: scenarios would see one another.
     arguments.test_threads.get_or_insert(1);

@@ -139,11 +139,22 @@ fn every_stage() -> Result<()> {
     for phase in [
         "resolve", "route", "neighbor", "connect", "tls", "request", "wait", "response",
     ] {
-        ensure!(!told["phases"][phase].is_null(), "no {phase}: {}", context());
+        ensure!(
+            !told["phases"][phase].is_null(),
+            "no {phase}: {}",
+            context()
+        );
     }
 
     let handshake = &connection["handshake"];
-    for fact in ["syn_at_ns", "syn_ack_at_ns", "ack_at_ns", "rtt_ns", "client_isn", "server_isn"] {
+    for fact in [
+        "syn_at_ns",
+        "syn_ack_at_ns",
+        "ack_at_ns",
+        "rtt_ns",
+        "client_isn",
+        "server_isn",
+    ] {
         ensure!(handshake[fact].is_u64(), "no {fact}: {handshake}");
     }
     ensure!(handshake["client_options"]["mss"].is_u64(), "{handshake}");
@@ -157,9 +168,19 @@ fn every_stage() -> Result<()> {
         server.starts_with(&["LISTEN>SYN_RECV".into(), "SYN_RECV>ESTABLISHED".into()]),
         "server: {server:?}"
     );
-    ensure!(client.last().is_some_and(|s| s.ends_with(">CLOSED")), "{client:?}");
-    ensure!(server.last().is_some_and(|s| s.ends_with(">CLOSED")), "{server:?}");
-    ensure!(connection["close"]["kind"] == "fin", "{}", connection["close"]);
+    ensure!(
+        client.last().is_some_and(|s| s.ends_with(">CLOSED")),
+        "{client:?}"
+    );
+    ensure!(
+        server.last().is_some_and(|s| s.ends_with(">CLOSED")),
+        "{server:?}"
+    );
+    ensure!(
+        connection["close"]["kind"] == "fin",
+        "{}",
+        connection["close"]
+    );
 
     let process = &told["process"];
     ensure!(process["attribution"] == "socket-cookie", "{process}");
@@ -180,7 +201,10 @@ fn decrypted() -> Result<()> {
     ensure!(tls["alpn"] == "h2", "{tls:#}");
     ensure!(tls["decrypted_by"] == "keylog", "{tls:#}");
     let certificates = tls["certificates"].as_array().context("no certificates")?;
-    ensure!(certificates.len() == 2, "chain of 2 expected: {certificates:?}");
+    ensure!(
+        certificates.len() == 2,
+        "chain of 2 expected: {certificates:?}"
+    );
     let names = strings(&certificates[0]["san"]);
     ensure!(names.contains(&"www.shop.test".to_owned()), "{names:?}");
     let messages: Vec<String> = tls["records"]
@@ -217,12 +241,19 @@ fn text_view() -> Result<()> {
     let outcome = Tracer::new(["demo"]).run()?.expect_code(0)?;
     let head = outcome.stdout.lines().next().unwrap_or_default();
     for words in ["GET https://www.shop.test/", "200", "HTTP/2", "TLS 1.3"] {
-        ensure!(outcome.stdout.contains(words), "no {words:?} in {head:?}\n{}", outcome.describe());
+        ensure!(
+            outcome.stdout.contains(words),
+            "no {words:?} in {head:?}\n{}",
+            outcome.describe()
+        );
     }
     for row in [
         "resolve", "route", "neighbor", "connect", "tls", "request", "wait", "response",
     ] {
-        let found = outcome.stdout.lines().any(|line| line.trim_start().starts_with(row));
+        let found = outcome
+            .stdout
+            .lines()
+            .any(|line| line.trim_start().starts_with(row));
         ensure!(found, "no row {row}\n{}", outcome.describe());
     }
     ensure!(
@@ -269,18 +300,26 @@ fn layers_view() -> Result<()> {
 fn ndjson() -> Result<()> {
     let outcome = Tracer::new(["demo", "--format", "ndjson"]).run()?;
     let lines = outcome.expect_code(0)?.json_lines()?;
-    let types: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
-    ensure!(types.len() == lines.len(), "a line without a type: {lines:?}");
+    let types: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["type"].as_str())
+        .collect();
+    ensure!(
+        types.len() == lines.len(),
+        "a line without a type: {lines:?}"
+    );
     ensure!(types.first() == Some(&"capture"), "{types:?}");
     ensure!(types.last() == Some(&"lost"), "{types:?}");
     let journey = lines.iter().find(|line| line["type"] == "journey");
     let journey = journey.context("no journey line")?;
     ensure!(
-        journey["connections"].as_array().is_some_and(|c| c.len() == 1),
+        journey["connection"]["handshake"].is_object(),
         "the journey does not hold its connection: {journey:#}"
     );
     ensure!(
-        journey["dns"].as_array().is_some_and(|dns| dns[0].is_object()),
+        journey["dns"]
+            .as_array()
+            .is_some_and(|dns| dns[0].is_object()),
         "the journey does not hold its DNS exchanges: {journey:#}"
     );
     Ok(())
@@ -297,7 +336,10 @@ fn ipv6() -> Result<()> {
     ensure!(neighbor["protocol"] == "ndp", "{neighbor}");
     ensure!(told["route"]["on_link"] == false, "{}", told["route"]);
     let client = journey::states(connection, "client");
-    ensure!(client.first().is_some_and(|s| s == "CLOSED>SYN_SENT"), "{client:?}");
+    ensure!(
+        client.first().is_some_and(|s| s == "CLOSED>SYN_SENT"),
+        "{client:?}"
+    );
     Ok(())
 }
 
@@ -321,7 +363,10 @@ fn literal() -> Result<()> {
         "{}",
         told["resolution"]
     );
-    ensure!(document["dns"].as_array().is_some_and(Vec::is_empty), "{document:#}");
+    ensure!(
+        document["dns"].as_array().is_some_and(Vec::is_empty),
+        "{document:#}"
+    );
     ensure!(told["outcome"] == "ok", "{told:#}");
     Ok(())
 }
@@ -330,9 +375,21 @@ fn redirects() -> Result<()> {
     let document = fetched(&["-L", "http://redirect.test/"])?;
     let journeys = document["journeys"].as_array().context("no journeys")?;
     ensure!(journeys.len() == 2, "{} journeys", journeys.len());
-    ensure!(journeys[0]["url"] == "http://redirect.test/", "{}", journeys[0]["url"]);
-    ensure!(journeys[1]["url"] == "https://www.shop.test/", "{}", journeys[1]["url"]);
-    ensure!(journeys[1]["caused_by"] == journeys[0]["id"], "{:#}", journeys[1]);
+    ensure!(
+        journeys[0]["url"] == "http://redirect.test/",
+        "{}",
+        journeys[0]["url"]
+    );
+    ensure!(
+        journeys[1]["url"] == "https://www.shop.test/",
+        "{}",
+        journeys[1]["url"]
+    );
+    ensure!(
+        journeys[1]["caused_by"] == journeys[0]["id"],
+        "{:#}",
+        journeys[1]
+    );
     Ok(())
 }
 
@@ -340,7 +397,11 @@ fn foreign_client() -> Result<()> {
     if crate::program::find_program("curl").is_none() {
         return Err(crate::scenario::Skipped("curl is not installed here".into()).into());
     }
-    let document = demo(&["-o", "-", "--", "curl", "-sk", "https://www.shop.test/"], 0)?.json()?;
+    let document = demo(
+        &["-o", "-", "--", "curl", "-sk", "https://www.shop.test/"],
+        0,
+    )?
+    .json()?;
     journey::check_invariants(&document)?;
     let told = &document["journeys"][0];
     let connection = journey::connection(&document, told)?;
@@ -354,7 +415,10 @@ fn foreign_client() -> Result<()> {
         tls["certificates"].as_array().is_some_and(Vec::is_empty),
         "a TLS 1.3 certificate cannot be known without keys: {tls:#}"
     );
-    ensure!(connection["http"].as_array().is_some_and(Vec::is_empty), "{connection:#}");
+    ensure!(
+        connection["http"].as_array().is_some_and(Vec::is_empty),
+        "{connection:#}"
+    );
     Ok(())
 }
 
@@ -363,7 +427,11 @@ fn failed(url: &str, stage: &str, kinds: &[&str]) -> Result<Value> {
     let document = demo(&[url], 1)?.json()?;
     journey::check_invariants(&document)?;
     let journeys = document["journeys"].as_array().context("no journeys")?;
-    ensure!(journeys.len() == 1, "{} journeys: {document:#}", journeys.len());
+    ensure!(
+        journeys.len() == 1,
+        "{} journeys: {document:#}",
+        journeys.len()
+    );
     let told = &journeys[0];
     ensure!(told["outcome"] == "failed", "{told:#}");
     let failure = &told["failure"];
@@ -371,7 +439,10 @@ fn failed(url: &str, stage: &str, kinds: &[&str]) -> Result<Value> {
     let kind = failure["kind"].as_str().unwrap_or_default();
     ensure!(kinds.contains(&kind), "{failure}");
     let evidence = failure["evidence"].as_array();
-    ensure!(evidence.is_some_and(|e| !e.is_empty()), "no evidence: {failure}");
+    ensure!(
+        evidence.is_some_and(|e| !e.is_empty()),
+        "no evidence: {failure}"
+    );
     Ok(document.clone())
 }
 
@@ -383,7 +454,9 @@ fn nxdomain() -> Result<()> {
         document["dns"]
     );
     ensure!(
-        document["connections"].as_array().is_some_and(Vec::is_empty),
+        document["connections"]
+            .as_array()
+            .is_some_and(Vec::is_empty),
         "{document:#}"
     );
     Ok(())
@@ -402,7 +475,10 @@ fn silent_dns() -> Result<()> {
 fn refused() -> Result<()> {
     let document = failed("https://refused.test/", "connect", &["refused"])?;
     let close = &document["connections"][0]["close"];
-    ensure!(close["kind"] == "rst" && close["first"] == "server", "{close}");
+    ensure!(
+        close["kind"] == "rst" && close["first"] == "server",
+        "{close}"
+    );
     Ok(())
 }
 
@@ -411,7 +487,9 @@ fn unreachable() -> Result<()> {
     let neighbor = document["neighbors"]
         .as_array()
         .and_then(|all| all.iter().find(|n| n["outcome"] == "failed"));
-    let attempts = neighbor.and_then(|n| n["attempts"].as_array()).map_or(0, Vec::len);
+    let attempts = neighbor
+        .and_then(|n| n["attempts"].as_array())
+        .map_or(0, Vec::len);
     ensure!(attempts >= 2, "retries expected: {}", document["neighbors"]);
     Ok(())
 }

@@ -1,13 +1,21 @@
 //! All scenarios, in the order they run. A new file is registered here.
 
 mod command_line;
+mod host;
 mod lab;
+mod trouble;
 
 use crate::scenario::Scenario;
 
 /// Every scenario of the end-to-end program.
 pub fn all() -> Vec<Scenario> {
-    [command_line::SCENARIOS, lab::SCENARIOS].concat()
+    [
+        command_line::SCENARIOS,
+        lab::SCENARIOS,
+        host::SCENARIOS,
+        trouble::SCENARIOS,
+    ]
+    .concat()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) fn of_connection(
     let usable = |query: &TrackedQuery| {
         query.end_at_ns().is_some_and(|end| end <= before)
             && query.addresses().any(|found| found == address)
-            && (!story.is_file() || query.client.ip == connection.client.ip)
+            && same_host(story, query.client.ip, connection.client.ip)
             && pid.is_none_or(|pid| {
                 story
                     .query_process(query)
@@ -70,6 +70,12 @@ pub(super) fn of_connection(
         call: None,
         queries: same.map(|(index, _)| index).collect(),
     }
+}
+
+/// A capture may hold several hosts, told apart by their addresses; a host may ask over
+/// IPv4 for the address it reaches over IPv6.
+fn same_host(story: &Story<'_>, asker: IpAddr, client: IpAddr) -> bool {
+    !story.is_file() || asker == client || asker.is_ipv4() != client.is_ipv4()
 }
 
 /// The last successful call of `pid` before `before` that can have given `address`.

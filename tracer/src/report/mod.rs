@@ -10,6 +10,8 @@ pub mod json;
 pub mod lookup;
 /// One JSON object a line.
 pub mod ndjson;
+/// Where results go.
+pub mod outputs;
 mod page;
 mod printable;
 /// JSON Schema of the outputs.

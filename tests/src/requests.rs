@@ -1,0 +1,100 @@
+//! A web server and a web client of the smallest kind, so that scenarios on loopback need
+//! no other program on the machine (guests have none).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+/// First argument that turns the end-to-end program into a client.
+pub const CLIENT: &str = "__requests";
+/// First argument that turns the end-to-end program into a server.
+pub const SERVER: &str = "__server";
+
+const BODY: &str = "<!doctype html><title>hello</title>";
+/// A peer that says nothing for this long is gone.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Plays the part that the first argument names, if any.
+pub fn part() -> Option<ExitCode> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let number = |index: usize| arguments.get(index)?.parse::<u16>().ok();
+    let result = match arguments.get(1)?.as_str() {
+        CLIENT => request_all(number(2).unwrap_or(0), number(3).unwrap_or(1)),
+        SERVER => serve_forever(),
+        _ => return None,
+    };
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// `count` requests to this port on 127.0.0.1, each on a connection of its own.
+fn request_all(port: u16, count: u16) -> Result<()> {
+    for _ in 0..count {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.ends_with(BODY), "not the expected answer: {answer}");
+    }
+    Ok(())
+}
+
+/// Prints the port and serves until it is ended.
+fn serve_forever() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    println!("port {}", listener.local_addr()?.port());
+    std::io::stdout().flush()?;
+    serve(&listener);
+    Ok(())
+}
+
+/// A server in this process, on a port of loopback; it ends with the process.
+pub fn server(ipv6: bool) -> Result<SocketAddr> {
+    let address: SocketAddr = if ipv6 {
+        (Ipv6Addr::LOCALHOST, 0).into()
+    } else {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    };
+    let listener = TcpListener::bind(address).context("cannot listen on loopback")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || serve(&listener));
+    Ok(address)
+}
+
+fn serve(listener: &TcpListener) {
+    for stream in listener.incoming().flatten() {
+        // A client that went away is its own business.
+        let _ = answer(stream);
+    }
+}
+
+fn answer(mut stream: TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(SILENCE))?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{BODY}",
+        BODY.len()
+    )?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    // Waiting for the client's FIN keeps the close in one order.
+    let _ = reader.read_line(&mut line);
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Requests of this host on loopback: processes, completeness, many runs.
+
+use std::env;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::journey;
+use crate::program::Tracer;
+use crate::requests;
+use crate::scenario::Scenario;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "fetch_of_a_loopback_server_is_complete",
+        run: loopback,
+    },
+    Scenario {
+        name: "fetch_of_an_ipv6_loopback_server_is_complete",
+        run: loopback_ipv6,
+    },
+    Scenario {
+        name: "first_fetch_after_start_is_captured_every_time",
+        run: first_fetch,
+    },
+    Scenario {
+        name: "state_transitions_belong_to_the_right_process_in_1000_requests",
+        run: thousand_requests,
+    },
+    Scenario {
+        name: "run_leaves_the_commands_streams_and_code_alone",
+        run: streams_and_code,
+    },
+    Scenario {
+        name: "live_prints_each_journey_when_it_ends",
+        run: live,
+    },
+];
+
+/// Guests are emulated: what takes seconds here takes minutes there.
+fn emulated() -> bool {
+    env::var_os("TRACER_GUEST").is_some()
+}
+
+fn check_loopback(ipv6: bool) -> Result<()> {
+    let server = requests::server(ipv6)?;
+    let url = format!("http://{server}/");
+    let outcome = Tracer::new(["fetch", "--format", "json", &url]).run()?;
+    let document = outcome.expect_code(0)?.json()?;
+    journey::check_invariants(&document)?;
+    let told = &document["journeys"][0];
+    let connection = journey::connection(&document, told)?;
+    ensure!(told["outcome"] == "ok", "{told:#}");
+    ensure!(told["resolution"]["source"] == "literal", "{told:#}");
+    ensure!(connection["http"][0]["status"] == 200, "{connection:#}");
+    let bytes = &connection["bytes"];
+    ensure!(bytes["client"].as_u64() > Some(30), "{bytes}");
+    ensure!(bytes["server"].as_u64() > Some(90), "{bytes}");
+    check_ends(connection, std::process::id())
+}
+
+fn loopback() -> Result<()> {
+    check_loopback(false)
+}
+
+fn loopback_ipv6() -> Result<()> {
+    check_loopback(true)
+}
+
+/// Both ends went through their states, and each belongs to its own process.
+fn check_ends(connection: &Value, server: u32) -> Result<()> {
+    let client_states = journey::states(connection, "client");
+    let server_states = journey::states(connection, "server");
+    let begins = |states: &[String], first: [&str; 2]| {
+        let head: Vec<&str> = states.iter().take(2).map(String::as_str).collect();
+        head == first
+    };
+    ensure!(
+        begins(&client_states, ["CLOSED>SYN_SENT", "SYN_SENT>ESTABLISHED"]),
+        "client: {client_states:?}"
+    );
+    ensure!(
+        begins(&server_states, ["LISTEN>SYN_RECV", "SYN_RECV>ESTABLISHED"]),
+        "server: {server_states:?}"
+    );
+    for states in [&client_states, &server_states] {
+        let last = states.last().context("no states")?;
+        ensure!(last.ends_with(">CLOSED"), "{states:?}");
+    }
+    let owner = &connection["server_process"];
+    ensure!(owner["pid"] == server, "server {server} expected: {owner}");
+    let client = &connection["client_process"];
+    ensure!(client["attribution"] == "socket-cookie", "{client}");
+    ensure!(client["pid"] != server, "{client}");
+    Ok(())
+}
+
+fn first_fetch() -> Result<()> {
+    let runs = if emulated() { 5 } else { 100 };
+    let server = requests::server(false)?;
+    let url = format!("http://{server}/");
+    for run in 1..=runs {
+        let outcome = Tracer::new(["fetch", "--format", "json", &url]).run()?;
+        let document = outcome.expect_code(0)?.unchecked_json()?;
+        let told = &document["journeys"][0];
+        let check = || -> Result<()> {
+            let connection = journey::connection(&document, told)?;
+            for fact in ["syn_at_ns", "syn_ack_at_ns", "ack_at_ns"] {
+                ensure!(connection["handshake"][fact].is_u64(), "no {fact}");
+            }
+            ensure!(told["outcome"] == "ok", "outcome {}", told["outcome"]);
+            ensure!(
+                connection["close"]["kind"] == "fin",
+                "{}",
+                connection["close"]
+            );
+            check_ends(connection, std::process::id())
+        };
+        check().with_context(|| format!("run {run} of {runs}: {document:#}"))?;
+    }
+    Ok(())
+}
+
+fn thousand_requests() -> Result<()> {
+    let count = if emulated() { 100 } else { 1000 };
+    let server = requests::server(false)?;
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let (port, wanted) = (server.port().to_string(), count.to_string());
+    let arguments = [
+        "run",
+        "--format",
+        "json",
+        "-o",
+        "-",
+        "--",
+        &program,
+        requests::CLIENT,
+        &port,
+        &wanted,
+    ];
+    let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+    journey::check_invariants(&document)?;
+    let connections = document["connections"].as_array().context("no list")?;
+    let lost = &document["capture"]["lost"];
+    ensure!(
+        lost.as_object().is_some_and(serde_json::Map::is_empty),
+        "lost: {lost}"
+    );
+    ensure!(
+        connections.len() == count,
+        "{} of {count} connections",
+        connections.len()
+    );
+    let client = &document["journeys"][0]["process"]["pid"];
+    for connection in connections {
+        check_ends(connection, std::process::id()).with_context(|| format!("{connection:#}"))?;
+        ensure!(
+            connection["client_process"]["pid"] == *client,
+            "{connection:#}"
+        );
+    }
+    let journeys = document["journeys"].as_array().context("no list")?;
+    let fine = journeys
+        .iter()
+        .filter(|told| told["outcome"] == "ok")
+        .count();
+    ensure!(fine == count, "{fine} of {count} journeys are ok");
+    Ok(())
+}
+
+fn streams_and_code() -> Result<()> {
+    let script = "echo to-stdout; echo to-stderr >&2; exit 7";
+    let outcome = Tracer::new(["run", "--", "sh", "-c", script]).run()?;
+    let outcome = outcome.expect_code(7)?;
+    ensure!(outcome.stdout == "to-stdout\n", "{}", outcome.describe());
+    ensure!(
+        outcome.stderr.contains("to-stderr"),
+        "{}",
+        outcome.describe()
+    );
+    let outcome = Tracer::new([
+        "run", "--format", "json", "-o", "-", "--", "sh", "-c", script,
+    ])
+    .run()?
+    .expect_code(7)?;
+    outcome.json()?;
+    ensure!(
+        outcome.stderr.contains("to-stdout"),
+        "{}",
+        outcome.describe()
+    );
+    Ok(())
+}
+
+fn live() -> Result<()> {
+    let server = requests::server(false)?;
+    let port = server.port();
+    let arguments = [
+        "live",
+        "--format",
+        "ndjson",
+        "--port",
+        &port.to_string(),
+        "--duration",
+        "40s",
+    ];
+    let running = Tracer::new(arguments).start()?;
+    // The header line is written when every hook is attached.
+    running.wait_for_stdout("\"type\":\"capture\"")?;
+    let program = env::current_exe()?;
+    let client = crate::program::Program::new(&program)
+        .args([requests::CLIENT, &port.to_string(), "3"])
+        .start()?;
+    let client_pid = client.pid();
+    client.finish()?.expect_code(0)?;
+    running.wait_for_stdout("\"id\":\"j3\"")?;
+    running.signal(nix::sys::signal::Signal::SIGINT)?;
+    let lines = running.finish()?.expect_code(0)?.json_lines()?;
+    let journeys: Vec<&Value> = lines.iter().filter(|l| l["type"] == "journey").collect();
+    ensure!(journeys.len() == 3, "{} journeys", journeys.len());
+    for told in journeys {
+        ensure!(told["process"]["pid"] == client_pid, "{told:#}");
+        ensure!(told["outcome"] == "ok", "{told:#}");
+        check_ends(&told["connection"], std::process::id())?;
+    }
+    ensure!(
+        lines.last().is_some_and(|line| line["type"] == "lost"),
+        "{lines:?}"
+    );
+    Ok(())
+}

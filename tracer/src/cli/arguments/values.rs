@@ -1,0 +1,226 @@
+//! Texts of the command line that become values, each with an error that helps.
+
+use crate::capture::HookKind;
+use std::time::Duration;
+
+/// A fact that only one kind of hook may serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForcedHook {
+    pub fact: String,
+    pub hook: HookKind,
+}
+
+const HOOKS: [HookKind; 12] = [
+    HookKind::Xdp,
+    HookKind::Tcx,
+    HookKind::Clsact,
+    HookKind::Kprobe,
+    HookKind::Fentry,
+    HookKind::TpBtf,
+    HookKind::Tracepoint,
+    HookKind::Uprobe,
+    HookKind::SockOps,
+    HookKind::Cgroup,
+    HookKind::Netlink,
+    HookKind::Pcap,
+];
+
+/// A URL with its scheme; without one https, or http where certificates are not usual.
+/// What cannot be a URL at all is left for the client's own check.
+pub(super) fn with_scheme(text: &str) -> String {
+    let text = text.trim();
+    if text.contains("://") {
+        return text.to_owned();
+    }
+    let secure = format!("https://{text}");
+    match url::Url::parse(&secure) {
+        Ok(parsed) if is_local(&parsed) || parsed.port() == Some(80) => format!("http://{text}"),
+        Ok(_) => secure,
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Hosts that a developer runs without a certificate.
+fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
+        None => false,
+    }
+}
+
+/// `500ms`, `30s`, `2m`, `1h`; plain numbers are seconds, as curl has them.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let help = "write a number with ms, s, m or h, for instance 500ms, 30s or 2m";
+    let split = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("unknown unit `{other}`; {help}")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("not a time; {help}"))?;
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(_) => Err(format!("no time at all; {help}")),
+        Err(_) => Err(format!("too long; {help}")),
+    }
+}
+
+/// Bytes, with `k` and `M` for powers of 1024.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let help = "write a number of bytes, for instance 65536, 64k or 1M";
+    let lower = text.trim().to_ascii_lowercase();
+    let split = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(split);
+    let factor: u64 = match unit.trim() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        other => return Err(format!("unknown unit `{other}`; {help}")),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("not a size; {help}"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("too large; {help}"))
+}
+
+/// An interface's name as the kernel allows it (dev_valid_name in net/core/dev.c).
+pub(super) fn interface(text: &str) -> Result<String, String> {
+    // IFNAMSIZ counts the final zero.
+    let valid = (1..16).contains(&text.len())
+        && text != "."
+        && text != ".."
+        && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
+    match valid {
+        true => Ok(text.into()),
+        false => Err("not the name of an interface; `ip link` lists them".into()),
+    }
+}
+
+/// A kind of hook by its word.
+pub(super) fn hook(text: &str) -> Result<HookKind, String> {
+    let found = HOOKS.into_iter().find(|hook| hook.name() == text);
+    found.ok_or_else(|| {
+        let names = HOOKS.map(HookKind::name).join(", ");
+        format!("no such kind of hook; there are {names}")
+    })
+}
+
+/// `tcp_state=tracepoint`.
+pub(super) fn forced_hook(text: &str) -> Result<ForcedHook, String> {
+    let (fact, kind) = text
+        .split_once('=')
+        .ok_or("write FACT=HOOK, for instance tcp_state=tracepoint; `tracer doctor` lists both")?;
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if fact.is_empty() || !fact.chars().all(word) {
+        return Err(format!(
+            "`{fact}` is not a fact; `tracer doctor` lists them"
+        ));
+    }
+    Ok(ForcedHook {
+        fact: fact.into(),
+        hook: hook(kind)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_get_the_scheme_a_browser_would_choose() {
+        for (text, result) in [
+            ("https://www.shop.test/a?b", "https://www.shop.test/a?b"),
+            ("ftp://x/", "ftp://x/"),
+            ("www.shop.test", "https://www.shop.test"),
+            ("www.shop.test:80/x", "http://www.shop.test:80/x"),
+            ("localhost:8080", "http://localhost:8080"),
+            ("[::1]:8443/", "http://[::1]:8443/"),
+            ("10.0.0.1", "http://10.0.0.1"),
+            ("x y", "x y"),
+        ] {
+            assert_eq!(with_scheme(text), result, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units_and_plain_numbers_are_seconds() {
+        let expected = [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("2m", 120_000),
+            ("2.5", 2_500),
+            ("1h", 3_600_000),
+        ];
+        for (text, milliseconds) in expected {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for wrong in [
+            "",
+            "s",
+            "-1",
+            "30x",
+            "1.2.3",
+            "0",
+            "9e99",
+            "99999999999999999999h",
+            "µ",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let expected = [
+            ("0", 0),
+            ("65536", 65_536),
+            ("64k", 65_536),
+            ("1M", 1 << 20),
+            ("2 GiB", 2 << 30),
+        ];
+        for (text, count) in expected {
+            assert_eq!(bytes(text), Ok(count), "{text}");
+        }
+        for wrong in [
+            "",
+            "k",
+            "-1",
+            "1t",
+            "99999999999999999999",
+            "18446744073709551615k",
+        ] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hooks_are_the_words_of_the_contract() {
+        assert_eq!(hook("tp_btf"), Ok(HookKind::TpBtf));
+        assert!(
+            hook("kprobes")
+                .expect_err("plural")
+                .contains("kprobe, fentry")
+        );
+        let forced = forced_hook("tcp_state=tracepoint").expect("well formed");
+        assert_eq!(
+            (forced.fact.as_str(), forced.hook),
+            ("tcp_state", HookKind::Tracepoint)
+        );
+        for wrong in ["tcp_state", "=xdp", "TCP=xdp", "tcp_state=magic"] {
+            assert!(forced_hook(wrong).is_err(), "{wrong}");
+        }
+    }
+}
