@@ -1,26 +1,27 @@
-//! Reads captures for tests: pcap-parser, etherparse and the simplest reassembly that can
-//! work. To be replaced by the crate's own reader and reassembly when they are merged.
+//! Captures, read as `tracer read` reads them, and tshark to compare with.
 
-use etherparse::{LaxSlicedPacket, TransportSlice};
-use pcap_parser::{Linktype, PcapBlockOwned, PcapError, create_reader};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use tracer::journey::bytes::TimedBytes;
-use tracer::journey::tls::KeyLog;
+use std::process::Command;
+use tracer::capture::{Fact, Observation, file};
+use tracer::journey::assemble::{Assembler, AssemblerOptions};
+use tracer::journey::model::{
+    CaptureInfo, Connection, Document, HostInfo, SCHEMA_VERSION, Source, TracerInfo,
+};
 
-/// A capture of the shared collection, for instance `lab/curl-h2.pcap`. The collection is
-/// where `TRACER_CAPTURES` says, in `tests/captures` of the workspace, or in
-/// `shared/captures` beside it.
+/// A capture of the collection, for instance `lab/curl-h2.pcap`. The collection is where
+/// `TRACER_CAPTURES` says, in `tests/captures` of the workspace, or in `shared/captures`
+/// beside it.
 pub fn capture(name: &str) -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let named = std::env::var_os("TRACER_CAPTURES").map(PathBuf::from);
-    let beside = manifest.ancestors().flat_map(|folder| {
-        [
-            folder.join("tests/captures"),
-            folder.join("shared/captures"),
-        ]
-    });
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .flat_map(|folder| {
+            [
+                folder.join("tests/captures"),
+                folder.join("shared/captures"),
+            ]
+        });
     named
         .into_iter()
         .chain(beside)
@@ -29,203 +30,114 @@ pub fn capture(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no capture {name}: set TRACER_CAPTURES to the collection"))
 }
 
-/// All captures of a folder whose name begins with `prefix`.
-pub fn captures(folder: &str, prefix: &str) -> Vec<String> {
-    let example = match folder {
-        "lab" => "lab/curl-h2.pcap",
-        "zeek" => "zeek/tls-tls1.2.pcap",
-        _ => "suricata-verify/http2-range.pcap",
-    };
-    let example = capture(example);
-    let parent = example.parent().expect("a folder");
-    let mut names: Vec<String> = std::fs::read_dir(parent)
-        .expect("readable")
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with(prefix) && name.ends_with(".pcap"))
-        .map(|name| format!("{folder}/{name}"))
-        .collect();
-    names.sort();
-    assert!(!names.is_empty(), "no captures {folder}/{prefix}*");
-    names
-}
-
-/// The key log beside a capture, empty when there is none.
-pub fn key_log(name: &str) -> KeyLog {
-    let mut log = KeyLog::default();
+/// The key log beside a capture, where there is one.
+pub fn key_log(name: &str) -> Option<PathBuf> {
     let path = capture(name).with_extension("keys");
-    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
-        log.add_line(line);
+    path.is_file().then_some(path)
+}
+
+/// The connections of a capture, with the key log beside it.
+pub fn connections(name: &str) -> Vec<Connection> {
+    let mut assembler = Assembler::new(AssemblerOptions {
+        source: Source::File,
+        stream_limit: 16 << 20,
+        keep_frames: false,
+        show_secrets: true,
+        live: false,
+    });
+    let secrets = key_log(name).map(|path| std::fs::read_to_string(path).expect("readable"));
+    for line in secrets.iter().flat_map(|text| text.lines()) {
+        let fact = Fact::TlsSecret(line.to_owned());
+        assembler.observe(Observation { at_ns: 0, fact });
     }
-    log
+    file::read(&capture(name), &mut |observation| {
+        assembler.observe(observation);
+    })
+    .expect("a capture");
+    assembler.finish(empty_document()).document.connections
 }
 
-/// One end of a connection.
-pub type Endpoint = (IpAddr, u16);
-
-/// The two byte streams of a TCP connection.
-pub struct Streams {
-    pub client: Endpoint,
-    pub server: Endpoint,
-    pub from_client: TimedBytes,
-    pub from_server: TimedBytes,
-}
-
-#[derive(Default)]
-struct Direction {
-    /// Sequence number of the first byte.
-    base: Option<u32>,
-    /// By offset: time, bytes, and bytes that were cut off.
-    segments: BTreeMap<u32, (u64, Vec<u8>, usize)>,
-}
-
-impl Direction {
-    fn add(&mut self, sequence: u32, at_ns: u64, data: &[u8], cut: usize) {
-        let offset = sequence.wrapping_sub(*self.base.get_or_insert(sequence));
-        if data.is_empty() || offset > 1 << 30 {
-            return;
-        }
-        let longer = self
-            .segments
-            .get(&offset)
-            .is_none_or(|(_, known, _)| known.len() < data.len());
-        if longer {
-            self.segments.insert(offset, (at_ns, data.to_vec(), cut));
-        }
-    }
-
-    fn bytes(&self) -> TimedBytes {
-        let mut stream = TimedBytes::default();
-        for (offset, (at_ns, data, cut)) in &self.segments {
-            let offset = *offset as usize;
-            if offset > stream.len() {
-                stream.push_hole(offset - stream.len(), *at_ns);
-            }
-            let known = stream.len() - offset;
-            if let Some(fresh) = data.get(known..) {
-                stream.push(fresh, *at_ns);
-                stream.push_hole(*cut, *at_ns);
-            }
-        }
-        stream
+fn empty_document() -> Document {
+    Document {
+        schema_version: SCHEMA_VERSION,
+        tracer: TracerInfo::default(),
+        host: HostInfo::default(),
+        capture: CaptureInfo {
+            source: Source::File,
+            started_unix_nano: "0".to_owned(),
+            duration_ns: 0,
+            interfaces: Vec::new(),
+            hooks: Vec::new(),
+            lost: BTreeMap::new(),
+            complete: true,
+        },
+        dns: Vec::new(),
+        neighbors: Vec::new(),
+        connections: Vec::new(),
+        journeys: Vec::new(),
     }
 }
 
-/// All TCP connections of a capture, in order of their first segment.
-pub fn tcp_streams(name: &str) -> Vec<Streams> {
-    let mut connections: Vec<(Endpoint, Endpoint, Direction, Direction)> = Vec::new();
-    for (link_type, at_ns, frame) in packets(&capture(name)) {
-        let Some(packet) = slice(link_type, &frame) else {
-            continue;
-        };
-        let (Some(net), Some(TransportSlice::Tcp(tcp))) = (packet.net, packet.transport) else {
-            continue;
-        };
-        let (source, destination): (IpAddr, IpAddr) = match &net {
-            etherparse::LaxNetSlice::Ipv4(ip) => (
-                ip.header().source_addr().into(),
-                ip.header().destination_addr().into(),
-            ),
-            etherparse::LaxNetSlice::Ipv6(ip) => (
-                ip.header().source_addr().into(),
-                ip.header().destination_addr().into(),
-            ),
-            etherparse::LaxNetSlice::Arp(_) => continue,
-        };
-        let source = (source, tcp.source_port());
-        let destination = (destination, tcp.destination_port());
-        let fresh = tcp.syn() && !tcp.ack();
-        let known = connections.iter().rposition(|(client, server, _, _)| {
-            (*client, *server) == (source, destination)
-                || (*server, *client) == (source, destination)
-        });
-        let reopened =
-            known.is_some_and(|index| fresh && !connections[index].3.segments.is_empty());
-        let index = known.filter(|_| !reopened).unwrap_or_else(|| {
-            connections.push((
+/// Separates several values of one field in one frame; no capture has it in a value.
+const AGGREGATOR: char = '^';
+
+/// One frame of tshark: its TCP stream, its ends, and the values of the fields asked for.
+#[derive(Debug)]
+pub struct Frame {
+    pub stream: String,
+    pub source: String,
+    pub destination: String,
+    values: HashMap<String, Vec<String>>,
+}
+
+impl Frame {
+    pub fn values(&self, field: &str) -> &[String] {
+        self.values.get(field).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The frames that match `filter`, with `fields`.
+pub fn tshark(name: &str, filter: &str, fields: &[&str]) -> Vec<Frame> {
+    const ENDS: [&str; 7] = [
+        "tcp.stream",
+        "ip.src",
+        "ipv6.src",
+        "tcp.srcport",
+        "ip.dst",
+        "ipv6.dst",
+        "tcp.dstport",
+    ];
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(capture(name)).args(["-Y", filter]);
+    if let Some(keys) = key_log(name) {
+        command.args(["-o", &format!("tls.keylog_file:{}", keys.display())]);
+    }
+    command.args(["-T", "fields", "-E", &format!("aggregator={AGGREGATOR}")]);
+    for field in ENDS.iter().chain(fields) {
+        command.args(["-e", field]);
+    }
+    let output = command
+        .output()
+        .expect("tshark runs; install the package tshark");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .map(|line| {
+            let mut columns = line.split('\t');
+            let mut next = || columns.next().unwrap_or_default().to_owned();
+            let stream = next();
+            let source = [next() + &next(), next()].join(" ");
+            let destination = [next() + &next(), next()].join(" ");
+            let values = fields.iter().map(|field| {
+                let column = next();
+                let values = column.split(AGGREGATOR).filter(|value| !value.is_empty());
+                ((*field).to_owned(), values.map(str::to_owned).collect())
+            });
+            Frame {
+                stream,
                 source,
                 destination,
-                Direction::default(),
-                Direction::default(),
-            ));
-            connections.len() - 1
-        });
-        let connection = &mut connections[index];
-        let direction = if connection.0 == source {
-            &mut connection.2
-        } else {
-            &mut connection.3
-        };
-        let sequence = tcp.sequence_number().wrapping_add(u32::from(tcp.syn()));
-        direction.add(sequence, at_ns, tcp.payload(), 0);
-    }
-    connections
-        .into_iter()
-        .map(|(client, server, from_client, from_server)| Streams {
-            client,
-            server,
-            from_client: from_client.bytes(),
-            from_server: from_server.bytes(),
+                values: values.collect(),
+            }
         })
         .collect()
-}
-
-fn slice(link_type: Linktype, frame: &[u8]) -> Option<LaxSlicedPacket<'_>> {
-    match link_type {
-        Linktype::ETHERNET => LaxSlicedPacket::from_ethernet(frame).ok(),
-        Linktype::RAW => LaxSlicedPacket::from_ip(frame).ok(),
-        Linktype::NULL => LaxSlicedPacket::from_ip(frame.get(4..)?).ok(),
-        Linktype::LINUX_SLL => LaxSlicedPacket::from_ip(frame.get(16..)?).ok(),
-        _ => None,
-    }
-}
-
-/// Link type, time since the first packet in nanoseconds, and bytes of each packet.
-fn packets(path: &Path) -> Vec<(Linktype, u64, Vec<u8>)> {
-    let file = std::fs::File::open(path).expect("readable");
-    let mut reader = create_reader(1 << 20, file).expect("a capture");
-    let mut link_types = Vec::new();
-    let mut nanoseconds = false;
-    let mut packets = Vec::new();
-    loop {
-        match reader.next() {
-            Ok((consumed, block)) => {
-                match block {
-                    PcapBlockOwned::LegacyHeader(header) => {
-                        nanoseconds = header.is_nanosecond_precision();
-                        link_types = vec![header.network];
-                    }
-                    PcapBlockOwned::Legacy(block) => {
-                        let unit = if nanoseconds { 1 } else { 1_000 };
-                        let at_ns = u64::from(block.ts_sec) * 1_000_000_000
-                            + u64::from(block.ts_usec) * unit;
-                        packets.push((link_types[0], at_ns, block.data.to_vec()));
-                    }
-                    PcapBlockOwned::NG(pcap_parser::Block::InterfaceDescription(interface)) => {
-                        link_types.push(interface.linktype);
-                    }
-                    PcapBlockOwned::NG(pcap_parser::Block::EnhancedPacket(block)) => {
-                        // Microseconds, the default resolution of pcapng.
-                        let at = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
-                        let link_type = link_types[block.if_id as usize];
-                        let length = block.caplen as usize;
-                        packets.push((link_type, at * 1_000, block.data[..length].to_vec()));
-                    }
-                    PcapBlockOwned::NG(_) => {}
-                }
-                reader.consume(consumed);
-            }
-            Err(PcapError::Eof) => break,
-            Err(PcapError::Incomplete(_)) => {
-                if reader.refill().is_err() || reader.reader_exhausted() {
-                    break;
-                }
-            }
-            Err(error) => panic!("{}: {error}", path.display()),
-        }
-    }
-    let start = packets.first().map_or(0, |packet| packet.1);
-    for packet in &mut packets {
-        packet.1 -= start.min(packet.1);
-    }
-    packets
 }

@@ -17,6 +17,7 @@ use crate::protocol::tls::decrypt::{MasterSecret, Opener, TrafficSecrets};
 use crate::protocol::tls::handshake::{Message, Reassembly, message_type};
 use crate::protocol::tls::hello::{ClientHello, ServerHello};
 use crate::protocol::tls::record::content_type;
+use direction::Row;
 use records::{Records, body};
 
 /// What the streams of a TLS connection hold.
@@ -47,9 +48,7 @@ pub fn analyse(client: &TimedBytes, server: &TimedBytes, secrets: &KeyLog) -> Op
     let mut from_server = direction::read(End::Server, server, keys, tls13, &mut session);
     let (client_application_data, server_application_data) =
         sealed::judge(&mut from_client, &mut from_server, &mut session);
-    let rows = from_client.rows.into_iter().chain(from_server.rows);
-    let mut records: Vec<model::TlsRecord> = rows.map(|row| row.record).collect();
-    records.sort_by_key(|record| record.at_ns);
+    let records = woven(from_client.rows, from_server.rows);
     session.set_records(records);
     Some(TlsAnalysis {
         session: session.into_model(secrets),
@@ -58,6 +57,21 @@ pub fn analyse(client: &TimedBytes, server: &TimedBytes, secrets: &KeyLog) -> Op
         client_application_data,
         server_application_data,
     })
+}
+
+/// The records of both directions in time order. Those of one direction stay in the order of
+/// the stream, also where segments overtook each other on the wire.
+fn woven(client: Vec<Row>, server: Vec<Row>) -> Vec<model::TlsRecord> {
+    let usable = |rows: Vec<Row>| {
+        let usable_at = |latest: &mut u64, row: Row| {
+            *latest = row.record.at_ns.max(*latest);
+            Some((*latest, row.record))
+        };
+        rows.into_iter().scan(0, usable_at)
+    };
+    let mut records: Vec<_> = usable(client).chain(usable(server)).collect();
+    records.sort_by_key(|(usable_at, _)| *usable_at);
+    records.into_iter().map(|(_, record)| record).collect()
 }
 
 /// The two hellos that name the keys, found ahead of everything else because each direction
