@@ -9,8 +9,11 @@ pub const GET_ADDR_INFO: u32 = 5;
 pub const FILE_OPEN: u32 = 6;
 pub const PROCESS: u32 = 7;
 
-/// Slots of the counter map; more than are in use.
-pub const CLASSES: u32 = 16;
+/// Slots of the counters; more than are in use.
+pub const CLASSES: usize = 16;
+
+/// One counter per class.
+pub type Counters = [u64; CLASSES];
 
 /// The word for a class in every output, `None` for a number that is not in use.
 pub const fn name(class: u32) -> Option<&'static str> {

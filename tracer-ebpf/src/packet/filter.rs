@@ -9,91 +9,96 @@ use tracer_common::{event::direction, limits};
 use super::{
     Arrival,
     flow::{self, FLOWS, FRAGMENTED, Flow, FlowKey},
-    parse::{Packet, Segment, TcpSegment},
+    parse::{Packet, kind},
 };
 use crate::{layout::config, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
 
 /// Everything there is.
 const WHOLE: u32 = u32::MAX;
+/// The frame is not wanted at all.
+const NOTHING: u32 = 0;
 
-/// How many bytes of the frame to copy, `None` when it is not wanted at all.
+/// How many bytes of the frame to copy; 0 when it is not wanted at all.
 #[inline(always)]
-pub fn bytes_wanted(packet: &Packet, arrival: &Arrival) -> Option<u32> {
-    match packet {
-        Packet::Control => Some(WHOLE),
-        Packet::Fragment(key) => FRAGMENTED.get_ptr(key).map(|_| WHOLE),
-        Packet::Udp(segment) => {
-            let wanted = udp(segment, arrival)?;
-            expect_fragments(segment);
-            Some(wanted)
-        }
-        Packet::Tcp(tcp_segment) => {
-            let wanted = tcp(tcp_segment, arrival)?;
-            expect_fragments(&tcp_segment.segment);
-            Some(wanted)
-        }
+pub fn bytes_wanted(packet: &Packet, arrival: &Arrival) -> u32 {
+    if packet.kind == kind::OTHER {
+        return NOTHING;
     }
+    if packet.kind == kind::CONTROL {
+        return WHOLE;
+    }
+    if packet.kind == kind::FRAGMENT {
+        let key = packet.key.of_fragments(packet.identification);
+        return if FRAGMENTED.get_ptr(key).is_some() {
+            WHOLE
+        } else {
+            NOTHING
+        };
+    }
+    let wanted = if packet.kind == kind::UDP {
+        udp(packet, arrival)
+    } else {
+        tcp(packet, arrival)
+    };
+    // So are then the other fragments, which come without ports (a large DNS answer).
+    if wanted != NOTHING && packet.is_fragmented {
+        let key = packet.key.of_fragments(packet.identification);
+        let _ = FRAGMENTED.insert(key, 1, 0);
+    }
+    wanted
 }
 
-/// The first fragment of a packet is wanted: so are the others, which come without ports
-/// (a large DNS answer, for instance).
 #[inline(always)]
-fn expect_fragments(segment: &Segment) {
-    if let Some(identification) = segment.fragments {
-        let _ = FRAGMENTED.insert(segment.key.of_fragments(identification), 1, 0);
+fn udp(packet: &Packet, arrival: &Arrival) -> u32 {
+    if is_service_port(packet.source_port) || is_service_port(packet.destination_port) {
+        return WHOLE;
     }
-}
-
-#[inline(always)]
-fn udp(segment: &Segment, arrival: &Arrival) -> Option<u32> {
-    if is_name_or_address_service(segment) {
-        return Some(WHOLE);
-    }
-    let flow = match FLOWS.get_ptr_mut(segment.key) {
+    let flow = match FLOWS.get_ptr_mut(packet.key) {
         Some(flow) => flow,
         None => {
-            let is_quic = segment.source_port == 443 || segment.destination_port == 443;
+            let is_quic = packet.source_port == 443 || packet.destination_port == 443;
             if !(task::whole_host() && is_quic) && !is_of_traced_socket(arrival) {
-                return None;
+                return NOTHING;
             }
-            make_flow(&segment.key)?
+            match make_flow(&packet.key) {
+                Some(flow) => flow,
+                None => return NOTHING,
+            }
         }
     };
-    let slot = segment.end * 2 + usize::from(arrival.direction == direction::IN);
+    let slot = usize::from(packet.end) * 2 + usize::from(arrival.direction == direction::IN);
     // SAFETY: `flow` is an entry of the map, `slot` is below 4.
-    let position = unsafe { flow::udp_position(flow, slot, segment.payload_length) };
-    Some(within_budget(segment, position))
+    let position = unsafe { flow::udp_position(flow, slot, packet.payload_length) };
+    within_budget(packet, position)
 }
 
 #[inline(always)]
-fn tcp(tcp: &TcpSegment, arrival: &Arrival) -> Option<u32> {
-    let segment = &tcp.segment;
-    if segment.source_port == 53 || segment.destination_port == 53 {
-        return Some(WHOLE);
+fn tcp(packet: &Packet, arrival: &Arrival) -> u32 {
+    if packet.source_port == 53 || packet.destination_port == 53 {
+        return WHOLE;
     }
-    let flow = match FLOWS.get_ptr_mut(segment.key) {
+    let flow = match FLOWS.get_ptr_mut(packet.key) {
         Some(flow) => flow,
         None => {
             if !task::whole_host()
                 && !is_of_traced_socket(arrival)
-                && !is_of_traced_listener(segment, arrival)
+                && !is_of_traced_listener(packet, arrival)
             {
-                return None;
+                return NOTHING;
             }
-            make_flow(&segment.key)?
+            match make_flow(&packet.key) {
+                Some(flow) => flow,
+                None => return NOTHING,
+            }
         }
     };
+    let end = usize::from(packet.end);
     // SAFETY: `flow` is an entry of the map, `end` is 0 or 1.
-    let position = unsafe { flow::tcp_position(flow, segment.end, tcp.sequence, tcp.is_syn) };
-    Some(within_budget(segment, position))
+    let position = unsafe { flow::tcp_position(flow, end, packet.sequence, packet.is_syn) };
+    within_budget(packet, position)
 }
 
 /// DNS (RFC 1035), DHCP (RFC 2131), DHCPv6 (RFC 8415), mDNS (RFC 6762), LLMNR (RFC 4795).
-#[inline(always)]
-fn is_name_or_address_service(segment: &Segment) -> bool {
-    is_service_port(segment.source_port) || is_service_port(segment.destination_port)
-}
-
 #[inline(always)]
 fn is_service_port(port: u16) -> bool {
     port == 53
@@ -111,11 +116,11 @@ fn is_of_traced_socket(arrival: &Arrival) -> bool {
 }
 
 #[inline(always)]
-fn is_of_traced_listener(segment: &Segment, arrival: &Arrival) -> bool {
+fn is_of_traced_listener(packet: &Packet, arrival: &Arrival) -> bool {
     let own_port = if arrival.direction == direction::IN {
-        segment.destination_port
+        packet.destination_port
     } else {
-        segment.source_port
+        packet.source_port
     };
     LISTENERS.get_ptr(own_port).is_some()
 }
@@ -128,12 +133,12 @@ fn make_flow(key: &FlowKey) -> Option<*mut Flow> {
 
 /// The headers, and the part of the payload that the budget still covers.
 #[inline(always)]
-fn within_budget(segment: &Segment, position: u32) -> u32 {
+fn within_budget(packet: &Packet, position: u32) -> u32 {
     if config().full() != 0 {
         return WHOLE;
     }
     let rest = config().payload_budget().saturating_sub(position);
-    segment
+    packet
         .payload_offset
         .saturating_add(rest)
         .max(limits::FRAME_HEADERS)

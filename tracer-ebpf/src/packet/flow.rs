@@ -46,13 +46,22 @@ impl Flow {
 }
 
 impl FlowKey {
-    /// The key of a flow, and which end of it is the source.
+    pub const NONE: Self = Self {
+        lower: [0; 2],
+        upper: [0; 2],
+        lower_port: 0,
+        upper_port: 0,
+        kind: 0,
+    };
+
+    /// Makes it the key of the flow between two ends; true when the source is the upper.
     #[inline(always)]
-    pub fn canonical(
+    pub fn make_canonical(
+        &mut self,
         source: ([u64; 2], u16),
         destination: ([u64; 2], u16),
         kind: u32,
-    ) -> (Self, usize) {
+    ) -> bool {
         let source_is_upper = if source.0[0] != destination.0[0] {
             source.0[0] > destination.0[0]
         } else if source.0[1] != destination.0[1] {
@@ -65,23 +74,25 @@ impl FlowKey {
         } else {
             (source, destination)
         };
-        let key = Self {
-            lower: lower.0,
-            upper: upper.0,
-            lower_port: lower.1,
-            upper_port: upper.1,
-            kind,
-        };
-        (key, usize::from(source_is_upper))
+        self.lower = lower.0;
+        self.upper = upper.0;
+        self.lower_port = lower.1;
+        self.upper_port = upper.1;
+        self.kind = kind;
+        source_is_upper
     }
 
     /// The key of a packet in fragments: its identification stands in for the ports, which
     /// the later ones do not have.
     #[inline(always)]
-    pub fn of_fragments(mut self, identification: u32) -> Self {
-        self.lower_port = (identification >> 16) as u16;
-        self.upper_port = identification as u16;
-        self
+    pub fn of_fragments(&self, identification: u32) -> Self {
+        Self {
+            lower: self.lower,
+            upper: self.upper,
+            lower_port: (identification >> 16) as u16,
+            upper_port: identification as u16,
+            kind: self.kind,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Arrival {
 }
 
 #[xdp(frags)]
-pub fn xdp_in(context: XdpContext) -> u32 {
+pub fn tracer_xdp(context: XdpContext) -> u32 {
     let interface = context.ingress_ifindex() as u32;
     let arrival = Arrival {
         hook: hook::XDP,
@@ -53,14 +53,14 @@ pub fn xdp_in(context: XdpContext) -> u32 {
 }
 
 #[classifier]
-pub fn tc_out(context: TcContext) -> i32 {
+pub fn tracer_out(context: TcContext) -> i32 {
     // SAFETY: the helper takes this program's own context.
     let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
     classify(&context, direction::OUT, cookie)
 }
 
 #[classifier]
-pub fn tc_in(context: TcContext) -> i32 {
+pub fn tracer_in(context: TcContext) -> i32 {
     classify(&context, direction::IN, 0)
 }
 
@@ -98,10 +98,9 @@ fn classify(context: &TcContext, direction: u8, cookie: u64) -> i32 {
 
 #[inline(always)]
 fn observe(source: &impl Source, arrival: &Arrival) {
-    let Some(packet) = parse::packet(source, arrival.link) else {
-        return;
-    };
-    if let Some(wanted) = filter::bytes_wanted(&packet, arrival) {
+    let packet = parse::packet(source, arrival.link);
+    let wanted = filter::bytes_wanted(&packet, arrival);
+    if wanted != 0 {
         copy::frame(source, arrival, wanted);
     }
 }
