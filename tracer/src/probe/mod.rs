@@ -1,1 +1,4 @@
 //! stub
+
+/// Interfaces, neighbours and routes by rtnetlink.
+pub mod netlink;
