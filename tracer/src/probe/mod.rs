@@ -360,3 +360,7 @@ fn unload_all(ebpf: &mut Ebpf) {
         attach::unload(program);
     }
 }
+//! stub
+
+/// Interfaces, neighbours and routes by rtnetlink.
+pub mod netlink;
