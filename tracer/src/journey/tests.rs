@@ -22,8 +22,14 @@ fn read(name: &str, keys: Option<&str>) -> Document {
         live: false,
     });
     if let Some(keys) = keys {
-        for line in std::fs::read_to_string(capture(keys)).expect("keys").lines() {
-            assembler.observe(Observation { at_ns: 0, fact: Fact::TlsSecret(line.to_owned()) });
+        for line in std::fs::read_to_string(capture(keys))
+            .expect("keys")
+            .lines()
+        {
+            assembler.observe(Observation {
+                at_ns: 0,
+                fact: Fact::TlsSecret(line.to_owned()),
+            });
         }
     }
     let _ = header;
@@ -75,7 +81,22 @@ fn look() {
     let keys = format!("{name}.keys");
     let keys = capture(&keys).exists().then_some(keys);
     let document = read(&format!("{name}.pcap"), keys.as_deref());
-    println!("{}", serde_json::to_string_pretty(&document.journeys).unwrap());
-    let trace = Trace { document, packets: vec![] };
-    println!("{}", crate::report::text::render(&trace, &crate::report::text::TextOptions{ verbose: 1, ..Default::default()}));
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&document.journeys).unwrap()
+    );
+    let trace = Trace {
+        document,
+        packets: vec![],
+    };
+    println!(
+        "{}",
+        crate::report::text::render(
+            &trace,
+            &crate::report::text::TextOptions {
+                verbose: 1,
+                ..Default::default()
+            }
+        )
+    );
 }

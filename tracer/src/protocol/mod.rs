@@ -5,11 +5,11 @@
 pub mod dns;
 /// Ethernet, VLAN, cooked and loopback link layers down to the transport.
 pub mod frame;
-/// Text that is safe to show.
-pub mod text;
 /// HTTP/1.0 and HTTP/1.1.
 pub mod http1;
 /// HTTP/2 frames and header blocks.
 pub mod http2;
+/// Text that is safe to show.
+pub mod text;
 /// TLS records, handshake messages and decryption.
 pub mod tls;
