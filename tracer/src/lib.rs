@@ -1,8 +1,11 @@
 //! tracer: what really happened when this URL was opened?
 pub mod capture;
 pub mod cli;
+pub mod client;
 pub mod journey;
 pub mod lab;
+pub mod launch;
 pub mod probe;
 pub mod protocol;
 pub mod report;
+pub mod session;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `tracer` program.
+
+fn main() -> std::process::ExitCode {
+    tracer::cli::run()
+}

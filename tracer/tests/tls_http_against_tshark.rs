@@ -2,6 +2,7 @@
 
 mod support;
 
+use tracer::journey::http;
 use tracer::journey::tls::{KeyLog, analyse};
 
 #[test]
@@ -14,34 +15,46 @@ fn dump() {
     };
     for stream in support::tcp_streams(&name) {
         println!(
-            "{:?} -> {:?} {} {}",
+            "{:?} -> {:?} {} {} {:?} {:?}",
             stream.client,
             stream.server,
             stream.from_client.len(),
-            stream.from_server.len()
+            stream.from_server.len(),
+            stream.from_client.next_hole(0),
+            stream.from_server.next_hole(0)
         );
-        if let Some(analysis) = analyse(&stream.from_client, &stream.from_server, &keys) {
+        let (client, server, alpn, scheme) =
+            match analyse(&stream.from_client, &stream.from_server, &keys) {
+                Some(a) => (
+                    a.client_plaintext.unwrap_or_default(),
+                    a.server_plaintext.unwrap_or_default(),
+                    a.session.alpn,
+                    "https",
+                ),
+                None => (stream.from_client, stream.from_server, None, "http"),
+            };
+        for e in http::analyse(&client, &server, alpn.as_deref(), scheme, "c1", false) {
             println!(
-                "{}",
-                serde_json::to_string_pretty(&analysis.session).unwrap()
+                "{} v{} {:?} {} {} host {:?} url {:?} {:?} | {}..{:?} {:?}..{:?} body {}/{} seg {}/{} hdr {}/{}",
+                e.id,
+                e.version,
+                e.stream,
+                e.method,
+                e.target,
+                e.host,
+                e.url,
+                e.status,
+                e.request_at_ns,
+                e.request_end_at_ns,
+                e.response_at_ns,
+                e.response_end_at_ns,
+                e.request_body_bytes,
+                e.response_body_bytes,
+                e.request_segments,
+                e.response_segments,
+                e.request_headers.len(),
+                e.response_headers.len()
             );
-            println!(
-                "{:?} {:?}",
-                analysis.client_application_data, analysis.server_application_data
-            );
-            for plain in [analysis.client_plaintext, analysis.server_plaintext]
-                .into_iter()
-                .flatten()
-            {
-                println!(
-                    "{} {:?}",
-                    plain.len(),
-                    String::from_utf8_lossy(plain.as_slice())
-                        .chars()
-                        .take(300)
-                        .collect::<String>()
-                );
-            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The build of the kernel programs, with a compiler and target folder of its own.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ pub fn cargo(workspace: &Workspace, tools: &Tools, subcommand: &str) -> Result<C
         .current_dir(workspace.root.join("tracer-ebpf"))
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(linker))
+        .env("PATH", path(toolchain)?)
         .arg(subcommand)
         .args(["--release", "--target", TARGET, "--target-dir"])
         .arg(target_folder(workspace));
@@ -63,6 +65,15 @@ pub fn cargo(workspace: &Workspace, tools: &Tools, subcommand: &str) -> Result<C
         Kind::BuildStd => command.arg("-Zbuild-std=core"),
     };
     Ok(command)
+}
+
+/// PATH with the compiler's own folder first: cargo finds its subcommands there, and rustup's
+/// clippy would otherwise bring another compiler.
+fn path(toolchain: &Toolchain) -> Result<OsString> {
+    let own = toolchain.cargo.parent().map(Path::to_path_buf);
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&others)))
+        .context("PATH cannot be extended")
 }
 
 fn target_folder(workspace: &Workspace) -> PathBuf {

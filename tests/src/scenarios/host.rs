@@ -222,7 +222,7 @@ fn live() -> Result<()> {
     for told in journeys {
         ensure!(told["process"]["pid"] == client_pid, "{told:#}");
         ensure!(told["outcome"] == "ok", "{told:#}");
-        check_ends(&told["connections"][0], std::process::id())?;
+        check_ends(&told["connection"], std::process::id())?;
     }
     ensure!(
         lines.last().is_some_and(|line| line["type"] == "lost"),

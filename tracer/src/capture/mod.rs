@@ -4,6 +4,9 @@
 //! Everything downstream (protocol, journey, report) works on [`Observation`]s only,
 //! so that a recording read back gives the same journeys as the live run did.
 
+/// Capture files: pcap and pcapng.
+pub mod file;
+
 use std::net::{IpAddr, SocketAddr};
 
 /// One thing that was seen, and when.
@@ -104,6 +107,9 @@ pub enum LinkType {
     Null,
     /// LINKTYPE_LOOP (108): four bytes of address family, network order.
     Loop,
+    /// A type that is not read, by its number. Such frames are kept so that frame numbers
+    /// stay those of the file.
+    Other(u16),
 }
 
 /// Which way a frame went, seen from this host.

@@ -4,7 +4,7 @@ use super::assemble::Assembler;
 use super::compose::{self, Told};
 use super::connection::TrackedConnection;
 use super::drafts::Draft;
-use super::model::{Connection, DnsExchange, Journey, NeighborExchange};
+use super::model::{Connection, DnsExchange, Journey, NeighborExchange, Packet};
 use super::story::Story;
 use std::collections::BTreeSet;
 
@@ -22,6 +22,8 @@ pub struct FinishedJourney {
     pub connections: Vec<Connection>,
     pub dns: Vec<DnsExchange>,
     pub neighbors: Vec<NeighborExchange>,
+    /// For the layers view.
+    pub packets: Vec<Packet>,
 }
 
 /// What was already reported, so that nothing is reported twice.
@@ -169,5 +171,6 @@ fn refer(story: &Story<'_>, told: Told) -> FinishedJourney {
         connections,
         dns,
         neighbors,
+        packets: told.packets,
     }
 }

@@ -11,8 +11,8 @@ pub const MAXIMUM_HEADERS: usize = 256;
 /// Headers with which a message is still read, the ones past [`MAXIMUM_HEADERS`] unseen.
 const MAXIMUM_PARSED_HEADERS: usize = 4_096;
 
-/// Name and value in order. Bytes that are not UTF-8 are replaced.
-pub type Headers = Vec<(String, String)>;
+/// Name and value in order; values may hold any byte but control characters.
+pub type Headers = Vec<(String, Vec<u8>)>;
 
 /// What a head turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,19 +140,16 @@ fn kept(headers: &[Header<'_>]) -> Headers {
     headers
         .iter()
         .take(MAXIMUM_HEADERS)
-        .map(|header| {
-            let value = String::from_utf8_lossy(header.value).into_owned();
-            (header.name.to_owned(), value)
-        })
+        .map(|header| (header.name.to_owned(), header.value.to_vec()))
         .collect()
 }
 
 /// The first value of a header, by its name in any case.
-pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
+pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
     headers
         .iter()
         .find(|(other, _)| other.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+        .map(|(_, value)| value.as_slice())
 }
 
 /// Whether a header is a list that has `wanted` among its members.
@@ -160,8 +157,8 @@ fn lists(headers: &Headers, name: &str, wanted: &str) -> bool {
     headers
         .iter()
         .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-        .flat_map(|(_, value)| value.split(','))
-        .any(|member| member.trim().eq_ignore_ascii_case(wanted))
+        .flat_map(|(_, value)| value.split(|byte| *byte == b','))
+        .any(|member| member.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 impl RequestHead {
@@ -223,9 +220,9 @@ fn content_length(headers: &Headers) -> Option<u64> {
     let mut values = headers
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .flat_map(|(_, value)| value.split(','))
+        .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(|value| {
-            let digits = value.trim();
+            let digits = std::str::from_utf8(value.trim_ascii()).ok()?;
             let number = digits.bytes().all(|byte| byte.is_ascii_digit());
             number.then(|| digits.parse::<u64>().ok()).flatten()
         });
@@ -282,8 +279,8 @@ mod tests {
             (head.method.as_str(), head.target.as_str(), head.version),
             ("GET", "/a?b=c", "1.1")
         );
-        assert_eq!(header(&head.headers, "HOST"), Some("x"));
-        assert_eq!(header(&head.headers, "x"), Some("\u{fffd}"));
+        assert_eq!(header(&head.headers, "HOST"), Some(&b"x"[..]));
+        assert_eq!(header(&head.headers, "x"), Some(&b"\xe9"[..]));
         assert_eq!(length, text.len() - 4);
         assert_eq!(parse_request(&text[..30]), Parsed::Partial);
         assert_eq!(parse_request(b"\x16\x03\x01\x02"), Parsed::Invalid);

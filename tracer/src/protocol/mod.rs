@@ -3,6 +3,8 @@
 
 /// DNS messages.
 pub mod dns;
+/// IP packets from their fragments.
+pub mod fragments;
 /// Ethernet, VLAN, cooked and loopback link layers down to the transport.
 pub mod frame;
 /// HTTP/1.0 and HTTP/1.1.

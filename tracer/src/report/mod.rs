@@ -2,6 +2,8 @@
 //!
 //! Reports know the model (and the packet parsers, to open packets), never the kernel side.
 
+/// What hooks this kernel offers.
+pub mod doctor;
 #[cfg(test)]
 mod examples;
 /// The whole document as JSON.

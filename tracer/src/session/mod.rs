@@ -142,7 +142,11 @@ impl Session {
         loop {
             let quiet_until = quiet_since + SETTLED;
             let closed = self.assembler.all_closed();
-            let until = if closed { quiet_until.min(deadline) } else { deadline };
+            let until = if closed {
+                quiet_until.min(deadline)
+            } else {
+                deadline
+            };
             tokio::select! {
                 biased;
                 () = interrupts.next() => return Ok(()),
@@ -178,7 +182,7 @@ impl Session {
                 () = interrupts.next() => return Ok(()),
                 () = at(end) => return Ok(()),
                 _ = tick.tick() => {
-                    let now_ns = self.probe.clock().now_ns();
+                    let now_ns = self.probe.clock().elapsed_ns();
                     for finished in self.assembler.take_finished(now_ns) {
                         if report(finished).is_break() {
                             return Ok(());
@@ -217,7 +221,7 @@ impl Session {
             capture: CaptureInfo {
                 source: Source::Live,
                 started_unix_nano: clock.started_unix_nano().to_string(),
-                duration_ns: clock.now_ns(),
+                duration_ns: clock.elapsed_ns(),
                 interfaces: self.probe.interfaces().to_vec(),
                 complete,
                 hooks,
@@ -237,6 +241,11 @@ impl Session {
         let document = self.document();
         self.probe.detach().await;
         self.assembler.finish(document)
+    }
+
+    /// Detaches every hook.
+    pub async fn stop(self) {
+        self.probe.detach().await;
     }
 
     /// Events lost so far, per class.
@@ -272,9 +281,10 @@ impl Session {
     fn state(&mut self, statement: Option<crate::client::Statement>) {
         let Some(statement) = statement else { return };
         let clock = self.probe.clock();
-        let at_ns = statement
-            .boottime_ns
-            .map_or_else(|| clock.now_ns(), |boottime| clock.since_start(boottime));
+        let at_ns = statement.boottime_ns.map_or_else(
+            || clock.elapsed_ns(),
+            |boottime| clock.since_start(boottime),
+        );
         let fact = statement.fact;
         self.assembler.observe(Observation { at_ns, fact });
     }
@@ -288,7 +298,10 @@ async fn end(launched: &mut Launched) {
         // Fails only when the command has ended already.
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
     }
-    if tokio::time::timeout(CLOSING, launched.wait()).await.is_err() {
+    if tokio::time::timeout(CLOSING, launched.wait())
+        .await
+        .is_err()
+    {
         launched.kill();
         let _ = launched.wait().await;
     }
@@ -342,10 +355,7 @@ pub fn host() -> HostInfo {
 
 /// SIGINT and SIGTERM.
 struct Interrupts {
-    signals: Option<(
-        tokio::signal::unix::Signal,
-        tokio::signal::unix::Signal,
-    )>,
+    signals: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
 }
 
 impl Interrupts {

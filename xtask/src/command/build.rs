@@ -45,10 +45,13 @@ pub fn tracer(workspace: &Workspace, arguments: Arguments) -> Result<PathBuf> {
     let object = kernel_programs::build(workspace, &tools)?;
     let mut command = userspace(workspace, arguments, &object);
     command.args(["--package=tracer", "--bin=tracer"]);
-    executable(&mut command, "tracer")
+    pick(&executables(&mut command)?, "tracer")
 }
 
-/// Builds the tracer and one program of the tests crate, in that order.
+/// Builds the tracer and one program of the tests crate.
+///
+/// In one call: cargo unites the features of all packages it builds together, and two calls
+/// would compile most dependencies twice.
 pub fn tracer_and_test_program(
     workspace: &Workspace,
     arguments: Arguments,
@@ -57,13 +60,11 @@ pub fn tracer_and_test_program(
     let tools = setup::ensure(workspace)?;
     let object = kernel_programs::build(workspace, &tools)?;
     let mut command = userspace(workspace, arguments, &object);
-    command.args(["--package=tracer", "--bin=tracer"]);
-    let tracer = executable(&mut command, "tracer")?;
-    let mut command = userspace(workspace, arguments, &object);
     command
-        .arg("--package=tracer-tests")
+        .args(["--package=tracer", "--bin=tracer", "--package=tracer-tests"])
         .arg(format!("--bin={program}"));
-    Ok((tracer, executable(&mut command, program)?))
+    let built = executables(&mut command)?;
+    Ok((pick(&built, "tracer")?, pick(&built, program)?))
 }
 
 /// `cargo build` of userspace, told where the kernel programs are.
@@ -80,10 +81,10 @@ fn userspace(workspace: &Workspace, arguments: Arguments, object: &Path) -> Comm
     command
 }
 
-/// Runs a build and returns where cargo put the program.
+/// Runs a build and returns the names and places of the programs it made.
 ///
-/// Asking cargo instead of composing the path keeps a configured target folder or triple working.
-fn executable(command: &mut Command, name: &str) -> Result<PathBuf> {
+/// Asking cargo instead of composing the paths keeps a configured target folder or triple working.
+fn executables(command: &mut Command) -> Result<Vec<(String, PathBuf)>> {
     command
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
@@ -98,18 +99,24 @@ fn executable(command: &mut Command, name: &str) -> Result<PathBuf> {
             output.status
         );
     }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|message| named_executable(message, name))
-        .with_context(|| format!("`{line}` built no program {name}"))
+    let messages = String::from_utf8_lossy(&output.stdout);
+    Ok(messages.lines().filter_map(parse_executable).collect())
 }
 
-fn named_executable(message: &str, name: &str) -> Option<PathBuf> {
+/// One of cargo's messages, where it tells of a program; a library has no executable.
+fn parse_executable(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    if message.get("target")?.get("name")? != name {
-        return None;
-    }
-    Some(PathBuf::from(message.get("executable")?.as_str()?))
+    let name = message.get("target")?.get("name")?.as_str()?;
+    let path = message.get("executable")?.as_str()?;
+    Some((name.to_owned(), PathBuf::from(path)))
+}
+
+fn pick(built: &[(String, PathBuf)], name: &str) -> Result<PathBuf> {
+    built
+        .iter()
+        .find(|(built, _)| built == name)
+        .map(|(_, path)| path.clone())
+        .with_context(|| format!("cargo built no program {name}"))
 }
 
 #[cfg(test)]
@@ -121,11 +128,12 @@ mod tests {
         let library =
             r#"{"reason":"compiler-artifact","target":{"name":"tracer"},"executable":null}"#;
         let program = r#"{"reason":"compiler-artifact","target":{"name":"tracer"},"executable":"/t/release/tracer"}"#;
-        assert_eq!(named_executable(library, "tracer"), None);
+        assert_eq!(parse_executable(library), None);
+        let built: Vec<_> = parse_executable(program).into_iter().collect();
         assert_eq!(
-            named_executable(program, "tracer"),
-            Some(PathBuf::from("/t/release/tracer"))
+            pick(&built, "tracer").unwrap(),
+            PathBuf::from("/t/release/tracer")
         );
-        assert_eq!(named_executable(program, "other"), None);
+        assert!(pick(&built, "end_to_end").is_err());
     }
 }

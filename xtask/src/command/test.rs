@@ -204,7 +204,8 @@ impl Session {
 
     fn format(&self) -> Result<Counts> {
         let mut command = self.cargo();
-        command.args(["fmt", "--all", "--check"]);
+        // The output is kept in a file and shown later, where colours would be noise.
+        command.args(["fmt", "--all", "--check", "--", "--color=never"]);
         self.check("format", &mut command)
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anstream::adapter::strip_str;
 use anyhow::{Context, Result};
 
 use crate::process;
@@ -166,9 +167,11 @@ fn read_lines(source: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// A console line without what could change the user's terminal or clear its screen.
+/// A console line without what could change the user's terminal: the firmware clears the screen.
 fn printable(line: &[u8]) -> String {
-    String::from_utf8_lossy(line)
+    let text = String::from_utf8_lossy(line);
+    strip_str(&text)
+        .to_string()
         .chars()
         .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
         .collect()
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn lines_lose_what_a_terminal_would_obey() {
-        assert_eq!(printable(b"\x1b[2Jhello\r\n"), "[2Jhello\n");
+        assert_eq!(printable(b"\x1bc\x1b[?7l\x1b[2Jhello\r\n"), "hello\n");
     }
 
     #[test]

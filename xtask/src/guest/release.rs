@@ -143,20 +143,27 @@ impl Kernel {
 
     fn in_folder(name: &str, folder: &Path) -> Result<Self> {
         let root = folder.join("root");
-        let image = entries(&root.join("boot"))?
-            .into_iter()
-            .find(|path| file_name(path).starts_with("vmlinuz-"))
-            .context("the packages hold no kernel image")?;
         let modules = modules_folder(&root)?;
         if !modules.join("modules.dep").is_file() {
             bail!("the modules have no index");
         }
+        let image = kernel_image(&root, &modules).context("the packages hold no kernel image")?;
         Ok(Self {
             name: name.to_owned(),
             image,
             modules,
         })
     }
+}
+
+/// Under boot; newer packages keep it beside the modules and copy it at installation.
+fn kernel_image(root: &Path, modules: &Path) -> Option<PathBuf> {
+    let beside = modules.join("vmlinuz");
+    entries(&root.join("boot"))
+        .unwrap_or_default()
+        .into_iter()
+        .find(|path| file_name(path).starts_with("vmlinuz-"))
+        .or_else(|| beside.is_file().then_some(beside))
 }
 
 /// Debian's packages leave `modules.dep` to be made at installation.

@@ -2,6 +2,8 @@
 
 /// Options that several commands share.
 pub mod common;
+/// `tracer demo`.
+mod demo;
 /// The contract of exit codes.
 pub mod exit_code;
 /// `tracer fetch`.
@@ -12,6 +14,7 @@ mod implicit;
 pub mod values;
 
 pub use common::{CaptureOptions, HookOptions, OutputOptions};
+pub use demo::Demo;
 pub use exit_code::ExitCode;
 pub use fetch::Fetch;
 pub use implicit::with_implicit_fetch;
@@ -129,9 +132,6 @@ pub struct Live {
     pub capture: CaptureOptions,
 }
 
-const DEMO_NOTE: &str = "\
-Client, gateway, DNS server and HTTPS server live in namespaces that end with the demo.";
-
 const READ_EXAMPLES: &str = "\
 Examples:
   tracer read trace.pcapng
@@ -149,16 +149,6 @@ pub struct Read {
     pub keylog: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputOptions,
-}
-
-/// Show a whole journey in a network of its own; needs no internet.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = DEMO_NOTE)]
-pub struct Demo {
-    #[command(flatten)]
-    pub output: OutputOptions,
-    #[command(flatten)]
-    pub capture: CaptureOptions,
 }
 
 /// Say which hook serves which fact on this kernel, and how to mend what is missing.

@@ -1,14 +1,23 @@
 //! HTTP exchanges read from the two plaintext byte streams of a connection.
 
-/// Stand-ins for the wording of other rooms.
-pub mod wording;
+mod exchange;
+mod http1;
+mod http2;
 
 use super::bytes::TimedBytes;
 use super::model;
+use crate::protocol::http2::PREFACE;
+
+/// Exchanges kept of one connection; those after them are not looked at.
+const MAXIMUM_EXCHANGES: usize = 10_000;
 
 /// Reads HTTP/1.x or HTTP/2, told apart by the bytes (the HTTP/2 preface) and `alpn`.
-/// `scheme` (`http` or `https`) completes the URLs. Ids are `connection_id` + `.` + n.
-/// Empty when the streams are not HTTP. Secret values are redacted unless `show_secrets`.
+/// `scheme` (`http` or `https`) completes the URLs. Ids are `connection_id` + `.` + n,
+/// from 1. Empty when the streams are not HTTP. Secret values are redacted unless
+/// `show_secrets`.
+///
+/// An HTTP/1.1 request that upgrades to HTTP/2 (RFC 7540, section 3.2) is one exchange, of
+/// version 2 and stream 1, because that is where its response is.
 pub fn analyse(
     client: &TimedBytes,
     server: &TimedBytes,
@@ -17,6 +26,22 @@ pub fn analyse(
     connection_id: &str,
     show_secrets: bool,
 ) -> Vec<model::HttpExchange> {
-    let _ = (client, server, alpn, scheme, connection_id, show_secrets);
-    Vec::new()
+    let http2 = client.as_slice().starts_with(PREFACE);
+    let mut exchanges = if http2 {
+        http2::read(client, PREFACE.len(), server, 0, Vec::new())
+    } else if alpn.is_none_or(|alpn| alpn.starts_with("http/1")) {
+        http1::read(client, server)
+    } else {
+        // Another protocol was agreed on, or the beginning of HTTP/2 is missing, without
+        // which its header tables cannot be followed.
+        Vec::new()
+    };
+    exchanges.sort_by_key(|exchange| exchange.request.first_at_ns);
+    exchanges
+        .into_iter()
+        .zip(1_u32..)
+        .map(|(exchange, number)| {
+            exchange.into_model(format!("{connection_id}.{number}"), scheme, show_secrets)
+        })
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! X.509 certificates (RFC 5280) as the report shows them.
 
-use crate::journey::http::wording::printable;
 use crate::journey::model;
+use crate::protocol::text::printable;
 use std::net::IpAddr;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -29,8 +29,8 @@ pub fn certificate(der: &[u8]) -> model::Certificate {
         };
     };
     model::Certificate {
-        subject: printable(&parsed.subject().to_string()),
-        issuer: printable(&parsed.issuer().to_string()),
+        subject: printable(parsed.subject().to_string()),
+        issuer: printable(parsed.issuer().to_string()),
         san: alternative_names(&parsed),
         not_before: rfc3339(parsed.validity().not_before),
         not_after: rfc3339(parsed.validity().not_after),
@@ -59,7 +59,7 @@ fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
         .iter()
         .filter_map(alternative_name)
         .take(MAXIMUM_NAMES)
-        .map(|name| printable(&name))
+        .map(printable)
         .collect()
 }
 

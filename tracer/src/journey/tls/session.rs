@@ -3,8 +3,8 @@
 
 use super::KeyLog;
 use super::certificate;
-use crate::journey::http::wording::printable;
 use crate::journey::model::{self, DecryptedBy, Ech, End};
+use crate::protocol::text::printable;
 use crate::protocol::tls::handshake::{Message, message_type};
 use crate::protocol::tls::hello::{self, ClientHello, ServerHello, extension_type};
 use crate::protocol::tls::{credentials, names};
@@ -283,7 +283,7 @@ pub const fn is_tls13(version: u16) -> bool {
 }
 
 fn text(bytes: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(bytes))
+    printable(bytes)
 }
 
 fn describe_client_hello(hello: &ClientHello) -> model::ClientHello {

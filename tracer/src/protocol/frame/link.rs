@@ -52,6 +52,7 @@ pub(super) fn open(link_type: LinkType, data: &[u8]) -> Link<'_> {
         LinkType::LinuxCookedV1 => cooked_v1(data).unwrap_or_default(),
         LinkType::LinuxCookedV2 => cooked_v2(data).unwrap_or_default(),
         LinkType::Null | LinkType::Loop => loopback(data).unwrap_or_default(),
+        LinkType::Other(_) => Link::default(),
     };
     open_encapsulations(&mut link);
     link

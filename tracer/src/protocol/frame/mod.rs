@@ -58,9 +58,11 @@ pub struct Ip<'a> {
     pub ttl: u8,
     /// Length of the whole packet in bytes, from the header.
     pub total_length: u32,
-    /// Upper-layer protocol number, after IPv6 extension headers.
+    /// Upper-layer protocol number, after IPv6 extension headers; of a fragment the number
+    /// in its (fragment) header.
     pub protocol: u8,
-    /// Fragment offset in bytes, and whether more follow; `None` for a whole packet.
+    /// Fragment offset in bytes, and whether more follow; `None` for a whole packet. See
+    /// [`Fragments`](super::fragments::Fragments).
     pub fragment: Option<Fragment>,
     pub transport: Transport<'a>,
 }
@@ -214,6 +216,13 @@ pub fn parse_quoted(quoted: &[u8]) -> Option<(u8, IpAddr, u16, IpAddr, u16)> {
         header.destination,
         destination_port,
     ))
+}
+
+/// Opens the upper layer of a packet put together from fragments, whose IP version is 4 or
+/// 6. `data` begins with what `protocol`, the number in the fragments, stands for; the
+/// number given back is that of the transport, after IPv6 extension headers.
+pub fn parse_upper(version: u8, protocol: u8, data: &[u8]) -> (u8, Transport<'_>) {
+    network::open_upper(version, protocol, data)
 }
 
 /// Length in bytes; frames never come near 4 GiB.

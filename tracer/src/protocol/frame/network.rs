@@ -152,9 +152,9 @@ fn extension_headers(first: IpNumber, data: &[u8]) -> UpperLayer<'_> {
         };
         upper.protocol = next;
         upper.rest = rest;
-        // What stands behind the header of a later fragment is data from the middle of
-        // the packet, whatever its number says.
-        if upper.fragment.is_some_and(|fragment| fragment.offset > 0) {
+        // What stands behind the header of a fragment is a piece of the packet, whatever
+        // its number says; only the whole packet has headers there.
+        if upper.fragment.is_some() {
             break;
         }
     }
@@ -192,6 +192,20 @@ fn extension_header(upper: &mut UpperLayer<'_>) -> Option<(IpNumber, usize)> {
         }
         _ => None,
     }
+}
+
+/// Opens the upper layer of a packet put together from fragments: `data` begins with what
+/// `protocol` numbers.
+pub(super) fn open_upper(version: u8, protocol: u8, data: &[u8]) -> (u8, Transport<'_>) {
+    let (protocol, rest) = match version {
+        6 => {
+            let upper = extension_headers(IpNumber(protocol), data);
+            (upper.protocol, upper.rest)
+        }
+        _ => authentication(IpNumber(protocol), data),
+    };
+    let transport = transport::open(version, protocol.0, rest, length_of(rest));
+    (protocol.0, transport)
 }
 
 fn ip(packet: &[u8], wire_length: u32) -> Option<Ip<'_>> {

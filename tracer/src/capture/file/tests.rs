@@ -1,0 +1,508 @@
+//! Files are written out byte by byte here; against other programs' files they are
+//! compared in `tests/wire_against_tshark.rs`.
+
+use super::{FileError, FileSummary, Item, read_from};
+use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use std::io::{Cursor, Read, Write};
+use std::net::IpAddr;
+
+fn read_all(bytes: &[u8]) -> Result<(FileSummary, Vec<Observation>), FileError> {
+    let mut seen = Vec::new();
+    let summary = read_from(Cursor::new(bytes), "test", &mut |item| {
+        if let Item::Observation(observation) = item {
+            seen.push(observation);
+        }
+    })?;
+    Ok((summary, seen))
+}
+
+fn frames(observations: &[Observation]) -> Vec<(u64, &Frame)> {
+    observations
+        .iter()
+        .filter_map(|observation| match &observation.fact {
+            Fact::Frame(frame) => Some((observation.at_ns, frame)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Numbers in the byte order of a file.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    fn u16(self, number: u16) -> [u8; 2] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
+
+    fn u32(self, number: u32) -> [u8; 4] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
+
+    fn u64(self, number: u64) -> [u8; 8] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
+}
+
+fn pcap(order: Order, magic: u32, link_type: u32, packets: &[(u32, u32, &[u8])]) -> Vec<u8> {
+    let mut file = order.u32(magic).to_vec();
+    file.extend([order.u16(2), order.u16(4)].concat());
+    file.extend(
+        [0, 0, 262_144, link_type]
+            .map(|number| order.u32(number))
+            .concat(),
+    );
+    for (seconds, fraction, data) in packets {
+        let length = u32::try_from(data.len()).unwrap();
+        file.extend(
+            [*seconds, *fraction, length, length + 5]
+                .map(|it| order.u32(it))
+                .concat(),
+        );
+        file.extend(*data);
+    }
+    file
+}
+
+/// A pcapng file under construction.
+struct Pcapng {
+    order: Order,
+    bytes: Vec<u8>,
+}
+
+impl Pcapng {
+    fn new(order: Order) -> Self {
+        let mut file = Self {
+            order,
+            bytes: Vec::new(),
+        };
+        file.section(order);
+        file
+    }
+
+    fn block(&mut self, kind: u32, body: &[u8]) {
+        let padding = body.len().next_multiple_of(4) - body.len();
+        let length = self
+            .order
+            .u32(u32::try_from(body.len() + padding + 12).unwrap());
+        self.bytes.extend(self.order.u32(kind));
+        self.bytes.extend(length);
+        self.bytes.extend(body);
+        self.bytes.extend(vec![0; padding]);
+        self.bytes.extend(length);
+    }
+
+    fn option(&self, code: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len()).unwrap();
+        let mut option = [self.order.u16(code), self.order.u16(length)].concat();
+        option.extend(value);
+        option.resize(option.len().next_multiple_of(4), 0);
+        option
+    }
+
+    fn section(&mut self, order: Order) {
+        self.order = order;
+        let mut body = order.u32(0x1a2b_3c4d).to_vec();
+        body.extend([order.u16(1), order.u16(0)].concat());
+        body.extend(order.u64(u64::MAX));
+        self.block(0x0a0d_0d0a, &body);
+    }
+
+    fn interface(&mut self, link_type: u16, options: &[Vec<u8>]) {
+        let mut body = self.order.u16(link_type).to_vec();
+        body.extend([0; 6]);
+        body.extend(options.concat());
+        self.block(1, &body);
+    }
+
+    fn packet(&mut self, interface: u32, ticks: u64, data: &[u8], options: &[Vec<u8>]) {
+        let length = u32::try_from(data.len()).unwrap();
+        let high = u32::try_from(ticks >> 32).unwrap();
+        let low = u32::try_from(ticks & 0xffff_ffff).unwrap();
+        let mut body = [interface, high, low, length, length]
+            .map(|number| self.order.u32(number))
+            .concat();
+        body.extend(data);
+        body.resize(body.len().next_multiple_of(4), 0);
+        body.extend(options.concat());
+        self.block(6, &body);
+    }
+}
+
+#[test]
+fn every_magic_gives_the_same_packets() {
+    for order in [Order::Little, Order::Big] {
+        for (magic, unit) in [(0xa1b2_c3d4, 1), (0xa1b2_3c4d, 1000)] {
+            let bytes = pcap(
+                order,
+                magic,
+                101,
+                &[
+                    (1_700_000_000, 5 * unit, b"one"),
+                    (1_700_000_001, 7 * unit, b"three"),
+                ],
+            );
+            let (summary, seen) = read_all(&bytes).unwrap();
+            assert_eq!(summary.started_unix_nano, Some(1_700_000_000_000_005_000));
+            assert_eq!(summary.duration_ns, 1_000_002_000);
+            assert_eq!((summary.packets, summary.truncated_at), (2, None));
+            let expected = Frame {
+                interface: 0,
+                direction: Direction::Unknown,
+                hook: HookKind::Pcap,
+                link_type: LinkType::RawIp,
+                cookie: None,
+                original_length: 8,
+                data: b"one".to_vec(),
+            };
+            assert_eq!(frames(&seen)[0], (0, &expected));
+            assert_eq!(frames(&seen)[1].0, 1_000_002_000);
+            assert_eq!(frames(&seen)[1].1.original_length, 10);
+        }
+    }
+}
+
+#[test]
+fn a_packet_earlier_than_the_first_has_time_zero() {
+    let packets: [(u32, u32, &[u8]); 3] = [(10, 0, b"a"), (9, 0, b"b"), (12, 0, b"c")];
+    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &packets);
+    let (summary, seen) = read_all(&bytes).unwrap();
+    let times: Vec<u64> = frames(&seen).iter().map(|frame| frame.0).collect();
+    assert_eq!(times, [0, 0, 2_000_000_000]);
+    assert_eq!(summary.duration_ns, 2_000_000_000);
+}
+
+#[test]
+fn a_link_type_with_check_sequence_bits_is_still_ethernet() {
+    let bytes = pcap(Order::Big, 0xa1b2_c3d4, 0x2400_0001, &[(1, 0, b"a")]);
+    let (_, seen) = read_all(&bytes).unwrap();
+    assert_eq!(frames(&seen)[0].1.link_type, LinkType::Ethernet);
+}
+
+#[test]
+fn sections_interfaces_and_resolutions_of_pcapng_are_kept_apart() {
+    let mut file = Pcapng::new(Order::Little);
+    file.interface(
+        1,
+        &[
+            file.option(2, b"eth0"),
+            file.option(6, &[2, 0, 0, 0, 0, 1]),
+            file.option(4, &[10, 77, 1, 10, 255, 255, 255, 0]),
+            file.option(
+                5,
+                &[0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 64],
+            ),
+        ],
+    );
+    file.interface(113, &[file.option(9, &[9])]);
+    file.packet(0, 1_000_000_000_000_001, b"micro", &[]);
+    file.packet(1, 1_000_000_000_000_002_000, b"nano", &[]);
+    file.section(Order::Big);
+    // Units of 2^-10 seconds, counted from 999 999 990.
+    file.interface(
+        276,
+        &[
+            file.option(2, b"any\0"),
+            file.option(9, &[0x80 | 10]),
+            file.option(14, &999_999_990_u64.to_be_bytes()),
+        ],
+    );
+    file.packet(0, 11 * 1024 + 512, b"binary", &[]);
+    let (summary, seen) = read_all(&file.bytes).unwrap();
+
+    assert_eq!(summary.started_unix_nano, Some(1_000_000_000_000_001_000));
+    assert_eq!(summary.interfaces, ["eth0", "any"]);
+    let read: Vec<_> = frames(&seen)
+        .into_iter()
+        .map(|(at, frame)| (at, frame.interface, frame.link_type))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            (0, 1, LinkType::Ethernet),
+            (1000, 2, LinkType::LinuxCookedV1),
+            (1_499_999_000, 3, LinkType::LinuxCookedV2),
+        ]
+    );
+    let Fact::Interface(first) = &seen[0].fact else {
+        panic!("{:?}", seen[0])
+    };
+    assert_eq!((first.index, first.name.as_str()), (1, "eth0"));
+    assert_eq!(first.mac, Some([2, 0, 0, 0, 0, 1]));
+    assert_eq!(
+        first.addresses,
+        [
+            (IpAddr::from([10, 77, 1, 10]), 24),
+            ("fd77::1".parse().unwrap(), 64)
+        ]
+    );
+}
+
+#[test]
+fn key_log_blocks_become_secrets() {
+    let mut file = Pcapng::new(Order::Big);
+    let log = b"# comment\nCLIENT_RANDOM 00 11\r\n\nSERVER_TRAFFIC_SECRET_0 22 33\n";
+    let mut body = file.order.u32(0x544c_534b).to_vec();
+    body.extend(file.order.u32(u32::try_from(log.len()).unwrap()));
+    body.extend(log);
+    file.block(10, &body);
+    let (_, seen) = read_all(&file.bytes).unwrap();
+    let facts: Vec<_> = seen.into_iter().map(|seen| seen.fact).collect();
+    assert_eq!(
+        facts,
+        [
+            Fact::TlsSecret("CLIENT_RANDOM 00 11".to_owned()),
+            Fact::TlsSecret("SERVER_TRAFFIC_SECRET_0 22 33".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn directions_losses_and_simple_packets_are_understood() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = Pcapng::new(order);
+        file.interface(101, &[]);
+        file.packet(0, 5_000_000, b"in", &[file.option(2, &order.u32(1))]);
+        file.packet(0, 6_000_000, b"out", &[file.option(2, &order.u32(2))]);
+        let mut simple = order.u32(3).to_vec();
+        simple.extend(b"abc");
+        file.block(3, &simple);
+        for dropped in [4, 4, 7] {
+            let mut statistics = [0, 0, 0].map(|number| order.u32(number)).concat();
+            statistics.extend(file.option(5, &order.u64(dropped)));
+            file.block(5, &statistics);
+        }
+        let (summary, seen) = read_all(&file.bytes).unwrap();
+        let read: Vec<_> = frames(&seen)
+            .into_iter()
+            .map(|(at, frame)| (at, frame.direction, frame.data.as_slice()))
+            .collect();
+        assert_eq!(
+            read,
+            [
+                (0, Direction::In, &b"in"[..]),
+                (1_000_000_000, Direction::Out, b"out"),
+                (1_000_000_000, Direction::Unknown, b"abc"),
+            ]
+        );
+        assert_eq!(summary.packets, 3);
+        let lost: Vec<u64> = seen
+            .iter()
+            .filter_map(|seen| match seen.fact {
+                Fact::Lost { count, .. } => Some(count),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(lost, [4, 3]);
+    }
+}
+
+#[test]
+fn custom_blocks_are_handed_over() {
+    let mut file = Pcapng::new(Order::Little);
+    let mut body = file.order.u32(32473).to_vec();
+    body.extend(b"abcd");
+    file.block(0xbad, &body);
+    let mut custom = Vec::new();
+    read_from(Cursor::new(&file.bytes), "test", &mut |item| {
+        if let Item::Custom {
+            enterprise,
+            data,
+            big_endian,
+        } = item
+        {
+            custom.push((enterprise, data.to_vec(), big_endian));
+        }
+    })
+    .unwrap();
+    assert_eq!(custom, [(32473, b"abcd".to_vec(), false)]);
+}
+
+#[test]
+fn unknown_link_types_are_counted_and_named() {
+    let mut file = Pcapng::new(Order::Little);
+    file.interface(105, &[]);
+    file.interface(1, &[]);
+    file.packet(0, 1, b"a", &[]);
+    file.packet(1, 2, b"b", &[]);
+    file.packet(0, 3, b"c", &[]);
+    file.packet(9, 4, b"d", &[]);
+    let (summary, seen) = read_all(&file.bytes).unwrap();
+    assert_eq!(summary.packets, 4);
+    let counted: Vec<_> = summary
+        .unknown_link_types
+        .iter()
+        .map(|unknown| (unknown.name.as_str(), unknown.packets))
+        .collect();
+    assert_eq!(counted, [("IEEE 802.11", 2), ("undeclared interface", 1)]);
+    assert_eq!(frames(&seen).len(), 4, "numbers stay those of the file");
+}
+
+#[test]
+fn gzip_is_read_through_also_in_members() {
+    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"a"), (2, 0, b"b")]);
+    let zip = |part: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(part).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zipped = [zip(&bytes[..30]), zip(&bytes[30..])].concat();
+    assert_eq!(read_all(&zipped).unwrap(), read_all(&bytes).unwrap());
+
+    let (summary, seen) = read_all(&zipped[..zipped.len() - 12]).unwrap();
+    assert!(!seen.is_empty());
+    assert!(summary.truncated_at.is_some());
+    assert!(summary.truncation.is_some());
+}
+
+/// Gives one byte at a time, as a slow pipe does.
+struct Drip<'a>(&'a [u8]);
+
+impl Read for Drip<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = buffer.len().min(1);
+        self.0.read(&mut buffer[..length])
+    }
+}
+
+#[test]
+fn a_slow_pipe_is_as_good_as_a_file() {
+    let mut file = Pcapng::new(Order::Little);
+    file.interface(1, &[]);
+    file.packet(0, 1, b"a", &[]);
+    for bytes in [
+        file.bytes,
+        pcap(Order::Big, 0xa1b2_c3d4, 1, &[(1, 0, b"a")]),
+    ] {
+        let mut packets = 0;
+        let summary = read_from(Drip(&bytes), "pipe", &mut |_| packets += 1).unwrap();
+        assert_eq!((summary.packets, packets), (1, 1));
+        assert_eq!(summary.truncated_at, None);
+    }
+}
+
+#[test]
+fn a_cut_file_gives_everything_before_the_cut() {
+    let mut pcapng = Pcapng::new(Order::Big);
+    pcapng.interface(1, &[]);
+    let pcapng_header = pcapng.bytes.len();
+    pcapng.packet(0, 1, b"first", &[]);
+    let pcapng_first = pcapng.bytes.len();
+    pcapng.packet(0, 2, b"second", &[]);
+    let pcap = pcap(
+        Order::Little,
+        0xa1b2_c3d4,
+        1,
+        &[(1, 0, b"first"), (2, 0, b"second")],
+    );
+    for (bytes, header, first) in [
+        (pcap, 24, 24 + 16 + 5),
+        (pcapng.bytes, pcapng_header, pcapng_first),
+    ] {
+        for cut in header..bytes.len() {
+            let (summary, seen) = read_all(&bytes[..cut]).unwrap();
+            let (packets, offset) = if cut < first { (0, header) } else { (1, first) };
+            assert_eq!(seen.len(), packets);
+            let expected = (cut != offset).then(|| u64::try_from(offset).unwrap());
+            assert_eq!(summary.truncated_at, expected, "cut at {cut}");
+            assert_eq!(summary.truncation.is_some(), expected.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_large_record_is_read_and_an_impossible_one_is_damage() {
+    let large = vec![7_u8; 3_000_000];
+    let mut bytes = pcap(
+        Order::Little,
+        0xa1b2_c3d4,
+        1,
+        &[(1, 0, b"small"), (2, 0, &large), (3, 0, b"after")],
+    );
+    let (summary, seen) = read_all(&bytes).unwrap();
+    assert_eq!((summary.packets, summary.truncated_at), (3, None));
+    assert_eq!(frames(&seen)[1].1.data, large);
+
+    // The second packet claims 2 GiB.
+    bytes[45 + 8..45 + 12].copy_from_slice(&[0, 0, 0, 0x80]);
+    let (summary, _) = read_all(&bytes).unwrap();
+    assert_eq!((summary.packets, summary.truncated_at), (1, Some(45)));
+    assert_eq!(
+        summary.truncation.as_deref(),
+        Some("a record claims more than 16 MiB")
+    );
+}
+
+#[test]
+fn what_is_no_capture_is_refused_with_a_mend() {
+    let message = |bytes: &[u8]| read_all(bytes).unwrap_err().to_string();
+    assert!(message(b"").contains("it is empty; record it again"));
+    assert!(message(b"\xd4\xc3").contains("header is cut"));
+    assert!(message(b"\xd4\xc3\xb2\xa1\x02").contains("header is cut"));
+    assert!(message(b"\x0a\x0d\x0d\x0a\x1c\0\0\0").contains("header is cut"));
+    assert!(message(b"#!/bin/sh\n").contains("neither pcap nor pcapng"));
+    assert!(message(b"\x28\xb5\x2f\xfd....").contains("compressed with zstd"));
+    assert!(message(b"\x1f\x8b\x08").contains("cannot read capture test"));
+    let missing = super::read(std::path::Path::new("/nowhere/x.pcap"), &mut |_| {});
+    assert!(matches!(missing, Err(FileError::Open { .. })));
+    let folder = super::read(std::path::Path::new("/"), &mut |_| {});
+    assert!(matches!(folder, Err(FileError::Read { .. })));
+}
+
+fn samples() -> Vec<Vec<u8>> {
+    let mut file = Pcapng::new(Order::Little);
+    file.interface(1, &[file.option(2, b"eth0"), file.option(9, &[9])]);
+    file.packet(0, 1, b"packet", &[file.option(2, &[1, 0, 0, 0])]);
+    let mut secrets = file.order.u32(0x544c_534b).to_vec();
+    secrets.extend(file.order.u32(6));
+    secrets.extend(b"A b c\n");
+    file.block(10, &secrets);
+    file.section(Order::Big);
+    file.interface(101, &[]);
+    file.packet(0, 1, b"packet", &[]);
+    let packets: [(u32, u32, &[u8]); 2] = [(1, 2, b"first"), (3, 4, b"second")];
+    vec![file.bytes, pcap(Order::Little, 0xa1b2_c3d4, 1, &packets)]
+}
+
+proptest! {
+    #[test]
+    fn no_change_to_a_file_breaks_the_reader(
+        file in prop::sample::select(samples()),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        kept in any::<prop::sample::Index>(),
+    ) {
+        let mut file = file;
+        for (place, value) in changes {
+            let place = place.index(file.len());
+            file[place] = value;
+        }
+        file.truncate(kept.index(file.len() + 1));
+        if let Ok((summary, seen)) = read_all(&file) {
+            prop_assert_eq!(summary.packets, frames(&seen).len() as u64);
+            prop_assert!(seen.iter().all(|seen| seen.at_ns <= summary.duration_ns));
+        }
+    }
+
+    #[test]
+    fn no_bytes_behind_a_magic_break_the_reader(
+        magic in prop::sample::select(vec![[0xd4_u8, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a], [0x1f, 0x8b, 8, 0]]),
+        rest in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let _ = read_all(&[&magic[..], &rest].concat());
+    }
+}

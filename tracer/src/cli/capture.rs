@@ -1,0 +1,169 @@
+//! From options to a running capture, and from its end to a report.
+
+use super::arguments::{CaptureOptions, ExitCode, HookOptions, OutputOptions};
+use super::problem::Problem;
+use crate::journey::model::{Outcome, Trace};
+use crate::launch::LaunchSpec;
+use crate::probe::{ProbeOptions, Scope};
+use crate::protocol::text;
+use crate::report::outputs::{Destination, Outputs, Reporter, Request, Terminal};
+use crate::session::{Ended, Session, SessionOptions};
+use crate::{client::ClientPipes, launch};
+use std::ffi::OsString;
+use std::time::Instant;
+
+/// Payload kept per direction of a connection when one command is traced: the handshake,
+/// headers and bodies of ordinary pages.
+const COMMAND_BUDGET: u64 = 1 << 20;
+/// The same when the whole host is watched: handshake and headers.
+const LIVE_BUDGET: u64 = 64 << 10;
+/// Bytes of the ring between kernel and tracer.
+const RING_BYTES: u32 = 8 << 20;
+
+/// Plans where results go.
+pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<Outputs, Problem> {
+    let request = Request {
+        format: options.format,
+        files: &options.output,
+        color: options.color,
+        layers: options.layers,
+        verbose: options.verbose,
+    };
+    Ok(Outputs::plan(&request, default, &Terminal::detect())?)
+}
+
+/// How to capture one command, or the whole host.
+pub(super) fn session_options(
+    capture: &CaptureOptions,
+    output: &OutputOptions,
+    live: bool,
+    command_line: &[OsString],
+) -> SessionOptions {
+    let default = if live { LIVE_BUDGET } else { COMMAND_BUDGET };
+    let budget = capture.payload_budget.unwrap_or(default);
+    let stream_limit = if capture.full { 64 << 20 } else { budget };
+    SessionOptions {
+        probe: probe_options(&capture.hooks, Some(budget), capture.full, live),
+        stream_limit: usize::try_from(stream_limit).unwrap_or(usize::MAX),
+        keep_frames: output.layers,
+        show_secrets: output.show_secrets,
+        live,
+        command: shown_command_line(command_line, output.show_secrets),
+    }
+}
+
+/// What the probe is to attach, and what it hands over.
+pub(super) fn probe_options(
+    hooks: &HookOptions,
+    budget: Option<u64>,
+    full: bool,
+    live: bool,
+) -> ProbeOptions {
+    let forced = hooks.force_hook.iter();
+    ProbeOptions {
+        scope: if live { Scope::Host } else { Scope::Processes },
+        interfaces: hooks.interface.clone(),
+        payload_budget: u32::try_from(budget.unwrap_or(LIVE_BUDGET)).unwrap_or(u32::MAX),
+        full,
+        ring_bytes: RING_BYTES,
+        without: hooks.without.clone(),
+        force: forced
+            .map(|forced| (forced.fact.clone(), forced.hook))
+            .collect(),
+        xdp_native: false,
+    }
+}
+
+/// The command line as the report shows it.
+pub(super) fn shown_command_line(command_line: &[OsString], show_secrets: bool) -> Vec<String> {
+    let mut words: Vec<String> = command_line
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if !show_secrets {
+        for word in &mut words {
+            *word = redact_word(word);
+        }
+    }
+    words
+}
+
+/// A header or a URL among the words.
+fn redact_word(word: &str) -> String {
+    match word.split_once(':') {
+        Some((name, value)) if !value.starts_with("//") => {
+            let shown = text::redact_header(name, value.trim_start());
+            if shown == value.trim_start() {
+                text::redact_url(word)
+            } else {
+                format!("{name}: {shown}")
+            }
+        }
+        _ => text::redact_url(word),
+    }
+}
+
+/// Says on stderr what takes a moment, for `-v`.
+pub(super) fn progress(verbose: u8, message: impl FnOnce() -> String) {
+    if verbose > 0 {
+        anstream::eprintln!("tracer: {}", message());
+    }
+}
+
+/// Traces one command from before its first instruction to its last FIN.
+pub(super) async fn trace_command(
+    options: SessionOptions,
+    spec: LaunchSpec,
+    client: Option<ClientPipes>,
+    verbose: u8,
+) -> Result<(Trace, Ended), Problem> {
+    let begun = Instant::now();
+    let mut session = Session::start(options).await?;
+    let mut launched = launch::start(spec).await?;
+    session.trace_process(launched.pid)?;
+    progress(verbose, || {
+        let hooks = session.probe().hooks().iter();
+        let attached = hooks
+            .filter(|hook| hook.status == crate::journey::model::HookStatus::Attached)
+            .count();
+        let time = begun.elapsed().as_secs_f64() * 1e3;
+        format!("{attached} hooks attached in {time:.0} ms")
+    });
+    let ended = session.run(&mut launched, client).await?;
+    let ending = Instant::now();
+    let trace = session.finish().await;
+    progress(verbose, || {
+        let time = ending.elapsed().as_secs_f64() * 1e3;
+        format!("detached in {time:.0} ms")
+    });
+    Ok((trace, ended))
+}
+
+/// Writes the report; the exit code of a fetch.
+pub(super) fn report(outputs: &Outputs, trace: &Trace) -> Result<(), Problem> {
+    let mut reporter = Reporter::open(outputs)?;
+    Ok(reporter.write(trace)?)
+}
+
+/// 1 when the request failed, as the contract says.
+pub(super) fn fetch_code(trace: &Trace, ended: &Ended) -> ExitCode {
+    let failed = |outcome: Outcome| outcome == Outcome::Failed;
+    let journeys = &trace.document.journeys;
+    match ended {
+        Ended::Interrupted => ExitCode::Failed,
+        Ended::Exited(status) if !status.success() => ExitCode::Failed,
+        Ended::Exited(_) if journeys.iter().any(|journey| failed(journey.outcome)) => {
+            ExitCode::Failed
+        }
+        Ended::Exited(_) => ExitCode::Done,
+    }
+}
+
+/// The command's own code; an interrupted one ends as a shell says it.
+pub(super) fn command_code(ended: &Ended) -> ExitCode {
+    match ended {
+        Ended::Exited(status) => ExitCode::of_command(*status),
+        // 128 + SIGINT.
+        Ended::Interrupted => ExitCode::Command(130),
+    }
+}

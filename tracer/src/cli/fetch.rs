@@ -1,0 +1,32 @@
+//! `tracer fetch URL`, which is `tracer URL`.
+
+use super::arguments::{ExitCode, Fetch};
+use super::capture;
+use super::problem::Problem;
+use crate::client;
+use crate::launch::{Identity, Output};
+use crate::report::outputs::Destination;
+use std::ffi::OsString;
+
+pub(super) async fn fetch(
+    arguments: Fetch,
+    command_line: &[OsString],
+) -> Result<ExitCode, Problem> {
+    let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
+    let request = arguments.request();
+    client::check(&request).map_err(|error| Problem::Usage(error.to_string()))?;
+    let options =
+        capture::session_options(&arguments.capture, &arguments.output, false, command_line);
+    let (mut spec, pipes) = client::launch_spec(&request).map_err(|source| Problem::System {
+        operation: "make pipes",
+        source,
+    })?;
+    spec.user = Identity::invoking();
+    if outputs.use_stdout() && !request.writes_body_to_stdout() {
+        spec.stdout = Output::Stderr;
+    }
+    let verbose = arguments.output.verbose;
+    let (trace, ended) = capture::trace_command(options, spec, Some(pipes), verbose).await?;
+    capture::report(&outputs, &trace)?;
+    Ok(capture::fetch_code(&trace, &ended))
+}

@@ -1,0 +1,33 @@
+//! `tracer run -- CMD`.
+
+use super::arguments::{ExitCode, Run};
+use super::capture;
+use super::problem::Problem;
+use crate::launch::{Identity, LaunchSpec, Output, Program};
+use crate::report::outputs::Destination;
+use std::ffi::OsString;
+
+pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<ExitCode, Problem> {
+    // Like time(1) and strace(1): standard output belongs to the command.
+    let outputs = capture::outputs(&arguments.output, Destination::Stderr)?;
+    let options =
+        capture::session_options(&arguments.capture, &arguments.output, false, command_line);
+    let mut spec = command(arguments.command)?;
+    spec.user = Identity::invoking();
+    if outputs.use_stdout() {
+        spec.stdout = Output::Stderr;
+    }
+    let verbose = arguments.output.verbose;
+    let (trace, ended) = capture::trace_command(options, spec, None, verbose).await?;
+    capture::report(&outputs, &trace)?;
+    Ok(capture::command_code(&ended))
+}
+
+/// A command line as something to launch.
+pub(super) fn command(words: Vec<OsString>) -> Result<LaunchSpec, Problem> {
+    let mut words = words.into_iter();
+    let program = words.next().ok_or_else(|| {
+        Problem::Usage("no command to trace; write it behind `--`: tracer run -- curl URL".into())
+    })?;
+    Ok(LaunchSpec::new(Program::Command(program), words.collect()))
+}
