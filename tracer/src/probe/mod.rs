@@ -11,6 +11,8 @@ mod error;
 mod interfaces;
 mod layout;
 mod libraries;
+/// Interfaces, neighbours and routes by rtnetlink.
+pub mod netlink;
 mod object;
 mod order;
 mod owners;
@@ -360,7 +362,3 @@ fn unload_all(ebpf: &mut Ebpf) {
         attach::unload(program);
     }
 }
-//! stub
-
-/// Interfaces, neighbours and routes by rtnetlink.
-pub mod netlink;
