@@ -1,5 +1,7 @@
 //! What must not hurt: missing rights, an unfit kernel, vanishing things, sudden death.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
@@ -190,15 +192,17 @@ fn two_tracers() -> Result<()> {
     Ok(())
 }
 
-/// Links and filters that this kernel holds now, as `tracer` names them.
-fn attached() -> Result<Vec<String>> {
-    let mut found = Vec::new();
+/// Programs, links and filters that this kernel holds now, by its own lists.
+fn attached() -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
     for program in aya::programs::loaded_programs() {
         let program = program.context("cannot list programs")?;
-        let name = program.name_as_str().unwrap_or_default().to_owned();
-        if name.starts_with("tracer_") {
-            found.push(format!("program {} {name}", program.id()));
-        }
+        let name = program.name_as_str().unwrap_or("?").to_owned();
+        found.insert(format!("program {} {name}", program.id()));
+    }
+    for link in aya::programs::loaded_links() {
+        let link = link.context("cannot list links")?;
+        found.insert(format!("link {}", link.id()));
     }
     Ok(found)
 }
@@ -228,13 +232,11 @@ fn nothing_stays() -> Result<()> {
 }
 
 /// Programs are freed by the kernel's workers shortly after their last reference.
-fn gone(before: &[String]) -> Result<()> {
+fn gone(before: &BTreeSet<String>) -> Result<()> {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {
-        let left: Vec<String> = attached()?
-            .into_iter()
-            .filter(|p| !before.contains(p))
-            .collect();
+        let now = attached()?;
+        let left: Vec<&String> = now.difference(before).collect();
         if left.is_empty() {
             return Ok(());
         }

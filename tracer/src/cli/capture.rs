@@ -1,6 +1,6 @@
 //! From options to a running capture, and from its end to a report.
 
-use super::arguments::{CaptureOptions, ExitCode, OutputOptions};
+use super::arguments::{CaptureOptions, ExitCode, HookOptions, OutputOptions};
 use super::problem::Problem;
 use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
@@ -28,6 +28,7 @@ pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<O
         color: options.color,
         layers: options.layers,
         verbose: options.verbose,
+        show_secrets: options.show_secrets,
     };
     Ok(Outputs::plan(&request, default, &Terminal::detect())?)
 }
@@ -43,26 +44,34 @@ pub(super) fn session_options(
     let budget = capture.payload_budget.unwrap_or(default);
     let stream_limit = if capture.full { 64 << 20 } else { budget };
     SessionOptions {
-        probe: ProbeOptions {
-            scope: if live { Scope::Host } else { Scope::Processes },
-            interfaces: capture.hooks.interface.clone(),
-            payload_budget: u32::try_from(budget).unwrap_or(u32::MAX),
-            full: capture.full,
-            ring_bytes: RING_BYTES,
-            without: capture.hooks.without.clone(),
-            force: capture
-                .hooks
-                .force_hook
-                .iter()
-                .map(|forced| (forced.fact.clone(), forced.hook))
-                .collect(),
-            xdp_native: false,
-        },
+        probe: probe_options(&capture.hooks, Some(budget), capture.full, live),
         stream_limit: usize::try_from(stream_limit).unwrap_or(usize::MAX),
         keep_frames: output.layers,
         show_secrets: output.show_secrets,
         live,
         command: shown_command_line(command_line, output.show_secrets),
+    }
+}
+
+/// What the probe is to attach, and what it hands over.
+pub(super) fn probe_options(
+    hooks: &HookOptions,
+    budget: Option<u64>,
+    full: bool,
+    live: bool,
+) -> ProbeOptions {
+    let forced = hooks.force_hook.iter();
+    ProbeOptions {
+        scope: if live { Scope::Host } else { Scope::Processes },
+        interfaces: hooks.interface.clone(),
+        payload_budget: u32::try_from(budget.unwrap_or(LIVE_BUDGET)).unwrap_or(u32::MAX),
+        full,
+        ring_bytes: RING_BYTES,
+        without: hooks.without.clone(),
+        force: forced
+            .map(|forced| (forced.fact.clone(), forced.hook))
+            .collect(),
+        xdp_native: false,
     }
 }
 

@@ -54,7 +54,7 @@ fn dispatch(command: Command, command_line: &[OsString]) -> Result<ExitCode, Pro
         Command::Live(arguments) => on_runtime(live::live(*arguments, command_line)),
         Command::Demo(arguments) => on_runtime(demo::demo(*arguments, command_line)),
         Command::Read(arguments) => read::read(&arguments, command_line),
-        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Doctor(arguments) => on_runtime(doctor::doctor(arguments)),
         Command::Schema(arguments) => schema::schema(&arguments),
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! Reports know the model (and the packet parsers, to open packets), never the kernel side.
 
+/// What hooks this kernel offers.
+pub mod doctor;
 #[cfg(test)]
 mod examples;
 /// The whole document as JSON.
 pub mod json;
+/// Packets opened as nested boxes.
+pub mod layers;
 /// Finding what a journey refers to.
 pub mod lookup;
 /// One JSON object a line.
@@ -13,7 +17,6 @@ pub mod ndjson;
 /// Where results go.
 pub mod outputs;
 mod page;
-mod printable;
 /// JSON Schema of the outputs.
 pub mod schema;
 /// Colours, characters, widths.

@@ -38,12 +38,20 @@ impl Page {
     /// hang under column `hang`.
     pub fn row(&mut self, head: Vec<Piece>, at: usize, hang: usize, facts: Vec<Piece>) {
         let mut first: Vec<Piece> = head.into_iter().map(|piece| self.cleaned(piece)).collect();
-        let used: usize = first.iter().map(|piece| width_of(&piece.text)).sum();
+        let mut used: usize = first.iter().map(|piece| width_of(&piece.text)).sum();
+        let columns = self.style.columns();
+        let room = |from: usize| columns.saturating_sub(from).max(NARROWEST);
+        if used > at && used + NARROWEST > columns {
+            // A name that leaves no room beside it has lines of its own.
+            for line in wrap(&first, columns, columns) {
+                write_line(&mut self.out, &self.style, &line);
+            }
+            first.clear();
+            used = 0;
+        }
         first.push(Piece::plain(" ".repeat(at.saturating_sub(used))));
         let start = used.max(at);
         let facts: Vec<Piece> = facts.into_iter().map(|piece| self.cleaned(piece)).collect();
-        let columns = self.style.columns();
-        let room = |from: usize| columns.saturating_sub(from).max(NARROWEST);
         for (index, mut line) in wrap(&facts, room(start), room(hang))
             .into_iter()
             .enumerate()
@@ -85,7 +93,7 @@ impl Page {
 
 /// Breaks cleaned pieces into lines of at most `first`, then `rest` columns: at spaces
 /// where there are any, within a word where it alone is wider than the line.
-fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece>> {
+pub(super) fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece>> {
     let mut lines: Vec<Vec<(char, Role)>> = vec![Vec::new()];
     let mut used = 0;
     for word in words(pieces) {

@@ -3,7 +3,7 @@
 //! Text from the network is data (RFC 9110, section 17 and common sense): every piece goes
 //! through [`Style::clean`] when it is placed, whoever wrote it, so that no view can forget.
 
-use super::printable::printable;
+use crate::protocol::text::printable;
 use unicode_width::UnicodeWidthChar;
 
 /// What the reader's terminal or file can show.

@@ -36,7 +36,7 @@ pub struct OutputOptions {
         hide_possible_values = true
     )]
     pub color: ColorChoice,
-    /// Show passwords, cookies and tokens instead of [redacted].
+    /// Show passwords, cookies and tokens instead of <redacted>.
     #[arg(long)]
     pub show_secrets: bool,
 }

@@ -165,7 +165,7 @@ fn the_connection() -> Connection {
     exchange.stream = Some(1);
     exchange
         .response_headers
-        .push(("set-cookie".into(), "[redacted]".into()));
+        .push(("set-cookie".into(), "<redacted>".into()));
     connection.http = vec![exchange];
     connection
 }

@@ -84,6 +84,8 @@ pub struct Request<'a> {
     pub layers: bool,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// `--show-secrets`.
+    pub show_secrets: bool,
 }
 
 /// All copies of the results.
@@ -93,6 +95,7 @@ pub struct Outputs {
     pub sinks: Vec<Sink>,
     pub layers: bool,
     pub verbose: u8,
+    pub show_secrets: bool,
 }
 
 /// Why results cannot be written as asked.
@@ -159,6 +162,7 @@ impl Outputs {
             sinks,
             layers: request.layers,
             verbose: request.verbose,
+            show_secrets: request.show_secrets,
         })
     }
 
@@ -180,6 +184,7 @@ impl Outputs {
             style: sink.style,
             verbose: self.verbose,
             layers: self.layers,
+            show_secrets: self.show_secrets,
         }
     }
 }

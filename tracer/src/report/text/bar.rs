@@ -57,10 +57,9 @@ fn glyph(cell: usize, start: usize, end: usize, unicode: bool) -> &'static str {
         return " ";
     }
     if !unicode {
-        // A bar within one cell is all there is of it; at the end of a longer one less
-        // than half a cell is nothing.
-        let whole = start >= left && end <= right;
-        return if covered >= 4 || whole { "#" } else { " " };
+        // Less than half a cell is nothing, unless it is all there is of the bar.
+        let all = start >= left && end.saturating_sub(right) < 4 && end - start < 8;
+        return if covered >= 4 || all { "#" } else { " " };
     }
     if start > left && end > right {
         // Only these two fill from the right.
@@ -142,6 +141,8 @@ mod tests {
         assert_eq!(phase_bar(&SCALE, phase(1_800, 0), true), "         ▏");
         assert_eq!(phase_bar(&SCALE, phase(1_080, 200), false), " ###      ");
         assert_eq!(phase_bar(&SCALE, phase(1_080, 1), false), " #        ");
+        // Three eighths on either side of a border.
+        assert_eq!(phase_bar(&SCALE, phase(1_130, 60), false), " #        ");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod summary;
 mod verdict;
 mod waterfall;
 
+use super::layers;
 use super::lookup::Lookup;
 use super::page::Page;
 use super::style::Style;
@@ -27,6 +28,8 @@ pub struct TextOptions {
     pub verbose: u8,
     /// Open the key packets layer by layer.
     pub layers: bool,
+    /// Packets are opened as they were on the wire, credentials and all.
+    pub show_secrets: bool,
 }
 
 /// Every journey of a capture and the line about the capture itself.
@@ -61,9 +64,9 @@ pub fn render_journey(
     if options.verbose >= 2 {
         detail::write_protocols(&mut page, journey, lookup);
     }
-    let text = page.finish();
+    let mut text = page.finish();
     if options.layers {
-        let _ = packets;
+        text.push_str(&layers::render_journey(journey, packets, options));
     }
     text
 }

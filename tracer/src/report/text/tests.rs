@@ -1,7 +1,8 @@
 use super::{TextOptions, render};
-use crate::journey::model::{Document, Trace};
+use crate::journey::model::{Connection, Document, Journey, Phase, Trace};
 use crate::report::examples;
-use crate::report::style::Style;
+use crate::report::style::{Style, width_of};
+use proptest::prelude::*;
 
 fn trace(document: Document) -> Trace {
     Trace {
@@ -19,7 +20,7 @@ fn shown(document: &Document, width: usize, unicode: bool, verbose: u8) -> Strin
     let options = TextOptions {
         style,
         verbose,
-        layers: false,
+        ..TextOptions::default()
     };
     render(&trace(document.clone()), &options)
 }
@@ -54,4 +55,186 @@ fn without_unicode_everything_is_ascii() {
         assert!(text.is_ascii(), "{name}: {text}");
     }
     insta::assert_snapshot!("shop_ascii_80", shown(&examples::shop(), 80, false, 0));
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    for (name, document) in examples::all() {
+        let style = Style {
+            color: true,
+            width: 100,
+            ..Style::default()
+        };
+        let options = TextOptions {
+            style,
+            verbose: 2,
+            ..TextOptions::default()
+        };
+        let colored = render(&trace(document.clone()), &options);
+        assert!(colored.contains('\x1b'), "{name}");
+        let stripped = anstream::adapter::strip_str(&colored).to_string();
+        assert_eq!(stripped, shown(&document, 100, true, 2), "{name}");
+    }
+}
+
+#[test]
+fn a_missing_reference_is_left_out() {
+    let mut document = examples::shop();
+    document.connections.clear();
+    document.dns.clear();
+    document.neighbors.clear();
+    let text = shown(&document, 80, true, 2);
+    assert!(text.contains("https://www.shop.test/"), "{text}");
+}
+
+#[test]
+fn a_capture_without_journeys_says_so() {
+    let mut document = examples::shop();
+    document.journeys.clear();
+    assert!(shown(&document, 80, true, 0).contains("no journey seen"));
+}
+
+/// Puts `text` wherever a string of the network, of a process or of a file can stand.
+fn poison(document: &mut Document, text: &str) {
+    let own = || text.to_owned();
+    document.capture.interfaces = vec![own()];
+    document.capture.lost = [(own(), 1)].into();
+    for hook in &mut document.capture.hooks {
+        (hook.hook, hook.target, hook.reason) = (own(), own(), Some(own()));
+    }
+    for exchange in &mut document.dns {
+        exchange.rcode = Some(own());
+        (exchange.question.name, exchange.question.record_type) = (own(), own());
+        for answer in &mut exchange.answers {
+            (answer.name, answer.data, answer.record_type) = (own(), own(), own());
+        }
+    }
+    for neighbor in &mut document.neighbors {
+        (neighbor.mac, neighbor.cached_state) = (Some(own()), Some(own()));
+    }
+    for connection in &mut document.connections {
+        poison_connection(connection, text);
+    }
+    for journey in &mut document.journeys {
+        poison_journey(journey, text);
+    }
+}
+
+fn poison_connection(connection: &mut Connection, text: &str) {
+    let own = || text.to_owned();
+    for state in &mut connection.states {
+        (state.from, state.to, state.hook) = (own(), own(), own());
+    }
+    for message in &mut connection.close.messages {
+        message.kind = own();
+    }
+    for exchange in &mut connection.http {
+        (exchange.method, exchange.target, exchange.version) = (own(), own(), own());
+        exchange.request_headers = vec![(own(), own())];
+        let names = ["content-type", "location", "x-cache"].map(|name| (name.to_owned(), own()));
+        exchange.response_headers = names.into();
+    }
+    let Some(tls) = &mut connection.tls else {
+        return;
+    };
+    (tls.version, tls.sni, tls.alpn) = (Some(own()), Some(own()), Some(own()));
+    (tls.cipher, tls.group) = (Some(own()), Some(own()));
+    for certificate in &mut tls.certificates {
+        (certificate.subject, certificate.issuer) = (own(), own());
+        certificate.san = vec![own(), own()];
+    }
+    for record in &mut tls.records {
+        (record.record_type, record.messages) = (own(), vec![own()]);
+    }
+}
+
+fn poison_journey(journey: &mut Journey, text: &str) {
+    let own = || text.to_owned();
+    (journey.url, journey.host) = (Some(own()), Some(own()));
+    journey.resolution.chain = vec![own(), own()];
+    if let Some(process) = &mut journey.process {
+        (process.comm, process.exe, process.command) = (own(), Some(own()), vec![own()]);
+        process.cgroup = Some(own());
+    }
+    if let Some(route) = &mut journey.route {
+        (route.prefix, route.interface, route.table) = (Some(own()), Some(own()), Some(own()));
+    }
+    if let Some(failure) = &mut journey.failure {
+        (failure.message, failure.evidence) = (own(), vec![own()]);
+    }
+    for finding in &mut journey.findings {
+        finding.message = own();
+    }
+    for gap in &mut journey.gaps {
+        (gap.class, gap.message) = (own(), own());
+    }
+    for event in &mut journey.timeline {
+        (event.summary, event.evidence) = (own(), own());
+    }
+}
+
+/// `text` without the sequences that set colours.
+fn without_colors(text: &str) -> String {
+    let mut plain = String::new();
+    for (index, part) in text.split('\x1b').enumerate() {
+        let rest = match part.strip_prefix('[').and_then(|part| part.split_once('m')) {
+            Some((numbers, rest)) if numbers.chars().all(|c| c.is_ascii_digit() || c == ';') => {
+                rest
+            }
+            _ if index == 0 => part,
+            _ => panic!("an escape that sets no colour: {part:?}"),
+        };
+        plain.push_str(rest);
+    }
+    plain
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "\\PC{0,40}",
+        Just("\x1b]0;owned\x07\x1b[2J\r\n\t\u{9b}31m\u{202e}".to_owned()),
+        Just("長い名前".repeat(40)),
+        Just(String::new()),
+        Just(" \u{a0}  ".repeat(30)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn no_string_of_the_model_reaches_the_terminal_as_a_command(
+        text in hostile(), width in 80usize..160, verbose in 0u8..3, unicode: bool, color: bool,
+    ) {
+        let options = TextOptions {
+            style: Style { color, unicode, width },
+            verbose,
+            ..TextOptions::default()
+        };
+        for (name, mut document) in examples::all() {
+            poison(&mut document, &text);
+            let shown = render(&trace(document), &options);
+            prop_assert!(color || !shown.contains('\x1b'));
+            let shown = without_colors(&shown);
+            prop_assert!(unicode || shown.is_ascii(), "{}", name);
+            for line in shown.lines() {
+                prop_assert!(!line.chars().any(char::is_control), "{}: {:?}", name, line);
+                prop_assert!(width_of(line) <= width, "{}: {}", name, line);
+            }
+        }
+    }
+
+    #[test]
+    fn no_number_of_the_model_breaks_the_waterfall(
+        start: u64, duration: u64, at: u64, length: u64, width in 0usize..300, unicode: bool,
+    ) {
+        let mut document = examples::shop();
+        let journey = &mut document.journeys[0];
+        (journey.started_at_ns, journey.duration_ns) = (start, duration);
+        let phase = Some(Phase { at_ns: at, duration_ns: length });
+        (journey.phases.resolve, journey.phases.tls, journey.phases.wait) = (phase, phase, phase);
+        document.connections[0].close.at_ns = Some(at);
+        document.capture.lost = [("a".to_owned(), u64::MAX), ("b".to_owned(), length)].into();
+        prop_assert!(shown(&document, width, unicode, 2).contains("resolve"));
+    }
 }
