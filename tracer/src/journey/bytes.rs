@@ -95,6 +95,21 @@ impl TimedBytes {
             .checked_sub(1)
     }
 
+    /// The bytes from `offset` on, with their times and holes.
+    #[must_use]
+    pub fn tail(&self, offset: usize) -> Self {
+        let mut tail = Self::default();
+        for run in self.runs().filter(|run| run.offset + run.length > offset) {
+            let skipped = offset.saturating_sub(run.offset);
+            if run.data.is_empty() {
+                tail.push_hole(run.length - skipped, run.at_ns);
+            } else {
+                tail.push(run.data.get(skipped..).unwrap_or_default(), run.at_ns);
+            }
+        }
+        tail
+    }
+
     /// The stretches as they were pushed, in order.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let ends = self.marks.iter().skip(1).map(|mark| mark.0);
@@ -236,6 +251,19 @@ mod tests {
         assert_eq!(read, [1, 9, 9, 9]);
         assert_eq!(stream.time_of(2), 3);
         assert_eq!(TimedBytes::default().readable_at(0), 0);
+    }
+
+    #[test]
+    fn a_tail_keeps_times_and_holes() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"abc", 1);
+        stream.push_hole(4, 2);
+        stream.push(b"d", 3);
+        let tail = stream.tail(2);
+        assert_eq!(tail.as_slice(), b"c\0\0\0\0d");
+        assert_eq!([0, 1, 5].map(|offset| tail.time_of(offset)), [1, 2, 3]);
+        assert_eq!(stream.tail(5).next_hole(0), Some((0, 2)));
+        assert!(stream.tail(8).is_empty() && stream.tail(99).is_empty());
     }
 
     #[test]

@@ -57,7 +57,9 @@ pub enum Framing {
 /// Reads the head at the start of `bytes`.
 pub fn parse_request(bytes: &[u8]) -> Parsed<RequestHead> {
     let mut config = ParserConfig::default();
-    config.allow_multiple_spaces_in_request_line_delimiters(true);
+    config
+        .allow_multiple_spaces_in_request_line_delimiters(true)
+        .ignore_invalid_headers_in_requests(true);
     parse_with(|headers| {
         let mut request = httparse::Request::new(headers);
         match config.parse_request(&mut request, limited(bytes)) {
@@ -285,6 +287,16 @@ mod tests {
         assert_eq!(parse_request(&text[..30]), Parsed::Partial);
         assert_eq!(parse_request(b"\x16\x03\x01\x02"), Parsed::Invalid);
         assert_eq!(parse_request(b"EHLO mail.test\r\n"), Parsed::Invalid);
+    }
+
+    #[test]
+    fn a_header_that_breaks_the_rules_does_not_cost_the_request() {
+        let text = b"GET / HTTP/1.1\r\nHost: x\r\nbad name: 1\r\nX: \x01\r\nY: 2\r\n\r\n";
+        let Parsed::Complete(head, length) = parse_request(text) else {
+            panic!("a request");
+        };
+        let names: Vec<_> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((names, length), (vec!["Host", "Y"], text.len()));
     }
 
     #[test]

@@ -34,9 +34,9 @@ impl Side {
         }
     }
 
-    /// It is complete with the byte before `end`.
+    /// It is complete with the byte before `end`, and with all that were sent before it.
     pub fn complete(&mut self, stream: &TimedBytes, end: usize) {
-        self.end_at_ns = Some(stream.time_of(end.saturating_sub(1)));
+        self.end_at_ns = Some(stream.readable_at(end.saturating_sub(1)));
     }
 }
 

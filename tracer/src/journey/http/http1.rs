@@ -35,6 +35,27 @@ pub fn read(client: &TimedBytes, server: &TimedBytes) -> Vec<Exchange> {
     reader.exchanges
 }
 
+/// Where a tunnel begins in both streams: after a CONNECT that the proxy granted (RFC 9110,
+/// section 9.3.6), which may follow some that it did not.
+pub fn tunnel(client: &TimedBytes, server: &TimedBytes) -> Option<(usize, usize)> {
+    let mut reader = Reader {
+        client: Cursor::new(client),
+        server: Cursor::new(server),
+        exchanges: Vec::new(),
+    };
+    // A proxy that asks for a password refuses a few times at most.
+    for _ in 0..8 {
+        let request = reader.client.next_message(parse_request)?;
+        (request.head.method == "CONNECT").then_some(())?;
+        let after = reader.exchange(request);
+        let granted = matches!(after, After::Other) && reader.exchanges.last()?.status.is_some();
+        if granted {
+            return Some((reader.client.offset, reader.server.offset));
+        }
+    }
+    None
+}
+
 /// What the connection carries after an exchange.
 enum After {
     Http1,

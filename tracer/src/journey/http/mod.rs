@@ -46,5 +46,12 @@ pub fn analyse(
         .collect()
 }
 
+/// Where the tunnel begins in both streams of a connection to a proxy, `(client, server)`:
+/// what follows there is a connection of its own, often TLS. `None` when the streams do not
+/// begin with a CONNECT that was granted.
+pub fn tunnel(client: &TimedBytes, server: &TimedBytes) -> Option<(usize, usize)> {
+    http1::tunnel(client, server)
+}
+
 #[cfg(test)]
 mod tests;

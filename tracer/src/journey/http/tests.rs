@@ -104,7 +104,15 @@ fn repeated(prefix: &[u8], unit: &[u8], units: usize) -> TimedBytes {
 fn four_times_the_input_takes_no_more_than_some_four_times_as_long() {
     let request = b"GET / HTTP/1.1\r\n\r\n";
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let cases: [(&str, &[u8], &[u8], &[u8], &[u8]); 6] = [
+    /// Name, then prefix and repeated unit of the client and of the server.
+    type Case = (
+        &'static str,
+        &'static [u8],
+        &'static [u8],
+        &'static [u8],
+        &'static [u8],
+    );
+    let cases: [Case; 6] = [
         ("requests", b"", request, b"", b""),
         ("chunks", b"", request, chunked, b"1\r\nx\r\n"),
         (

@@ -103,7 +103,8 @@ struct Direction<'a> {
     outcome: Outcome,
 }
 
-/// Times of the first and last byte of a record.
+/// When the first byte of a record was seen, and when all of it had been: behind a segment
+/// that was lost, the bytes of a record may have come long before it could be read.
 #[derive(Clone, Copy)]
 struct Times {
     first: u64,
@@ -114,7 +115,7 @@ impl Direction<'_> {
     fn take(&mut self, record: &Record) {
         let times = Times {
             first: self.stream.time_of(record.offset),
-            last: self.stream.time_of(record.end().saturating_sub(1)),
+            last: self.stream.readable_at(record.end().saturating_sub(1)),
         };
         let sealed = if self.tls13 {
             record.content_type == content_type::APPLICATION_DATA
@@ -150,6 +151,7 @@ impl Direction<'_> {
     fn take_clear(&mut self, record: &Record, times: Times) {
         let Some(fragment) = body(self.stream, record) else {
             self.reassembly.reset();
+            self.session.lost();
             self.push(record, times, Content::Control, false, Vec::new());
             return;
         };
@@ -295,7 +297,7 @@ impl Direction<'_> {
             .next_hole(stopped_at)
             .is_some_and(|(start, _)| start < stopped_at + 5);
         if hole {
-            self.outcome.continues_until = Some(self.stream.time_of(length.saturating_sub(1)));
+            self.outcome.continues_until = Some(self.stream.readable_at(length.saturating_sub(1)));
         }
         self.outcome.plaintext = self.opened.then(|| self.plaintext.finish());
         self.outcome

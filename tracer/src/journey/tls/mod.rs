@@ -59,19 +59,13 @@ pub fn analyse(client: &TimedBytes, server: &TimedBytes, secrets: &KeyLog) -> Op
     })
 }
 
-/// The records of both directions in time order. Those of one direction stay in the order of
-/// the stream, also where segments overtook each other on the wire.
+/// The records of both directions in time order. Times never decrease within a direction,
+/// so the order of its stream is kept.
 fn woven(client: Vec<Row>, server: Vec<Row>) -> Vec<model::TlsRecord> {
-    let usable = |rows: Vec<Row>| {
-        let usable_at = |latest: &mut u64, row: Row| {
-            *latest = row.record.at_ns.max(*latest);
-            Some((*latest, row.record))
-        };
-        rows.into_iter().scan(0, usable_at)
-    };
-    let mut records: Vec<_> = usable(client).chain(usable(server)).collect();
-    records.sort_by_key(|(usable_at, _)| *usable_at);
-    records.into_iter().map(|(_, record)| record).collect()
+    let rows = client.into_iter().chain(server);
+    let mut records: Vec<_> = rows.map(|row| row.record).collect();
+    records.sort_by_key(|record| record.at_ns);
+    records
 }
 
 /// The two hellos that name the keys, found ahead of everything else because each direction

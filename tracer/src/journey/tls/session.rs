@@ -21,6 +21,8 @@ pub struct Session {
     /// An alert says that the server could not open an offered ECH (RFC 9849).
     ech_refused: bool,
     client_finished: bool,
+    /// A message in clear was on the wire but not captured.
+    lossy: bool,
 }
 
 impl Default for Session {
@@ -31,6 +33,7 @@ impl Default for Session {
             server_hello: None,
             ech_refused: false,
             client_finished: false,
+            lossy: false,
         }
     }
 }
@@ -121,11 +124,17 @@ impl Session {
     }
 
     /// The server changed its cipher right after ServerHello: the abbreviated handshake of
-    /// TLS 1.2 and before (RFC 5246, section 7.3).
+    /// TLS 1.2 and before (RFC 5246, section 7.3). Where messages were lost, a certificate
+    /// may have been among them.
     pub fn abbreviated(&mut self) {
-        if self.server_hello.is_some() && !self.is_tls13() {
+        if self.server_hello.is_some() && !self.is_tls13() && !self.lossy {
             self.tls.resumed.get_or_insert(true);
         }
+    }
+
+    /// A part of the handshake was not captured.
+    pub fn lost(&mut self) {
+        self.lossy = true;
     }
 
     /// An alert in clear: level and description.

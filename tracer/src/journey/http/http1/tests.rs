@@ -1,5 +1,5 @@
 use crate::journey::bytes::TimedBytes;
-use crate::journey::http::analyse;
+use crate::journey::http::{analyse, tunnel};
 use crate::journey::model::HttpExchange;
 
 /// One segment a unit of time; `at` is the time of the first.
@@ -169,6 +169,24 @@ fn after_an_upgrade_or_a_tunnel_nothing_is_http() {
         assert_eq!(exchanges[0].response_body_bytes, 0);
         assert_eq!(exchanges[0].response_end_at_ns, Some(2));
     }
+}
+
+#[test]
+fn a_tunnel_begins_after_the_connect_that_was_granted() {
+    let connect = "CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n";
+    let refusal = "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno";
+    let grant = "HTTP/1.1 200 Connection established\r\n\r\n";
+    let client = stream(1, &[connect, connect, "inner"]);
+    let server = stream(2, &[refusal, grant, "answer"]);
+    let (client_start, server_start) = tunnel(&client, &server).expect("granted");
+    assert_eq!(client.tail(client_start).as_slice(), b"inner");
+    assert_eq!(server.tail(server_start).as_slice(), b"answer");
+    for response in [refusal, ""] {
+        let once = stream(1, &[connect]);
+        assert_eq!(tunnel(&once, &stream(2, &[response])), None);
+    }
+    let get = stream(1, &["GET / HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    assert_eq!(tunnel(&get, &stream(2, &["HTTP/1.1 101 X\r\n\r\n"])), None);
 }
 
 #[test]

@@ -17,9 +17,12 @@ fn stream(bytes: &[u8]) -> TimedBytes {
     stream
 }
 
-/// Client bytes, server bytes and secrets of one connection of each version.
-fn real() -> &'static [(Vec<u8>, Vec<u8>, KeyLog)] {
-    static REAL: OnceLock<Vec<(Vec<u8>, Vec<u8>, KeyLog)>> = OnceLock::new();
+/// Client bytes, server bytes and secrets of one connection.
+type Real = (Vec<u8>, Vec<u8>, KeyLog);
+
+/// A connection of each version.
+fn real() -> &'static [Real] {
+    static REAL: OnceLock<Vec<Real>> = OnceLock::new();
     REAL.get_or_init(|| {
         [
             ring::cipher_suite::TLS13_AES_128_GCM_SHA256,

@@ -352,6 +352,31 @@ fn a_capture_that_breaks_off_keeps_what_came_before() {
 }
 
 #[test]
+fn a_lost_certificate_does_not_look_like_a_resumption() {
+    let ends = Ends::with_suite(ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
+    let mut conversation = ends.connect();
+    conversation.exchange();
+    let whole = conversation.from_server.as_slice();
+    // rustls puts the whole flight into one record; the headers are there, the rest of its
+    // body after the ServerHello is not.
+    let first = 5 + usize::from(u16::from_be_bytes([whole[3], whole[4]]));
+    let hello = 5 + 4 + usize::from(u16::from_be_bytes([whole[7], whole[8]]));
+    let mut split = vec![22, 3, 3];
+    split.extend(u16::try_from(hello - 5).expect("short").to_be_bytes());
+    split.extend(&whole[5..hello]);
+    split.extend([22, 3, 3]);
+    split.extend(u16::try_from(first - hello).expect("short").to_be_bytes());
+    let mut server = TimedBytes::default();
+    server.push(&split, 1);
+    server.push_hole(first - hello, 1);
+    server.push(&whole[first..], 2);
+    let analysis = analyse(&conversation.from_client, &server, &KeyLog::default());
+    let session = analysis.expect("TLS").session;
+    assert_eq!(session.version.as_deref(), Some("1.2"));
+    assert_eq!((session.resumed, session.round_trips), (None, None));
+}
+
+#[test]
 fn what_is_not_tls_is_not_analysed() {
     let mut http = TimedBytes::default();
     http.push(b"GET / HTTP/1.1\r\n\r\n", 1);
