@@ -439,3 +439,104 @@ fn every_frame_reads_as_in_tshark() {
     let differences: String = files.iter().map(|path| differences(path)).collect();
     assert!(differences.is_empty(), "\n{differences}");
 }
+
+/// The files that Wireshark's own tools write from one capture hold the same frames.
+#[test]
+fn every_format_gives_the_same_frames() {
+    let capture = captures().join("lab/curl-h2.pcap");
+    let keys = captures().join("lab/curl-h2.keys");
+    let expected = frames(&capture);
+    assert!(!expected.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let source = capture.to_str().unwrap();
+    let inject = format!("tls,{}", keys.display());
+
+    run_quietly("editcap", &["-F", "pcap", source, &at("micro")]);
+    run_quietly("editcap", &["-F", "nsecpcap", source, &at("nano")]);
+    run_quietly("editcap", &["-F", "pcapng", source, &at("ng")]);
+    run_quietly(
+        "editcap",
+        &[
+            "-F",
+            "pcapng",
+            "--inject-secrets",
+            &inject,
+            source,
+            &at("keys"),
+        ],
+    );
+    for name in ["micro", "nano", "ng", "keys"] {
+        let read: Vec<_> = frames(Path::new(&at(name)))
+            .into_iter()
+            .map(|(at_ns, frame)| (at_ns, frame.original_length, frame.data))
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(at_ns, frame)| (*at_ns, frame.original_length, frame.data.clone()))
+            .collect();
+        assert_eq!(read, expected, "{name}");
+    }
+
+    let secrets: Vec<String> = observations(Path::new(&at("keys")))
+        .1
+        .into_iter()
+        .filter_map(|seen| match seen.fact {
+            Fact::TlsSecret(line) => Some(line),
+            _ => None,
+        })
+        .collect();
+    let lines = std::fs::read_to_string(keys).unwrap();
+    let lines: Vec<&str> = lines
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(secrets, lines);
+}
+
+/// A cut capture says the same of lengths as the whole one.
+#[test]
+fn a_short_snapshot_length_changes_no_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut differences = String::new();
+    for name in [
+        "lab/curl-h2.pcap",
+        "zeek/http-get.pcap",
+        "zeek/http-qinq-0.pcap",
+    ] {
+        let cut = folder.path().join("cut.pcap");
+        let source = captures().join(name);
+        // Behind every header of these frames, before their payload ends.
+        run_quietly(
+            "editcap",
+            &[
+                "-F",
+                "pcap",
+                "-s",
+                "96",
+                source.to_str().unwrap(),
+                cut.to_str().unwrap(),
+            ],
+        );
+        let keep = |fields: &Fields| {
+            let mut fields = fields.clone();
+            fields.retain(|name, _| *name != "captured" && !name.starts_with("dns"));
+            fields
+        };
+        let whole: Vec<Fields> = tracer(&source).iter().map(keep).collect();
+        let read: Vec<Fields> = tracer(&cut).iter().map(keep).collect();
+        assert_eq!(read, whole, "{name}");
+        differences += &self::differences(&cut);
+    }
+    assert!(differences.is_empty(), "\n{differences}");
+}
+
+/// As [`run`], for programs that write files and nothing else.
+fn run_quietly(program: &str, arguments: &[&str]) {
+    let status = Command::new(program)
+        .args(arguments)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}; install tshark"));
+    assert!(status.success(), "{program} {arguments:?}: {status}");
+}
