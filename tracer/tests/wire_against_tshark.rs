@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tracer::capture::{Fact, Frame, LinkType, Observation, file};
+use tracer::journey::stream::StreamAssembler;
 use tracer::protocol::dns::{self, DnsMessage};
 use tracer::protocol::fragments::Fragments;
 use tracer::protocol::frame::{
@@ -529,6 +530,109 @@ fn a_short_snapshot_length_changes_no_length() {
         differences += &self::differences(&cut);
     }
     assert!(differences.is_empty(), "\n{differences}");
+}
+
+/// Payload bytes of both directions of every TCP stream, by tshark's number of the stream;
+/// `None` where the capture lacks bytes.
+fn followed(path: &Path, streams: usize) -> Vec<[Option<Vec<u8>>; 2]> {
+    let path = path.to_str().unwrap();
+    let follow: Vec<String> = (0..streams)
+        .map(|it| format!("follow,tcp,raw,{it}"))
+        .collect();
+    let mut arguments = vec!["-n", "-q", "-r", path];
+    for option in &follow {
+        arguments.extend(["-z", option]);
+    }
+    let text = run("tshark", &arguments);
+    let mut read: Vec<[Option<Vec<u8>>; 2]> = vec![[Some(Vec::new()), Some(Vec::new())]; streams];
+    let mut stream = None;
+    for line in text.lines() {
+        if let Some(number) = line.strip_prefix("Filter: tcp.stream eq ") {
+            stream = number.parse::<usize>().ok();
+        }
+        let (end, digits) = match line.strip_prefix('\t') {
+            Some(digits) => (1, digits),
+            None => (0, line),
+        };
+        let (Some(stream), Ok(bytes)) = (stream, hex::decode(digits)) else {
+            continue;
+        };
+        let place = &mut read[stream][end];
+        if bytes.ends_with(b" bytes missing in capture file]\0") {
+            *place = None;
+        } else if let Some(place) = place {
+            place.extend(bytes);
+        }
+    }
+    read
+}
+
+/// The same, reassembled here. tshark says which stream a frame belongs to.
+fn reassembled(path: &Path) -> Vec<[StreamAssembler; 2]> {
+    let text = path.to_str().unwrap();
+    let numbers = run(
+        "tshark",
+        &["-n", "-r", text, "-T", "fields", "-e", "tcp.stream"],
+    );
+    let mut streams: BTreeMap<usize, (u16, [StreamAssembler; 2])> = BTreeMap::new();
+    for ((at_ns, frame), number) in frames(path).iter().zip(numbers.lines()) {
+        let parsed = parse_cut(frame.link_type, &frame.data, frame.original_length);
+        let (Network::Ip(ip), Ok(number)) = (&parsed.network, number.parse()) else {
+            continue;
+        };
+        let Transport::Tcp(tcp) = &ip.transport else {
+            continue;
+        };
+        let new = || {
+            (
+                tcp.source_port,
+                [(); 2].map(|()| StreamAssembler::new(1 << 24)),
+            )
+        };
+        let (first_port, ends) = streams.entry(number).or_insert_with(new);
+        let end = &mut ends[usize::from(tcp.source_port != *first_port)];
+        let mut sequence = tcp.sequence;
+        if tcp.flags.syn {
+            end.set_initial_sequence(sequence);
+            sequence = sequence.wrapping_add(1);
+        }
+        end.segment(sequence, tcp.payload, tcp.payload_length, *at_ns);
+    }
+    streams.into_values().map(|(_, ends)| ends).collect()
+}
+
+#[test]
+fn streams_reassemble_as_in_tshark() {
+    let (mut compared, mut differences) = (0, String::new());
+    for path in files(&captures()) {
+        let ours = reassembled(&path);
+        if ours.is_empty() {
+            continue;
+        }
+        let theirs = followed(&path, ours.len());
+        for (number, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+            for (end, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+                let Some(theirs) = theirs else { continue };
+                // tshark follows no stream of cut frames; here it has holes.
+                if ours.bytes().next_hole(0).is_some() {
+                    continue;
+                }
+                let ours = ours.bytes().as_slice();
+                compared += 1;
+                if ours != theirs {
+                    let _ = writeln!(
+                        differences,
+                        "{} stream {number} end {end}: {} bytes, tshark {}",
+                        path.display(),
+                        ours.len(),
+                        theirs.len()
+                    );
+                }
+            }
+        }
+    }
+    assert!(differences.is_empty(), "\n{differences}");
+    assert!(compared > 0, "the captures hold no whole TCP stream");
 }
 
 /// As [`run`], for programs that write files and nothing else.
