@@ -28,6 +28,7 @@ pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<O
         color: options.color,
         layers: options.layers,
         verbose: options.verbose,
+        show_secrets: options.show_secrets,
     };
     Ok(Outputs::plan(&request, default, &Terminal::detect())?)
 }

@@ -173,9 +173,12 @@ fn http(payload: &[u8], context: &Context<'_>) -> Option<Layer> {
 fn header_lines(headers: &Headers, context: &Context<'_>) -> Vec<String> {
     headers
         .iter()
-        .map(|(name, value)| match context.show_secrets {
-            true => printable(format!("{name}: {value}")),
-            false => printable(format!("{name}: {}", redact_header(name, value))),
+        .map(|(name, value)| {
+            let value = printable(value);
+            match context.show_secrets {
+                true => format!("{}: {value}", printable(name)),
+                false => format!("{}: {}", printable(name), redact_header(name, &value)),
+            }
         })
         .collect()
 }
