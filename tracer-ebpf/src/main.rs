@@ -1,2 +1,38 @@
+//! The kernel side of tracer.
+//!
+//! Programs stay small: filter, time stamp, socket cookie, bytes. Everything is parsed
+//! once, in userspace. One file per concern; what all of them use is in `emit` (the ring
+//! and its loss counters), `bounds` (lengths the verifier believes), `layout` (where the
+//! kernel's members are) and `task` (who is running, and whether it is traced).
 #![no_std]
 #![no_main]
+// Nothing here is an API: the documentation of safety is at each unsafe block.
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "a kernel program has no callers in this crate"
+)]
+
+mod bounds;
+mod emit;
+mod layout;
+mod neighbor;
+mod packet;
+mod process;
+mod resolver;
+mod route;
+mod socket;
+mod task;
+mod tcp;
+
+/// A reachable panic becomes an endless loop, which the verifier refuses: it can never run.
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+// SAFETY: nothing else defines these symbols; the kernel reads them as the licence that
+// allows GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -107,8 +107,8 @@ pub enum LinkType {
     Null,
     /// LINKTYPE_LOOP (108): four bytes of address family, network order.
     Loop,
-    /// A type that is not read, by its number. Such frames are kept so that frame numbers
-    /// stay those of the file.
+    /// Any other type, by its number. Most are not read; their frames are kept so that
+    /// frame numbers stay those of the file.
     Other(u16),
 }
 

@@ -27,8 +27,6 @@ mod route;
 mod story;
 /// TCP reassembly.
 pub mod stream;
-#[cfg(test)]
-mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;

@@ -2,7 +2,7 @@
 
 use super::connection::TrackedConnection;
 use super::evidence::Mark;
-use super::model::{End, Packet};
+use super::model::{End, HttpExchange, Packet};
 use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::Story;
@@ -47,14 +47,13 @@ pub(super) fn packets(
             }
         }
         if let Some(exchange) = carrier.exchange {
-            chosen.at(
-                connection,
-                End::Client,
-                exchange.request_at_ns,
-                "first request",
-            );
-            if let Some(at_ns) = exchange.response_at_ns {
+            let (asked, answered) = (exchange.request_at_ns, exchange.response_at_ns);
+            chosen.at(connection, End::Client, asked, "first request");
+            if let Some(at_ns) = answered {
                 chosen.at(connection, End::Server, at_ns, "first response");
+            }
+            if carrier.analysed.tls.is_some() {
+                chosen.open(connection, exchange);
             }
         }
         if draft.closes {
@@ -111,6 +110,33 @@ impl Chosen<'_> {
         }
     }
 
+    /// Puts the decrypted message into the packet that carried it sealed.
+    fn open(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
+        let version = &exchange.version;
+        let request = format!("{} {} HTTP/{version}", exchange.method, exchange.target);
+        let status = exchange.status.map_or(String::new(), |s| s.to_string());
+        let response = format!("HTTP/{version} {status}");
+        let messages = [
+            (
+                End::Client,
+                Some(exchange.request_at_ns),
+                head(&request, &exchange.request_headers),
+            ),
+            (
+                End::Server,
+                exchange.response_at_ns,
+                head(&response, &exchange.response_headers),
+            ),
+        ];
+        for (end, at_ns, text) in messages {
+            let mark = at_ns.and_then(|at_ns| connection.frame_at(end, at_ns));
+            let mut packets = self.packets.iter_mut();
+            if let Some(packet) = packets.find(|p| Some(p.number) == mark.map(|m| m.number)) {
+                packet.application = Some(text.into_bytes());
+            }
+        }
+    }
+
     fn handshake(&mut self, connection: &TrackedConnection) {
         let marks = [
             (connection.syns.first().copied(), "SYN"),
@@ -132,4 +158,17 @@ impl Chosen<'_> {
             self.at(connection, End::Server, at_ns, "ServerHello");
         }
     }
+}
+
+/// A message's head as HTTP/1.1 would write it (RFC 9112, section 2.1).
+fn head(first: &str, headers: &[(String, String)]) -> String {
+    let mut text = format!("{first}\r\n");
+    for (name, value) in headers {
+        text.push_str(name);
+        text.push_str(": ");
+        text.push_str(value);
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    text
 }

@@ -18,9 +18,9 @@ pub(super) const SERVICES_GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 1);
 pub(super) const SERVICES_GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 2, 0, 0, 0, 0, 0, 1);
 pub(super) const SERVICES_GATEWAY_MAC: [u8; 6] = [0x02, 0x42, 0x0a, 0x4d, 0x02, 0x01];
 
-/// The DNS server.
-pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 53);
-pub const DNS_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 2, 0, 0, 0, 0, 0, 0x53);
+/// The DNS server, on the client's link.
+pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 53);
+pub const DNS_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 1, 0, 0, 0, 0, 0, 0x53);
 
 /// The web server.
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 80);

@@ -4,8 +4,9 @@
 //! ```text
 //!   client                    gateway                      services
 //!   eth0 ──────────── client0       services0 ──────────── eth0
-//!   10.77.1.10        10.77.1.1     10.77.2.1              10.77.2.53 (DNS)
-//!   fd77:1::10        fd77:1::1     fd77:2::1              10.77.2.80 (HTTP, HTTPS)
+//!   10.77.1.10        10.77.1.1     10.77.2.1              10.77.2.80 (HTTP, HTTPS)
+//!   fd77:1::10        fd77:1::1     fd77:2::1              fd77:2::80
+//!                     10.77.1.53 (DNS)
 //! ```
 //!
 //! The namespaces have no name: each lives as long as a descriptor of it or a process in
@@ -116,8 +117,8 @@ impl Lab {
         // Keys take as long as the network: made meanwhile.
         let certificates = std::thread::spawn(Certificates::generate);
         let network = network::build()?;
-        let spawn = |role| ServerProcess::spawn(role, &network.services);
-        let (dns, web) = (spawn(Role::Dns)?, spawn(Role::Web)?);
+        let dns = ServerProcess::spawn(Role::Dns, &network.gateway)?;
+        let web = ServerProcess::spawn(Role::Web, &network.services)?;
         let certificates = certificates
             .join()
             .unwrap_or_else(|_| Err("the thread panicked".to_owned()))

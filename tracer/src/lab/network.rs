@@ -78,7 +78,6 @@ pub(super) fn build() -> Result<Network, LabError> {
             let link = host.link(CLIENT_INTERFACE).await?;
             host.up(link).await?;
             host.single_segments(link).await;
-            host.address(link, DNS_V4, DNS_V6).await?;
             host.address(link, SERVER_V4, SERVER_V6).await?;
             host.address_v4(link, CLOSED_V4).await?;
             host.default_route(SERVICES_GATEWAY_V4, SERVICES_GATEWAY_V6)
@@ -144,7 +143,10 @@ async fn connect_hosts(network: &Network) -> Result<(), LabError> {
         let link = host.link(name).await?;
         host.address(link, v4, v6).await?;
     }
-    Ok(())
+    // Like a home router, the gateway's host also answers DNS, under an address of its own:
+    // so the client asks for the gateway's MAC when it connects, not when it resolves.
+    let link = host.link(GATEWAY_INTERFACES[0]).await?;
+    host.address(link, DNS_V4, DNS_V6).await
 }
 
 /// Kernel settings of the calling thread's network namespace (/proc/sys/net shows that of
@@ -352,8 +354,9 @@ mod tests {
     fn every_host_is_on_the_link_of_its_gateway() {
         let link = |ip: Ipv4Addr| u32::from(ip) >> (32 - PREFIX_V4);
         assert_eq!(link(CLIENT_V4), link(GATEWAY_V4));
+        assert_eq!(link(CLIENT_V4), link(DNS_V4));
         assert_ne!(link(CLIENT_V4), link(SERVER_V4));
-        for ip in [DNS_V4, SERVER_V4, CLOSED_V4] {
+        for ip in [SERVER_V4, CLOSED_V4] {
             assert_eq!(link(ip), link(SERVICES_GATEWAY_V4));
         }
     }

@@ -1,4 +1,4 @@
-//! The lab's servers as child processes: born in the services' namespace, configured
+//! The lab's servers as child processes: born in their namespaces, configured
 //! through stdin, ready when they say so on stdout, gone when stdin ends (that is, also
 //! when the tracer is killed).
 
@@ -26,8 +26,8 @@ pub(super) struct ServerProcess {
 impl ServerProcess {
     /// Starts the server, not yet listening. The child inherits the network of the thread
     /// that forks it, so that it needs no rights of its own.
-    pub fn spawn(role: Role, services: &Namespace) -> Result<Self, LabError> {
-        let mut child = services.run("start a server of the lab", || {
+    pub fn spawn(role: Role, namespace: &Namespace) -> Result<Self, LabError> {
+        let mut child = namespace.run("start a server of the lab", || {
             let mut command = Command::new("/proc/self/exe");
             command
                 .arg0("tracer")

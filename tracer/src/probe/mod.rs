@@ -1,79 +1,364 @@
-//! stub
-use crate::capture::*;
-use crate::journey::model::HookReport;
-#[derive(Debug, Clone)]
+//! The kernel's side of a live capture: loads the programs, attaches them by plan, and
+//! turns what they report into one ordered stream of observations. The only place that
+//! knows aya.
+
+mod attach;
+mod cgroup;
+mod cleanup;
+mod clock;
+mod decode;
+mod error;
+mod interfaces;
+mod layout;
+mod libraries;
+/// Interfaces, neighbours and routes by rtnetlink.
+pub mod netlink;
+mod object;
+mod order;
+mod owners;
+mod plan;
+mod privileges;
+mod ring;
+
+use std::time::{Duration, Instant};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, Map, MapData},
+};
+use tracer_common::{event::link, limits};
+
+pub use clock::Clock;
+pub use error::ProbeError;
+
+use crate::{
+    capture::{Fact, HookKind, LinkType, Observation},
+    journey::model::{HookReport, HookStatus},
+};
+use interfaces::Interface;
+
+/// Whose events are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
+    /// The processes given to [`Probe::trace_process`] and their descendants.
     Processes,
+    /// Everything on this host.
     Host,
 }
+
+/// What to watch, and how.
 #[derive(Debug, Clone)]
 pub struct ProbeOptions {
     pub scope: Scope,
+    /// Names; empty: all that are up in the network namespace of the calling thread.
     pub interfaces: Vec<String>,
+    /// Payload bytes per direction of a flow that are copied whole; of what follows, only
+    /// the first 128 bytes of each frame.
     pub payload_budget: u32,
+    /// No budget: copy every frame whole.
     pub full: bool,
+    /// Size of the ring buffer in bytes; rounded up to a power of two.
     pub ring_bytes: u32,
+    /// Kinds of hooks that must not be used.
     pub without: Vec<HookKind>,
+    /// Fact and the one kind of hook that must serve it.
     pub force: Vec<(String, HookKind)>,
+    /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
 }
-pub struct Clock;
-impl Clock {
-    pub fn started_unix_nano(&self) -> u64 {
-        0
-    }
-    pub fn since_start(&self, b: u64) -> u64 {
-        b
-    }
-    pub fn elapsed_ns(&self) -> u64 {
-        0
+
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        Self {
+            scope: Scope::Processes,
+            interfaces: Vec::new(),
+            payload_budget: 64 * 1024,
+            full: false,
+            ring_bytes: limits::RING_BYTES,
+            without: Vec::new(),
+            force: Vec::new(),
+            xdp_native: false,
+        }
     }
 }
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    #[error("x")]
-    NotPermitted { a: u8 },
-    #[error("x")]
-    Unsupported { a: u8 },
-    #[error("x")]
-    NotBuilt,
-    #[error("x")]
-    Interface { a: u8 },
+
+/// How the end went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachReport {
+    /// From the call to the moment when nothing of ours was in the kernel any more.
+    pub duration: Duration,
 }
-pub struct Probe;
+
+/// Observations are held back this long, so that none can be overtaken by an older one.
+/// Longer than a program takes from its time stamp to its submit.
+const HOLD_NS: u64 = 5_000_000;
+
+/// A running capture.
+pub struct Probe {
+    clock: Clock,
+    hooks: Vec<HookReport>,
+    interfaces: Vec<String>,
+    ebpf: Ebpf,
+    qdiscs: Vec<cleanup::Qdisc>,
+    traced: HashMap<MapData, u32, u32>,
+    traced_sockets: HashMap<MapData, u64, u32>,
+    ring: ring::Reader,
+    decoder: decode::Decoder,
+    owners: owners::Owners,
+    order: order::Reorder,
+    /// Records that made no sense since they were last told.
+    malformed: u64,
+}
+
 impl Probe {
-    pub async fn attach(_o: ProbeOptions) -> Result<Probe, ProbeError> {
-        todo!()
+    /// Loads and attaches. When this returns, everything that the report says is attached
+    /// sees the next event. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`ProbeError`]. A hook that cannot be attached is not an error unless it was
+    /// forced: it is in [`Probe::hooks`].
+    pub async fn attach(options: ProbeOptions) -> Result<Self, ProbeError> {
+        privileges::check()?;
+        let types = layout::KernelTypes::of_this_kernel()?;
+        let offsets = layout::Offsets::resolve(&types);
+        let interfaces = interfaces::select(&options.interfaces)?;
+        let mut ebpf = object::open(&options, &offsets)?;
+        name_link_types(&mut ebpf, &interfaces)?;
+        // Not being able to look for leftovers is no reason not to work.
+        let _ = cleanup::remove_leftovers(&interfaces).await;
+        let ring = ring::Reader::new(&mut ebpf)?;
+        let clock = Clock::now();
+        let ground = attach::Ground {
+            options: &options,
+            types: &types,
+            offsets: &offsets,
+            interfaces: &interfaces,
+        };
+        let outcome = attach::attach(&mut ebpf, &ground)?;
+        require_any(&outcome.reports)?;
+        Ok(Self {
+            clock,
+            hooks: outcome.reports,
+            interfaces: interfaces.into_iter().map(|one| one.name).collect(),
+            traced: typed_map(&mut ebpf, "TRACED")?,
+            traced_sockets: typed_map(&mut ebpf, "TRACED_SOCKETS")?,
+            ebpf,
+            qdiscs: outcome.qdiscs,
+            ring,
+            decoder: decode::Decoder::new(clock, outcome.classifier),
+            owners: owners::Owners::default(),
+            order: order::Reorder::default(),
+            malformed: 0,
+        })
     }
+
+    /// The clocks at the start of the capture.
     pub fn clock(&self) -> &Clock {
-        todo!()
+        &self.clock
     }
+
+    /// What became of every hook of the plan.
     pub fn hooks(&self) -> &[HookReport] {
-        todo!()
+        &self.hooks
     }
+
+    /// Names of the watched interfaces.
     pub fn interfaces(&self) -> &[String] {
-        todo!()
+        &self.interfaces
     }
-    pub fn trace_process(&mut self, _pid: u32) -> Result<(), ProbeError> {
-        todo!()
+
+    /// Traces a process and, from now on, its descendants. Call it before the process
+    /// replaces its program, so that nothing is missed.
+    pub fn trace_process(&mut self, pid: u32) -> Result<(), ProbeError> {
+        self.traced
+            .insert(pid, 1, 0)
+            .map_err(|error| ProbeError::Map {
+                operation: "trace a process",
+                reason: error::chain(&error),
+            })
     }
+
+    /// Counts a socket among the traced ones, for instance one that a process owned before
+    /// it was traced.
+    pub fn trace_socket(&mut self, cookie: u64, pid: u32) -> Result<(), ProbeError> {
+        self.traced_sockets
+            .insert(cookie, pid, 0)
+            .map_err(|error| ProbeError::Map {
+                operation: "trace a socket",
+                reason: error::chain(&error),
+            })
+    }
+
+    /// Waits for the next observations, in the order of their times. Cancel-safe: nothing
+    /// is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// When the ring can no longer be waited for.
     pub async fn next(&mut self) -> Result<Vec<Observation>, ProbeError> {
-        todo!()
+        loop {
+            self.ring.wait().await?;
+            let ready = self.collect();
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
     }
+
+    /// Everything that is still under way, for the end of the capture.
     pub async fn drain(&mut self) -> Vec<Observation> {
-        todo!()
+        while !self.read_ring() {
+            tokio::task::yield_now().await;
+        }
+        self.note_losses();
+        self.order.finish()
     }
-    pub async fn detach(self) {}
+
+    /// Takes every program out of the kernel.
+    pub async fn detach(mut self) -> DetachReport {
+        let start = Instant::now();
+        unload_all(&mut self.ebpf);
+        // What cannot be removed now, the next start removes.
+        let _ = cleanup::remove_qdiscs(&self.qdiscs).await;
+        drop(self);
+        DetachReport {
+            duration: start.elapsed(),
+        }
+    }
+
+    /// Reads what is in the ring and hands out what can no longer be overtaken.
+    fn collect(&mut self) -> Vec<Observation> {
+        let before = self.clock.elapsed_ns();
+        let is_empty = self.read_ring();
+        self.note_losses();
+        if is_empty {
+            self.order.release(before.saturating_sub(HOLD_NS))
+        } else {
+            self.order.release_behind_newest(HOLD_NS)
+        }
+    }
+
+    /// True when the ring was read to its end.
+    fn read_ring(&mut self) -> bool {
+        let Self {
+            ring,
+            decoder,
+            owners,
+            order,
+            malformed,
+            ..
+        } = self;
+        let mut said = Vec::new();
+        ring.read(|record| {
+            if decoder.decode(record, &mut said).is_err() {
+                *malformed += 1;
+            }
+            for mut observation in said.drain(..) {
+                if let Some(description) = owners.complete(&mut observation) {
+                    order.push(description);
+                }
+                order.push(observation);
+            }
+        })
+    }
+
+    fn note_losses(&mut self) {
+        let mut losses = self.ring.losses();
+        if self.malformed != 0 {
+            losses.push(("malformed", std::mem::take(&mut self.malformed)));
+        }
+        let at_ns = self.clock.elapsed_ns();
+        for (class, count) in losses {
+            self.order.push(Observation {
+                at_ns,
+                fact: Fact::Lost { class, count },
+            });
+        }
+    }
 }
-pub mod netlink {
-    use crate::capture::*;
-    pub async fn interfaces() -> std::io::Result<Vec<Interface>> {
-        todo!()
+
+/// Tries every hook of the plan on this kernel, and takes each away again.
+///
+/// # Errors
+/// When nothing can be tried at all.
+pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
+    privileges::check()?;
+    let options = ProbeOptions::default();
+    let types = layout::KernelTypes::of_this_kernel()?;
+    let offsets = layout::Offsets::resolve(&types);
+    let interfaces = interfaces::select(&["lo".to_owned()])?;
+    let mut ebpf = object::open(&options, &offsets)?;
+    let ground = attach::Ground {
+        options: &options,
+        types: &types,
+        offsets: &offsets,
+        interfaces: &interfaces,
+    };
+    Ok(attach::inspect(&mut ebpf, &ground))
+}
+
+/// A capture without a single hook is none.
+fn require_any(hooks: &[HookReport]) -> Result<(), ProbeError> {
+    if hooks.iter().any(|hook| hook.status == HookStatus::Attached) {
+        return Ok(());
     }
-    pub async fn neighbors() -> std::io::Result<Vec<NeighborEvent>> {
-        todo!()
+    let reason = hooks
+        .iter()
+        .find_map(|hook| hook.reason.clone())
+        .unwrap_or_else(|| "no hook was tried".to_owned());
+    if reason.contains("Operation not permitted") {
+        return Err(privileges::refused("load programs into the kernel"));
     }
-    pub async fn route_to(_ip: std::net::IpAddr) -> std::io::Result<RouteDetail> {
-        todo!()
+    Err(ProbeError::Unsupported {
+        what: "every hook that tracer knows".to_owned(),
+        reason,
+        mend: "`tracer doctor` lists them one by one".to_owned(),
+    })
+}
+
+/// Tells the packet programs which interfaces carry bare IP packets.
+fn name_link_types(ebpf: &mut Ebpf, interfaces: &[Interface]) -> Result<(), ProbeError> {
+    // Borrowed and not taken: a program that is loaded later refers to its maps by number.
+    let map = ebpf.map_mut("LINK_TYPES").ok_or_else(|| no_map("LINK_TYPES"))?;
+    let mut link_types: HashMap<&mut MapData, u32, u32> =
+        HashMap::try_from(map).map_err(|error| ProbeError::Map {
+            operation: "open a map of the kernel programs",
+            reason: error::chain(&error),
+        })?;
+    for interface in interfaces {
+        if interface.link_type == LinkType::RawIp {
+            link_types
+                .insert(interface.index, u32::from(link::RAW_IP), 0)
+                .map_err(|error| ProbeError::Map {
+                    operation: "name the link type of an interface",
+                    reason: error::chain(&error),
+                })?;
+        }
+    }
+    Ok(())
+}
+
+fn typed_map<K: aya::Pod, V: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<HashMap<MapData, K, V>, ProbeError> {
+    HashMap::try_from(take_map(ebpf, name)?).map_err(|error| ProbeError::Map {
+        operation: "open a map of the kernel programs",
+        reason: error::chain(&error),
+    })
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
+    ebpf.take_map(name).ok_or_else(|| no_map(name))
+}
+
+fn no_map(name: &str) -> ProbeError {
+    ProbeError::Object {
+        reason: format!("it has no map {name}"),
+    }
+}
+
+fn unload_all(ebpf: &mut Ebpf) {
+    for (_, program) in ebpf.programs_mut() {
+        attach::unload(program);
     }
 }

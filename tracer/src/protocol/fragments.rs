@@ -5,7 +5,7 @@
 //! packet; frames seen twice (loopback) make it twice.
 
 use super::frame::{self, Ip, Transport};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Packets that wait for their fragments at a time: at most 8 MiB together.
@@ -43,8 +43,8 @@ struct Key {
 struct Waiting {
     /// When the first of its fragments was seen.
     since_ns: u64,
-    /// By offset in the packet.
-    pieces: BTreeMap<u32, Vec<u8>>,
+    /// Offset in the packet and bytes, in order of arrival.
+    pieces: Vec<(u32, Vec<u8>)>,
     /// Known once the last fragment was seen.
     length: Option<u32>,
 }
@@ -90,7 +90,7 @@ impl Fragments {
         }
         let waiting = self.waiting.entry(key).or_insert_with(|| Waiting {
             since_ns: at_ns,
-            pieces: BTreeMap::new(),
+            pieces: Vec::new(),
             length: None,
         });
         if !fragment.more {
@@ -120,29 +120,33 @@ impl Fragments {
 
 impl Waiting {
     fn keep(&mut self, offset: u32, payload: &[u8]) {
-        let bytes: usize = self.pieces.values().map(Vec::len).sum();
-        if self.pieces.len() >= MAX_PIECES || bytes + payload.len() > MAX_BYTES {
-            return;
-        }
-        let piece = self.pieces.entry(offset).or_default();
-        if piece.len() < payload.len() {
-            *piece = payload.to_vec();
+        let known = |(at, piece): &(u32, Vec<u8>)| *at == offset && piece.len() == payload.len();
+        if self.pieces.len() < MAX_PIECES
+            && self.bytes() + payload.len() <= MAX_BYTES
+            && !self.pieces.iter().any(known)
+        {
+            self.pieces.push((offset, payload.to_vec()));
         }
     }
 
-    /// The packet, when no piece is missing. Of overlapping pieces the one that begins
-    /// first stays.
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(|(_, piece)| piece.len()).sum()
+    }
+
+    /// The packet, when no byte is missing. Of a byte that came twice the first copy stays.
     fn whole(&self) -> Option<Vec<u8>> {
         let length = usize::try_from(self.length?).ok()?;
-        let mut data = Vec::new();
-        for (offset, piece) in &self.pieces {
-            let known = data.len().checked_sub(usize::try_from(*offset).ok()?)?;
-            data.extend_from_slice(piece.get(known..).unwrap_or_default());
+        if self.bytes() < length {
+            return None;
         }
-        (data.len() >= length).then(|| {
-            data.truncate(length);
-            data
-        })
+        let mut data = vec![None; length];
+        for (offset, piece) in &self.pieces {
+            let places = data.iter_mut().skip(usize::try_from(*offset).ok()?);
+            for (place, byte) in places.zip(piece) {
+                place.get_or_insert(*byte);
+            }
+        }
+        data.into_iter().collect()
     }
 }
 
@@ -201,6 +205,19 @@ mod tests {
             assert_eq!(wholes.len(), 1);
             assert_eq!(payload(&wholes[0]), [b'x'; 16]);
         }
+    }
+
+    #[test]
+    fn of_bytes_that_came_twice_the_first_stay() {
+        let datagram = datagram();
+        let mut fragments = Fragments::default();
+        let mut add =
+            |offset, more, part: &[u8]| fragments.add(&fragment(7, offset, more, part), 1);
+        assert_eq!(add(8, true, &datagram[8..16]), None);
+        assert_eq!(add(16, false, &datagram[16..]), None);
+        let mut other = datagram[..16].to_vec();
+        other[8..].fill(b'y');
+        assert_eq!(payload(&add(0, true, &other).unwrap()), [b'x'; 16]);
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl Session {
         if !self.routes_asked.insert(destination) {
             return;
         }
-        if let Ok(detail) = netlink::route_to(destination).await {
+        if let Ok(detail) = netlink::route_to(destination, None, None).await {
             let fact = Fact::RouteDetail(detail);
             self.assembler.observe(Observation { at_ns, fact });
         }

@@ -18,13 +18,17 @@ pub(super) fn from_number(number: u16) -> LinkType {
     }
 }
 
+/// Whether frames of this type are read. PPP (9 and 50) is, though it has no name in
+/// [`LinkType`].
+pub(super) fn is_read(link_type: LinkType) -> bool {
+    !matches!(link_type, LinkType::Other(number) if number != 9 && number != 50)
+}
+
 /// What people call a type that is not read.
 pub(super) fn name(number: u16) -> &'static str {
     match number {
         6 => "IEEE 802.5 Token Ring",
-        9 => "PPP",
         10 => "FDDI",
-        50 => "PPP over serial",
         51 => "PPP over Ethernet",
         105 => "IEEE 802.11",
         117 => "OpenBSD pflog",

@@ -178,30 +178,27 @@ fn blocks<R: PcapReaderIterator>(
 ) -> Stop {
     let mut capacity = BUFFER_BYTES;
     loop {
-        let grow = match reader.next() {
+        match reader.next() {
             Ok((length, block)) => {
                 decoder.block(block, reading);
                 reader.consume(length);
                 continue;
             }
+            Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {}
             Err(PcapError::Eof) => return Stop::End,
-            Err(PcapError::Incomplete(_)) => false,
-            Err(PcapError::BufferTooSmall) => true,
             Err(PcapError::UnexpectedEof) => {
                 return Stop::Cut(reader.consumed(), "the file ends within a record");
             }
             Err(_) => return Stop::Cut(reader.consumed(), "a record is damaged"),
-        };
-        let before = reader.data().len();
-        if !grow {
-            if reader.refill().is_err() {
-                return Stop::Cut(reader.consumed(), "the file could not be read further");
-            }
-            if reader.data().len() > before || reader.reader_exhausted() {
-                continue;
-            }
         }
-        // The record does not fit: a long one, or one whose length is damaged.
+        let before = reader.data().len();
+        if reader.refill().is_err() {
+            return Stop::Cut(reader.consumed(), "the file could not be read further");
+        }
+        if reader.data().len() > before || reader.reader_exhausted() {
+            continue;
+        }
+        // The buffer is full: a long record, or one whose length is damaged.
         if capacity >= MAX_RECORD_BYTES {
             return Stop::Cut(reader.consumed(), "a record claims more than 16 MiB");
         }
@@ -235,7 +232,9 @@ impl<'a> Reading<'a> {
         }
         self.summary.packets += 1;
         self.summary.duration_ns = self.summary.duration_ns.max(self.now_ns);
-        if let super::LinkType::Other(number) = frame.link_type {
+        if let super::LinkType::Other(number) = frame.link_type
+            && !link_type::is_read(frame.link_type)
+        {
             self.count_unknown(number);
         }
         self.fact(Fact::Frame(frame));

@@ -438,9 +438,10 @@ fn a_large_record_is_read_and_an_impossible_one_is_damage() {
     assert_eq!((summary.packets, summary.truncated_at), (3, None));
     assert_eq!(frames(&seen)[1].1.data, large);
 
-    // The second packet claims 2 GiB.
+    // The second packet claims 2 GiB, and bytes go on for ever.
     bytes[45 + 8..45 + 12].copy_from_slice(&[0, 0, 0, 0x80]);
-    let (summary, _) = read_all(&bytes).unwrap();
+    let endless = Cursor::new(&bytes).chain(std::io::repeat(7));
+    let summary = read_from(endless, "test", &mut |_| {}).unwrap();
     assert_eq!((summary.packets, summary.truncated_at), (1, Some(45)));
     assert_eq!(
         summary.truncation.as_deref(),

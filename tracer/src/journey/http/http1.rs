@@ -77,7 +77,8 @@ impl Reader<'_> {
         let mut continued = false;
         loop {
             let response = self.server.next_message(parse_response)?;
-            if self.server.resynchronised && !self.belongs(request, &response) {
+            let lossy = self.client.resynchronised || self.server.resynchronised;
+            if lossy && !self.belongs(request, &response) {
                 // After a hole a response may be to a request that was lost, or later.
                 if response.at_ns(self.server.stream) < request.at_ns(self.client.stream) {
                     self.server.skip(&response, "GET");

@@ -45,3 +45,6 @@ pub fn analyse(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

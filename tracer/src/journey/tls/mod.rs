@@ -142,3 +142,6 @@ fn ssl2_hello(stream: &TimedBytes) -> Option<ClientHello> {
     let record = Records::new(stream).next().filter(|record| record.ssl2)?;
     ClientHello::parse_ssl2(body(stream, &record)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -294,7 +294,7 @@ fn describe_client_hello(hello: &ClientHello) -> model::ClientHello {
     model::ClientHello {
         legacy_version: names::version(hello.legacy_version),
         supported_versions: named(&hello.supported_versions, names::version),
-        random: hex::encode(&hello.random),
+        random: hex::encode(hello.random),
         session_id: hex::encode(&hello.session_id),
         cipher_suites: ssl2.chain(tls).collect(),
         compression_methods: hello
@@ -321,7 +321,7 @@ fn describe_client_hello(hello: &ClientHello) -> model::ClientHello {
 fn describe_server_hello(hello: &ServerHello) -> model::ServerHello {
     model::ServerHello {
         legacy_version: names::version(hello.legacy_version),
-        random: hex::encode(&hello.random),
+        random: hex::encode(hello.random),
         session_id: hex::encode(&hello.session_id),
         cipher_suite: names::cipher_suite(hello.cipher_suite),
         compression_method: names::compression(hello.compression_method),

@@ -12,6 +12,10 @@ const PPPOE_SESSION: u16 = 0x8864;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
+/// Link types of files that need no name in [`LinkType`].
+const LINKTYPE_PPP: u16 = 9;
+const LINKTYPE_PPP_HDLC: u16 = 50;
+
 /// Values of the type field below this are a length: IEEE 802.3 with an LLC header.
 const FIRST_ETHER_TYPE: u16 = 0x0600;
 
@@ -52,10 +56,35 @@ pub(super) fn open(link_type: LinkType, data: &[u8]) -> Link<'_> {
         LinkType::LinuxCookedV1 => cooked_v1(data).unwrap_or_default(),
         LinkType::LinuxCookedV2 => cooked_v2(data).unwrap_or_default(),
         LinkType::Null | LinkType::Loop => loopback(data).unwrap_or_default(),
+        LinkType::Other(LINKTYPE_PPP | LINKTYPE_PPP_HDLC) => open_ppp(data),
         LinkType::Other(_) => Link::default(),
     };
     open_encapsulations(&mut link);
     link
+}
+
+/// What stands behind an ether type.
+pub(super) fn open_protocol(protocol: Protocol, payload: &[u8]) -> Link<'_> {
+    let mut link = Link {
+        protocol,
+        payload,
+        ..Link::default()
+    };
+    open_encapsulations(&mut link);
+    link
+}
+
+/// A PPP frame, with or without the address and control bytes of RFC 1662.
+pub(super) fn open_ppp(data: &[u8]) -> Link<'_> {
+    let frame = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
+    let Some((protocol, payload)) = ppp(frame) else {
+        return Link::default();
+    };
+    Link {
+        protocol,
+        payload,
+        ..Link::default()
+    }
 }
 
 fn ethernet(data: &[u8]) -> Link<'_> {
@@ -166,16 +195,21 @@ fn mpls(mut payload: &[u8]) -> Option<(Protocol, &[u8])> {
     }
 }
 
-/// RFC 2516, section 4: version and type, code (0 for data), session, length; then the PPP
-/// protocol, one byte when compressed (RFC 1661, section 2: its low bit is set).
+/// RFC 2516, section 4: version and type, code (0 for data), session, length.
 fn pppoe(payload: &[u8]) -> Option<(Protocol, &[u8])> {
     let (header, rest) = payload.split_first_chunk::<6>()?;
     let [0x11, 0, ..] = *header else {
         return None;
     };
-    let (number, rest) = match *rest.split_first_chunk::<2>()?.0 {
-        [low, _] if low & 1 == 1 => (u16::from(low), rest.get(1..)?),
-        [high, low] => (u16::from_be_bytes([high, low]), rest.get(2..)?),
+    ppp(rest)
+}
+
+/// The protocol of a PPP frame, one byte when compressed (RFC 1661, section 2: its low bit
+/// is set), and what it carries.
+fn ppp(frame: &[u8]) -> Option<(Protocol, &[u8])> {
+    let (number, rest) = match *frame.split_first_chunk::<2>()?.0 {
+        [low, _] if low & 1 == 1 => (u16::from(low), frame.get(1..)?),
+        [high, low] => (u16::from_be_bytes([high, low]), frame.get(2..)?),
     };
     matches!(number, PPP_IPV4 | PPP_IPV6).then_some((Protocol::Ip, rest))
 }

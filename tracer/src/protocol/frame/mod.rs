@@ -4,6 +4,9 @@
 mod link;
 mod network;
 mod transport;
+mod tunnel;
+
+pub use tunnel::parse_inner;
 
 #[cfg(test)]
 mod tests;
@@ -185,6 +188,11 @@ pub fn parse_cut(link_type: LinkType, data: &[u8], original_length: u32) -> Pars
     let wire_length = original_length
         .saturating_sub(link_header_length)
         .max(length_of(link.payload));
+    open_link(link, wire_length)
+}
+
+/// Opens what a link layer carries, `wire_length` bytes on the wire.
+fn open_link(link: link::Link<'_>, wire_length: u32) -> ParsedFrame<'_> {
     ParsedFrame {
         source_mac: link.source_mac,
         destination_mac: link.destination_mac,

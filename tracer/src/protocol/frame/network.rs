@@ -12,13 +12,16 @@ use etherparse::{
 };
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Reverse ARP (RFC 903) shares ARP's format under a number of its own.
+const RARP: EtherType = EtherType(0x8035);
+
 /// Opens what the link layer carries; `wire_length` is what it carried on the wire, at
 /// least the length of `payload`.
 pub(super) fn open(protocol: Protocol, payload: &[u8], wire_length: u32) -> Network<'_> {
     let (network, ether_type) = match protocol {
         Protocol::EtherType(number) => (
             match EtherType(number) {
-                ether_type::ARP => arp(payload).map(Network::Arp),
+                ether_type::ARP | RARP => arp(payload).map(Network::Arp),
                 ether_type::IPV4 | ether_type::IPV6 => ip(payload, wire_length).map(Network::Ip),
                 _ => None,
             },

@@ -3,7 +3,7 @@
 
 use super::{
     ArpOperation, Fragment, Icmp, IcmpMessage, Ip, Network, ParsedFrame, Tcp, Transport, Udp,
-    parse, parse_cut, parse_quoted,
+    parse, parse_cut, parse_inner, parse_quoted,
 };
 use crate::capture::LinkType;
 use etherparse::{PacketBuilder, TcpOptionElement, VlanId};
@@ -467,6 +467,73 @@ fn neighbour_discovery_tells_target_and_address() {
     );
 }
 
+#[test]
+fn ppp_links_are_read() {
+    let packet = &tcp_frame(b"x")[14..];
+    for header in [&[0xff, 0x03, 0, 0x21][..], &[0x21], &[0, 0x21]] {
+        let bytes = [header, packet].concat();
+        for number in [9, 50] {
+            let frame = parse(LinkType::Other(number), &bytes);
+            assert_eq!(tcp(&frame).payload, b"x");
+        }
+    }
+}
+
+#[test]
+fn tunnels_lead_to_what_they_carry() {
+    let carried = tcp_frame(b"inside");
+    let packet = &carried[14..];
+    let ethernet = &carried[..];
+    let udp_to = |port: u16, header: &[u8], body: &[u8]| {
+        let mut bytes = Vec::new();
+        PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+            .udp(50000, port)
+            .write(&mut bytes, &[header, body].concat())
+            .unwrap();
+        bytes
+    };
+    let ip_with = |protocol: u8, header: &[u8], body: &[u8]| {
+        let mut bytes = Vec::new();
+        PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+            .write(
+                &mut bytes,
+                etherparse::IpNumber(protocol),
+                &[header, body].concat(),
+            )
+            .unwrap();
+        bytes
+    };
+    let tunnels = [
+        ip_with(4, &[], packet),
+        // GRE: plain, with checksum, key and sequence number, with Ethernet, as PPTP.
+        ip_with(47, &[0, 0, 8, 0], packet),
+        ip_with(
+            47,
+            &[0xb0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 1],
+            packet,
+        ),
+        ip_with(47, &[0, 0, 0x65, 0x58], ethernet),
+        ip_with(
+            47,
+            &[
+                0x30, 0x81, 0x88, 0x0b, 0, 60, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 3, 0, 0x21,
+            ],
+            packet,
+        ),
+        udp_to(4789, &[8, 0, 0, 0, 0, 0, 7, 0], ethernet),
+        udp_to(8472, &[8, 0, 0, 0, 0, 0, 7, 0], ethernet),
+        udp_to(6081, &[0, 0, 0x65, 0x58, 0, 0, 7, 0], ethernet),
+        udp_to(6081, &[1, 0, 0x08, 0, 0, 0, 7, 0, 1, 2, 3, 4], packet),
+    ];
+    for bytes in &tunnels {
+        let outer = parse(LinkType::RawIp, bytes);
+        let inner = parse_inner(&outer).unwrap();
+        assert_eq!(ip(&inner).source, IpAddr::from(CLIENT));
+        assert_eq!(tcp(&inner).payload, b"inside");
+        assert_eq!(parse_inner(&inner), None);
+    }
+}
+
 fn link_types() -> impl Strategy<Value = LinkType> {
     prop::sample::select(vec![
         LinkType::Ethernet,
@@ -475,6 +542,7 @@ fn link_types() -> impl Strategy<Value = LinkType> {
         LinkType::LinuxCookedV2,
         LinkType::Null,
         LinkType::Loop,
+        LinkType::Other(9),
     ])
 }
 
@@ -485,13 +553,14 @@ fn check(link_type: LinkType, bytes: &[u8]) {
         let (payload, length) = match &ip.transport {
             Transport::Tcp(tcp) => (tcp.payload, tcp.payload_length),
             Transport::Udp(udp) => (udp.payload, udp.payload_length),
-            Transport::Icmp(_) => return,
+            Transport::Icmp(_) => (&[][..], 0),
             Transport::Other { payload } => (*payload, ip.total_length),
         };
         assert!(payload.len() <= length as usize, "{frame:?}");
         assert!(length <= ip.total_length, "{frame:?}");
     }
     let _ = parse_quoted(bytes);
+    let _ = parse_inner(&frame);
 }
 
 proptest! {

@@ -174,10 +174,10 @@ fn header_lines(headers: &Headers, context: &Context<'_>) -> Vec<String> {
     headers
         .iter()
         .map(|(name, value)| {
-            let value = printable(value);
+            let value = String::from_utf8_lossy(value);
             match context.show_secrets {
-                true => format!("{}: {value}", printable(name)),
-                false => format!("{}: {}", printable(name), redact_header(name, &value)),
+                true => printable(format!("{name}: {value}")),
+                false => printable(format!("{name}: {}", redact_header(name, &value))),
             }
         })
         .collect()

@@ -15,11 +15,7 @@ pub(super) fn open(link_type: LinkType, data: &[u8], context: &Context<'_>) -> V
         LinkType::LinuxCookedV1 => cooked(data, context, "Linux cooked capture (SLL)", 16, 14),
         LinkType::LinuxCookedV2 => cooked(data, context, "Linux cooked capture v2 (SLL2)", 20, 0),
         LinkType::Null | LinkType::Loop => loopback(data, context),
-        LinkType::Other(number) => {
-            let title = format!("link type {number}");
-            let unknown = Layer::payload(&title, data, context.show_secrets);
-            return unknown.into_iter().collect();
-        }
+        LinkType::Other(_) => Layer::cut("unknown link layer", data),
     };
     vec![layer]
 }

@@ -1,1 +1,295 @@
+use crate::journey::bytes::TimedBytes;
+use crate::journey::http::analyse;
+use crate::journey::model::HttpExchange;
+use crate::protocol::http2::PREFACE;
+use fluke_hpack::Encoder;
 
+/// Flags of frames (RFC 9113, section 6).
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// One direction in the making: each frame is a segment, one unit of time after the other.
+struct Writer {
+    encoder: Encoder<'static>,
+    stream: TimedBytes,
+    now: u64,
+}
+
+impl Writer {
+    fn new(at: u64, first: &[u8]) -> Self {
+        let mut writer = Self {
+            encoder: Encoder::new(),
+            stream: TimedBytes::default(),
+            now: at,
+        };
+        writer.stream.push(first, at);
+        writer.send(4, 0, 0, &[]);
+        writer
+    }
+
+    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        self.now += 1;
+        self.stream
+            .push(&frame(kind, flags, stream, payload), self.now);
+    }
+
+    fn block(&mut self, headers: &[(&str, &str)]) -> Vec<u8> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        self.encoder.encode(headers)
+    }
+
+    fn headers(&mut self, stream: u32, flags: u8, headers: &[(&str, &str)]) {
+        let block = self.block(headers);
+        self.send(1, flags | END_HEADERS, stream, &block);
+    }
+
+    fn get(&mut self, stream: u32, path: &str) {
+        let headers = request(path);
+        self.headers(stream, END_STREAM, &headers);
+    }
+}
+
+fn request(path: &str) -> [(&str, &str); 5] {
+    [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "shop.test"),
+        (":path", path),
+        ("user-agent", "test"),
+    ]
+}
+
+fn client() -> Writer {
+    Writer::new(0, PREFACE)
+}
+
+fn server() -> Writer {
+    Writer::new(100, &[])
+}
+
+fn read(client: &Writer, server: &Writer) -> Vec<HttpExchange> {
+    analyse(
+        &client.stream,
+        &server.stream,
+        Some("h2"),
+        "https",
+        "c1",
+        false,
+    )
+}
+
+#[test]
+fn streams_that_are_woven_into_each_other_are_told_apart() {
+    let (mut client, mut server) = (client(), server());
+    client.get(1, "/a");
+    client.get(3, "/b");
+    server.headers(3, 0, &[(":status", "200"), ("server", "s")]);
+    server.headers(1, 0, &[(":status", "404"), ("server", "s")]);
+    server.send(0, 0, 3, b"bb");
+    server.send(0, END_STREAM, 1, b"a");
+    server.send(0, END_STREAM, 3, b"b");
+    let exchanges = read(&client, &server);
+    let found: Vec<_> = exchanges
+        .iter()
+        .map(|e| {
+            (
+                e.id.as_str(),
+                e.stream,
+                e.target.as_str(),
+                e.status,
+                e.response_body_bytes,
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("c1.1", Some(1), "/a", Some(404), 1),
+            ("c1.2", Some(3), "/b", Some(200), 3)
+        ]
+    );
+    let second = &exchanges[1];
+    assert_eq!(
+        (second.request_at_ns, second.request_end_at_ns),
+        (3, Some(3))
+    );
+    assert_eq!(
+        (second.response_at_ns, second.response_end_at_ns),
+        (Some(102), Some(106))
+    );
+    assert_eq!((second.request_segments, second.response_segments), (1, 3));
+    assert_eq!(second.url.as_deref(), Some("https://shop.test/b"));
+    assert_eq!(second.host.as_deref(), Some("shop.test"));
+    assert_eq!(
+        second.request_headers,
+        [("user-agent".to_owned(), "test".to_owned())]
+    );
+    assert_eq!(
+        second.response_headers,
+        [("server".to_owned(), "s".to_owned())]
+    );
+}
+
+#[test]
+fn a_block_over_continuations_is_one_request() {
+    let mut client = client();
+    let block = client.block(&request("/long"));
+    let (first, rest) = block.split_at(3);
+    let mut padded = vec![4];
+    padded.extend(first);
+    padded.extend([0; 4]);
+    client.send(1, END_STREAM | PADDED, 1, &padded);
+    client.send(9, 0, 1, &rest[..2]);
+    client.send(9, END_HEADERS, 1, &rest[2..]);
+    let e = &read(&client, &server())[0];
+    assert_eq!((e.target.as_str(), e.request_segments), ("/long", 3));
+    assert_eq!((e.request_at_ns, e.request_end_at_ns), (2, Some(4)));
+    assert_eq!(e.response_at_ns, None);
+}
+
+#[test]
+fn an_upload_ends_with_its_last_frame_and_padding_is_not_body() {
+    let mut client = client();
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":path", "/"),
+        ("host", "shop.test:443"),
+    ];
+    client.headers(1, 0, &headers);
+    client.send(0, PADDED, 1, &[3, b'a', b'b', 0, 0, 0]);
+    client.send(0, 0, 1, b"cd");
+    client.headers(1, END_STREAM, &[("digest", "x")]);
+    let exchanges = read(&client, &server());
+    assert_eq!(exchanges.len(), 1, "trailers are no request");
+    assert_eq!(exchanges[0].request_body_bytes, 4);
+    assert_eq!(exchanges[0].request_end_at_ns, Some(5));
+    assert_eq!(exchanges[0].url.as_deref(), Some("https://shop.test/"));
+}
+
+#[test]
+fn an_interim_response_is_not_the_answer_and_a_reset_has_no_end() {
+    let (mut client, mut server) = (client(), server());
+    client.get(1, "/");
+    server.headers(1, 0, &[(":status", "103")]);
+    server.headers(1, 0, &[(":status", "200")]);
+    server.send(0, 0, 1, b"abc");
+    server.send(3, 0, 1, &[0, 0, 0, 2]);
+    server.send(7, 0, 0, &[0; 8]);
+    let e = &read(&client, &server)[0];
+    assert_eq!(
+        (e.status, e.response_at_ns, e.response_end_at_ns),
+        (Some(200), Some(103), None)
+    );
+    assert_eq!(e.response_body_bytes, 3);
+}
+
+#[test]
+fn a_pushed_response_has_the_promise_as_its_request() {
+    let (mut client, mut server) = (client(), server());
+    client.get(1, "/");
+    let mut promise = 2_u32.to_be_bytes().to_vec();
+    promise.extend(server.block(&request("/style.css")));
+    server.send(5, END_HEADERS, 1, &promise);
+    server.headers(1, END_STREAM, &[(":status", "204")]);
+    server.headers(2, END_STREAM, &[(":status", "200")]);
+    let found: Vec<_> = read(&client, &server)
+        .into_iter()
+        .map(|e| (e.stream, e.target, e.status))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some(1), "/".to_owned(), Some(204)),
+            (Some(2), "/style.css".to_owned(), Some(200))
+        ]
+    );
+}
+
+#[test]
+fn data_in_a_hole_counts_and_lost_headers_are_not_guessed() {
+    let (mut client, mut server) = (client(), server());
+    client.get(1, "/a");
+    client.get(3, "/b");
+    server.headers(1, 0, &[(":status", "200")]);
+    // A DATA frame of which only the header was captured.
+    let data = frame(0, END_STREAM, 1, &[0; 5_000]);
+    server.stream.push(&data[..12], 110);
+    server.stream.push_hole(data.len() - 12, 111);
+    // Headers of which a part was not.
+    let block = server.block(&[(":status", "301"), ("location", "/elsewhere")]);
+    let lost = frame(1, END_HEADERS, 3, &block);
+    server.stream.push(&lost[..10], 112);
+    server.stream.push_hole(lost.len() - 10, 112);
+    let data = frame(0, END_STREAM, 3, b"xyz");
+    server.stream.push(&data, 113);
+    let exchanges = read(&client, &server);
+    assert_eq!(exchanges[0].response_body_bytes, 5_000);
+    assert_eq!(exchanges[0].response_end_at_ns, Some(111));
+    assert_eq!(
+        (exchanges[1].status, exchanges[1].response_body_bytes),
+        (None, 3)
+    );
+    assert_eq!(exchanges[1].response_end_at_ns, Some(113));
+}
+
+#[test]
+fn an_upgraded_request_is_stream_one() {
+    let (mut after, mut answers) = (Writer::new(9, PREFACE), Writer::new(100, &[]));
+    after.get(3, "/second");
+    answers.headers(1, 0, &[(":status", "200")]);
+    answers.send(0, END_STREAM, 1, b"first");
+    answers.headers(3, END_STREAM, &[(":status", "204")]);
+    let mut client = TimedBytes::default();
+    client.push(b"GET /first HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n", 1);
+    client.push(after.stream.as_slice(), 5);
+    let mut server = TimedBytes::default();
+    server.push(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+        3,
+    );
+    server.push(answers.stream.as_slice(), 7);
+    let exchanges = analyse(&client, &server, None, "http", "c1", false);
+    let found: Vec<_> = exchanges
+        .iter()
+        .map(|e| (e.version.as_str(), e.stream, e.target.as_str(), e.status))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("2", Some(1), "/first", Some(200)),
+            ("2", Some(3), "/second", Some(204))
+        ]
+    );
+    assert_eq!(
+        (exchanges[0].request_at_ns, exchanges[0].response_at_ns),
+        (1, Some(7))
+    );
+}
+
+#[test]
+fn a_tunnel_is_shown_by_its_authority() {
+    let mut client = client();
+    client.headers(
+        1,
+        0,
+        &[(":method", "CONNECT"), (":authority", "db.test:5432")],
+    );
+    let e = &read(&client, &server())[0];
+    assert_eq!(
+        (e.target.as_str(), e.url.as_deref()),
+        ("db.test:5432", None)
+    );
+}

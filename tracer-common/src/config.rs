@@ -1,0 +1,30 @@
+//! What the tracer tells the kernel programs before they are loaded.
+
+/// Constants of one run. The kernel side sees them in a frozen map, so that the verifier
+/// treats them as constants and drops the branches that a run does not use.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// One of [`scope`].
+    pub scope: u32,
+    /// Payload bytes per direction of a flow that are copied.
+    pub payload_budget: u32,
+    /// Not 0: copy every frame whole, whatever the budget.
+    pub full: u32,
+    /// Wake the reader when the ring holds this many bytes; below, its timer finds them.
+    pub wakeup_bytes: u32,
+    /// System call numbers of this machine; `u32::MAX` where there is none.
+    pub system_call_open: u32,
+    pub system_call_openat: u32,
+    pub system_call_openat2: u32,
+    /// Size of a kernel stack in bytes.
+    pub kernel_stack_bytes: u32,
+}
+
+/// Whose events are wanted.
+pub mod scope {
+    /// The traced processes and their descendants.
+    pub const PROCESSES: u32 = 0;
+    /// Everything on this host.
+    pub const HOST: u32 = 1;
+}

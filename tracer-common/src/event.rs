@@ -1,0 +1,78 @@
+//! Event, hook and flag numbers. They are grouped by concern with holes between the
+//! groups; a number never changes its meaning, so that recordings stay readable.
+
+/// A frame: [`crate::record::FrameHead`] and the captured bytes.
+pub const FRAME: u16 = 0x10;
+/// [`crate::record::TcpState`].
+pub const TCP_STATE: u16 = 0x20;
+/// [`crate::record::SocketOwner`].
+pub const SOCKET_OWNER: u16 = 0x30;
+/// [`crate::record::Route`].
+pub const ROUTE: u16 = 0x40;
+/// [`crate::record::Neighbor`].
+pub const NEIGHBOR: u16 = 0x50;
+/// [`crate::record::GetAddrInfo`].
+pub const GET_ADDR_INFO: u16 = 0x60;
+/// [`crate::record::FileOpen`].
+pub const FILE_OPEN: u16 = 0x61;
+/// [`crate::record::ProcessFork`].
+pub const PROCESS_FORK: u16 = 0x70;
+/// [`crate::record::ProcessExec`].
+pub const PROCESS_EXEC: u16 = 0x71;
+/// [`crate::record::ProcessExit`].
+pub const PROCESS_EXIT: u16 = 0x72;
+
+/// Which kind of hook wrote a record.
+pub mod hook {
+    pub const XDP: u8 = 1;
+    /// A TC classifier, whether attached through TCX or clsact: the program cannot tell.
+    pub const TC: u8 = 2;
+    pub const KPROBE: u8 = 10;
+    pub const FENTRY: u8 = 11;
+    pub const TRACEPOINT: u8 = 12;
+    pub const UPROBE: u8 = 13;
+    pub const CGROUP: u8 = 20;
+}
+
+/// Bits of [`crate::record::Header::flags`].
+pub mod flag {
+    /// The event happened in the context of a system call (or exception) of the current
+    /// task, not in an interrupt that merely ran on its back.
+    pub const PROCESS_CONTEXT: u8 = 1;
+}
+
+/// Direction of a frame, seen from this host.
+pub mod direction {
+    pub const IN: u8 = 1;
+    pub const OUT: u8 = 2;
+}
+
+/// How the first bytes of a frame are to be read.
+pub mod link {
+    pub const ETHERNET: u8 = 1;
+    /// Starts with the IP header (TUN, WireGuard, PPP).
+    pub const RAW_IP: u8 = 2;
+}
+
+/// What a process did with a socket.
+pub mod usage {
+    pub const CONNECT: u8 = 1;
+    pub const SEND_MESSAGE: u8 = 2;
+    pub const RECEIVE: u8 = 3;
+}
+
+/// What happened to a neighbour entry.
+pub mod neighbor {
+    pub const CREATE: u8 = 1;
+    pub const UPDATE: u8 = 2;
+    pub const USED: u8 = 3;
+    pub const DEAD: u8 = 4;
+    /// The timer of an entry ran: the way into FAILED when nobody answers.
+    pub const TIMER: u8 = 5;
+}
+
+/// Address families, include/linux/socket.h.
+pub mod family {
+    pub const INET: u16 = 2;
+    pub const INET6: u16 = 10;
+}

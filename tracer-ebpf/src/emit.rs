@@ -1,0 +1,152 @@
+//! The way out: reserve a record, fill it in place, hand it over; count what did not fit.
+//!
+//! Records are never built on the stack (512 bytes for the whole call chain), and the time
+//! is taken after the reserve, so that no record later in the ring can be older than the
+//! moment the reader found the ring empty.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::bpf_ktime_get_boot_ns,
+    macros::map,
+    maps::{PerCpuArray, RingBuf, ring_buf::RingBufEntry},
+};
+use tracer_common::{limits, loss, record::Header};
+
+use crate::{layout, task};
+
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 0);
+
+/// Failed reserves per class. Per CPU, so that counting needs no atomic operation; one
+/// value for all classes, so that the tracer reads them with one system call.
+#[map]
+static LOST: PerCpuArray<loss::Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// A record in the ring that is not yet handed over.
+pub struct Slot<T: 'static> {
+    entry: RingBufEntry<T>,
+}
+
+/// Every record starts with a header.
+///
+/// # Safety
+/// The implementor is `repr(C)` with a [`Header`] as its first member.
+pub unsafe trait Record: Sized + 'static {
+    const EVENT: u16;
+    const CLASS: u32;
+}
+
+macro_rules! records {
+    ($($record:ident: $event:ident, $class:ident;)*) => {$(
+        // SAFETY: each of these starts with a `Header`, see tracer_common::record.
+        unsafe impl Record for tracer_common::record::$record {
+            const EVENT: u16 = tracer_common::event::$event;
+            const CLASS: u32 = loss::$class;
+        }
+    )*};
+}
+
+records! {
+    TcpState: TCP_STATE, TCP_STATE;
+    SocketOwner: SOCKET_OWNER, SOCKET_OWNER;
+    Route: ROUTE, ROUTE;
+    Neighbor: NEIGHBOR, NEIGHBOR;
+    GetAddrInfo: GET_ADDR_INFO, GET_ADDR_INFO;
+    FileOpen: FILE_OPEN, FILE_OPEN;
+    ProcessFork: PROCESS_FORK, PROCESS;
+    ProcessExec: PROCESS_EXEC, PROCESS;
+    ProcessExit: PROCESS_EXIT, PROCESS;
+}
+
+/// Reserves a record and writes its header; counts it as lost when the ring is full.
+#[inline(always)]
+pub fn reserve<T: Record>(hook: u8, context: &impl EbpfContext) -> Option<Slot<T>> {
+    reserve_flagged(hook, task::context_flags(context))
+}
+
+/// As [`reserve`], for hooks that know their context: cgroup programs may not look at the
+/// current task on every kernel, and always run in a system call.
+#[inline(always)]
+pub fn reserve_flagged<T: Record>(hook: u8, flags: u8) -> Option<Slot<T>> {
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        count_loss(T::CLASS);
+        return None;
+    };
+    let header: *mut Header = entry.as_mut_ptr().cast();
+    // SAFETY: a `Record` starts with a header, and the reserved memory holds a record.
+    unsafe {
+        (*header).event = T::EVENT;
+        (*header).hook = hook;
+        (*header).flags = flags;
+        (*header).reserved = 0;
+        (*header).at_ns = bpf_ktime_get_boot_ns();
+    }
+    Some(Slot { entry })
+}
+
+impl<T> Slot<T> {
+    /// Where to write. Plain members are assigned through it; never a whole record.
+    #[inline(always)]
+    pub fn record(&mut self) -> *mut T {
+        self.entry.as_mut_ptr()
+    }
+
+    /// Hands the record over. The reader finds it within its timer's period.
+    #[inline(always)]
+    pub fn submit(self) {
+        self.entry.submit(wakeup());
+    }
+
+    /// Hands the record over and wakes the reader, because what it describes may be gone
+    /// within the timer's period (a short-lived process in /proc).
+    #[inline(always)]
+    pub fn submit_now(self) {
+        self.entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+    }
+}
+
+/// Copies `length` bytes, at least 1 and within what is behind `from`, into the ring.
+///
+/// # Safety
+/// `from` points to a map value of at least `length` bytes.
+#[inline(always)]
+pub unsafe fn output(class: u32, from: *const u8, length: u64) {
+    // SAFETY: the caller vouches for the memory, the map is a ring buffer.
+    let result = unsafe {
+        aya_ebpf::helpers::generated::bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast(),
+            from.cast_mut().cast(),
+            length,
+            wakeup(),
+        )
+    };
+    if result != 0 {
+        count_loss(class);
+    }
+}
+
+/// Waking the reader costs about twenty times what a record does: it has a timer, and is
+/// woken only when the ring fills faster than that.
+#[inline(always)]
+fn wakeup() -> u64 {
+    if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(layout::config().wakeup_bytes()) {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// A child of a traced process could not be followed.
+#[inline(always)]
+pub fn lose_process() {
+    count_loss(loss::PROCESS);
+}
+
+#[inline(always)]
+fn count_loss(class: u32) {
+    if let Some(counters) = LOST.get_ptr_mut(0) {
+        // SAFETY: the slot is this CPU's own, and classes are below their number.
+        unsafe { *counters.cast::<u64>().add(class as usize) += 1 };
+    }
+}

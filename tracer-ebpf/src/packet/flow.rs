@@ -1,0 +1,142 @@
+//! Which flows are known, and how much of each has been copied.
+
+use aya_ebpf::{macros::map, maps::LruHashMap};
+use tracer_common::limits;
+
+/// Both directions of a flow share one entry: the lower end comes first.
+#[map]
+pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(limits::FLOWS, 0);
+
+/// Packets of which the first fragment was wanted.
+#[map]
+pub static FRAGMENTED: LruHashMap<FlowKey, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// Addresses as two words in the order they have on the wire; the comparison that makes a
+/// key canonical only has to be the same every time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FlowKey {
+    lower: [u64; 2],
+    upper: [u64; 2],
+    lower_port: u16,
+    upper_port: u16,
+    /// Address family and IP protocol.
+    kind: u32,
+}
+
+/// Progress of a flow, per end that sends.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Flow {
+    /// TCP: sequence number of the first payload byte.
+    base: [u32; 2],
+    /// TCP: `base` is set. An integer and not a bool, for the verifier's sake.
+    begun: [u32; 2],
+    /// UDP: payload bytes seen, per end and per direction of the hook, because on loopback
+    /// each packet is seen twice.
+    bytes: [u32; 4],
+}
+
+impl Flow {
+    pub const NEW: Self = Self {
+        base: [0; 2],
+        begun: [0; 2],
+        bytes: [0; 4],
+    };
+}
+
+impl FlowKey {
+    pub const NONE: Self = Self {
+        lower: [0; 2],
+        upper: [0; 2],
+        lower_port: 0,
+        upper_port: 0,
+        kind: 0,
+    };
+
+    /// Makes it the key of the flow between two ends; true when the source is the upper.
+    #[inline(always)]
+    pub fn make_canonical(
+        &mut self,
+        source: ([u64; 2], u16),
+        destination: ([u64; 2], u16),
+        kind: u32,
+    ) -> bool {
+        let source_is_upper = if source.0[0] != destination.0[0] {
+            source.0[0] > destination.0[0]
+        } else if source.0[1] != destination.0[1] {
+            source.0[1] > destination.0[1]
+        } else {
+            source.1 > destination.1
+        };
+        let (lower, upper) = if source_is_upper {
+            (destination, source)
+        } else {
+            (source, destination)
+        };
+        self.lower = lower.0;
+        self.upper = upper.0;
+        self.lower_port = lower.1;
+        self.upper_port = upper.1;
+        self.kind = kind;
+        source_is_upper
+    }
+
+    /// The key of a packet in fragments: its identification stands in for the ports, which
+    /// the later ones do not have.
+    #[inline(always)]
+    pub fn of_fragments(&self, identification: u32) -> Self {
+        Self {
+            lower: self.lower,
+            upper: self.upper,
+            lower_port: (identification >> 16) as u16,
+            upper_port: identification as u16,
+            kind: self.kind,
+        }
+    }
+}
+
+/// Bytes of payload that come before this segment in its direction.
+///
+/// Counted in sequence numbers and not in packets: a retransmission or a second sight of
+/// the same segment (loopback, veth, bridge) uses up nothing.
+///
+/// # Safety
+/// `flow` points to an entry of the map; `end` is 0 or 1.
+#[inline(always)]
+pub unsafe fn tcp_position(flow: *mut Flow, end: usize, sequence: u32, is_syn: bool) -> u32 {
+    let end = end & 1;
+    // SYN takes one sequence number, RFC 9293 section 3.4.
+    let first = if is_syn {
+        sequence.wrapping_add(1)
+    } else {
+        sequence
+    };
+    // SAFETY: as the caller promises.
+    unsafe {
+        let base = (&raw mut (*flow).base).cast::<u32>().add(end);
+        let begun = (&raw mut (*flow).begun).cast::<u32>().add(end);
+        if is_syn || *begun == 0 {
+            *base = first;
+            *begun = 1;
+        }
+        let position = first.wrapping_sub(*base);
+        // A little before the first byte we know of: an old retransmission, a keep-alive.
+        if position > 0xffff_0000 { 0 } else { position }
+    }
+}
+
+/// Bytes of UDP payload that came before this datagram, at this hook.
+///
+/// # Safety
+/// `flow` points to an entry of the map; `slot` is below 4.
+#[inline(always)]
+pub unsafe fn udp_position(flow: *mut Flow, slot: usize, length: u32) -> u32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let bytes = (&raw mut (*flow).bytes).cast::<u32>().add(slot & 3);
+        let position = *bytes;
+        *bytes = position.saturating_add(length);
+        position
+    }
+}

@@ -1,0 +1,115 @@
+//! Frames: XDP sees the arriving ones, a TC classifier the leaving ones, and TC ingress
+//! takes over where XDP cannot attach. All three share one parser, one filter and one way
+//! of copying; they differ in how they reach the bytes ([`source`]).
+
+mod copy;
+mod filter;
+mod flow;
+mod parse;
+mod source;
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
+    helpers::generated,
+    macros::{classifier, map, xdp},
+    maps::HashMap,
+    programs::{TcContext, XdpContext},
+};
+use tracer_common::event::{direction, hook, link};
+
+use source::Source;
+
+/// Link type by interface index, for interfaces that are not Ethernet.
+#[map]
+static LINK_TYPES: HashMap<u32, u32> = HashMap::with_max_entries(1024, 0);
+
+/// What is known of a frame before its bytes are looked at.
+pub struct Arrival {
+    pub hook: u8,
+    pub direction: u8,
+    pub link: u8,
+    pub interface: u32,
+    /// 0 where the hook knows no socket.
+    pub cookie: u64,
+    pub vlan_protocol: u16,
+    pub vlan_tag: u16,
+}
+
+#[xdp(frags)]
+pub fn tracer_xdp(context: XdpContext) -> u32 {
+    let interface = context.ingress_ifindex() as u32;
+    let arrival = Arrival {
+        hook: hook::XDP,
+        direction: direction::IN,
+        link: link_type(interface),
+        interface,
+        cookie: 0,
+        vlan_protocol: 0,
+        vlan_tag: 0,
+    };
+    observe(&source::Xdp(&context), &arrival);
+    XDP_PASS
+}
+
+#[classifier]
+pub fn tracer_out(context: TcContext) -> i32 {
+    // SAFETY: the helper takes this program's own context.
+    let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
+    classify(&context, direction::OUT, cookie)
+}
+
+#[classifier]
+pub fn tracer_in(context: TcContext) -> i32 {
+    classify(&context, direction::IN, 0)
+}
+
+/// Always leaves the verdict to whoever comes next: TC_ACT_UNSPEC, which is also
+/// TCX_NEXT (-1).
+#[inline(always)]
+fn classify(context: &TcContext, direction: u8, cookie: u64) -> i32 {
+    let buffer = context.skb.skb;
+    // SAFETY: the verifier lets a classifier read these members of its context.
+    let (interface, has_tag, protocol, tag) = unsafe {
+        (
+            (*buffer).ifindex,
+            (*buffer).vlan_present,
+            (*buffer).vlan_proto,
+            (*buffer).vlan_tci,
+        )
+    };
+    let (vlan_protocol, vlan_tag) = if has_tag != 0 {
+        (u16::from_be(protocol as u16), tag as u16)
+    } else {
+        (0, 0)
+    };
+    let arrival = Arrival {
+        hook: hook::TC,
+        direction,
+        link: link_type(interface),
+        interface,
+        cookie,
+        vlan_protocol,
+        vlan_tag,
+    };
+    observe(&source::Classifier(context), &arrival);
+    TC_ACT_UNSPEC
+}
+
+#[inline(always)]
+fn observe(source: &impl Source, arrival: &Arrival) {
+    let packet = parse::packet(source, arrival.link);
+    let wanted = filter::bytes_wanted(&packet, arrival);
+    if wanted != 0 {
+        copy::frame(source, arrival, wanted);
+    }
+}
+
+#[inline(always)]
+fn link_type(interface: u32) -> u8 {
+    match LINK_TYPES.get_ptr(interface) {
+        // SAFETY: written by the tracer before the programs are attached.
+        Some(kind) => unsafe { *kind as u8 },
+        None => link::ETHERNET,
+    }
+}

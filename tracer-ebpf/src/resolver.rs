@@ -1,0 +1,246 @@
+//! The resolver library: calls of getaddrinfo(3), and the files it reads.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns, generated},
+    macros::{map, raw_tracepoint, uprobe, uretprobe},
+    maps::LruHashMap,
+    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
+};
+use tracer_common::{
+    event::hook,
+    limits,
+    record::{FileOpen, GetAddrInfo},
+};
+
+use crate::{
+    emit,
+    layout::{config, offset, read},
+    task,
+};
+
+/// A call that has not returned yet.
+#[repr(C)]
+struct Call {
+    entered_at_ns: u64,
+    /// User addresses of the arguments, 0 for NULL.
+    node: u64,
+    service: u64,
+    has_name: u8,
+    has_service: u8,
+    reserved: [u8; 6],
+    name: [u8; limits::HOST_NAME],
+    service_name: [u8; limits::SERVICE_NAME],
+}
+
+/// A value to start from: an entry is made first and filled in place, because it is too
+/// large for the stack and uprobes can be preempted, which rules out a per-CPU buffer.
+static EMPTY: Call = Call {
+    entered_at_ns: 0,
+    node: 0,
+    service: 0,
+    has_name: 0,
+    has_service: 0,
+    reserved: [0; 6],
+    name: [0; limits::HOST_NAME],
+    service_name: [0; limits::SERVICE_NAME],
+};
+
+/// Calls by thread. Least recently used, in case a thread dies without a trace.
+#[map]
+static CALLS: LruHashMap<u32, Call> = LruHashMap::with_max_entries(4096, 0);
+
+/// int getaddrinfo(const char *node, const char *service, ...)
+#[uprobe]
+pub fn getaddrinfo_entry(context: ProbeContext) -> u32 {
+    if !task::current_is_wanted() {
+        return 0;
+    }
+    let tid = task::current().1;
+    if CALLS.insert(tid, &EMPTY, 0).is_err() {
+        return 0;
+    }
+    let Some(call) = CALLS.get_ptr_mut(tid) else {
+        return 0;
+    };
+    // SAFETY: `call` points to this thread's entry, which no other thread touches.
+    unsafe {
+        (*call).entered_at_ns = bpf_ktime_get_boot_ns();
+        (*call).node = context.arg(0).unwrap_or(0);
+        (*call).service = context.arg(1).unwrap_or(0);
+        read_arguments(call);
+    }
+    0
+}
+
+#[uretprobe]
+pub fn getaddrinfo_return(context: RetProbeContext) -> u32 {
+    let tid = task::current().1;
+    let Some(call) = CALLS.get_ptr_mut(tid) else {
+        return 0;
+    };
+    // SAFETY: `call` points to this thread's entry, which no other thread touches. A page
+    // that was not in memory at the entry (a string constant) is now: the library read it.
+    unsafe { read_arguments(call) };
+    report(&context, call, Some(context.ret()));
+    let _ = CALLS.remove(tid);
+    0
+}
+
+/// The current thread ends: if it was inside the resolver, nobody will return from there.
+#[inline(always)]
+pub fn thread_ends(context: &impl EbpfContext, tid: u32) {
+    if let Some(call) = CALLS.get_ptr(tid) {
+        report(context, call, None);
+        let _ = CALLS.remove(tid);
+    }
+}
+
+/// Reads the strings that are not known yet.
+///
+/// # Safety
+/// `call` is valid.
+#[inline(always)]
+unsafe fn read_arguments(call: *mut Call) {
+    // SAFETY: as the caller promises; the helper checks the user addresses.
+    unsafe {
+        if (*call).has_name == 0 && (*call).node != 0 {
+            let length = generated::bpf_probe_read_user_str(
+                (&raw mut (*call).name).cast(),
+                limits::HOST_NAME as u32,
+                (*call).node as *const _,
+            );
+            (*call).has_name = u8::from(length > 0);
+        }
+        if (*call).has_service == 0 && (*call).service != 0 {
+            let length = generated::bpf_probe_read_user_str(
+                (&raw mut (*call).service_name).cast(),
+                limits::SERVICE_NAME as u32,
+                (*call).service as *const _,
+            );
+            (*call).has_service = u8::from(length > 0);
+        }
+    }
+}
+
+#[inline(always)]
+fn report(context: &impl EbpfContext, call: *const Call, result: Option<i32>) {
+    let Some(mut slot) = emit::reserve::<GetAddrInfo>(hook::UPROBE, context) else {
+        return;
+    };
+    let (tgid, tid) = task::current();
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `GetAddrInfo`, `call` to an entry of
+    // the map. The helper copies because a long copy by hand is a long program.
+    unsafe {
+        (*record).entered_at_ns = (*call).entered_at_ns;
+        (*record).tgid = tgid;
+        (*record).tid = tid;
+        (*record).returned = u8::from(result.is_some());
+        (*record).result = result.unwrap_or(0);
+        (*record).has_name = (*call).has_name;
+        (*record).has_service = (*call).has_service;
+        (*record).reserved = 0;
+        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        generated::bpf_probe_read_kernel(
+            (&raw mut (*record).name).cast(),
+            limits::HOST_NAME as u32,
+            (&raw const (*call).name).cast(),
+        );
+        generated::bpf_probe_read_kernel(
+            (&raw mut (*record).service).cast(),
+            limits::SERVICE_NAME as u32,
+            (&raw const (*call).service_name).cast(),
+        );
+    }
+    slot.submit();
+}
+
+/// TP_PROTO(struct pt_regs *regs, long id). It runs at every system call of the host: the
+/// number is looked at first.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn sys_enter(context: RawTracePointContext) -> i32 {
+    let number: u64 = context.arg(1);
+    let number = number as u32;
+    let path_is_first = number == config().system_call_open();
+    if !path_is_first
+        && number != config().system_call_openat()
+        && number != config().system_call_openat2()
+    {
+        return 0;
+    }
+    if task::current_is_wanted() {
+        opened(&context, path_is_first);
+    }
+    0
+}
+
+#[inline(always)]
+fn opened(context: &RawTracePointContext, path_is_first: bool) {
+    let registers: u64 = context.arg(0);
+    let Some(address) = read::<u64>(registers, argument_offset(path_is_first)) else {
+        return;
+    };
+    let mut path = [0_u8; limits::RESOLVER_PATH];
+    // SAFETY: the helper checks the user address and writes at most the buffer's length.
+    let length = unsafe {
+        generated::bpf_probe_read_user_str(
+            path.as_mut_ptr().cast(),
+            limits::RESOLVER_PATH as u32,
+            address as *const _,
+        )
+    };
+    if length <= 0 || !is_resolver_file(&path) {
+        return;
+    }
+    let Some(mut slot) = emit::reserve::<FileOpen>(hook::TRACEPOINT, context) else {
+        return;
+    };
+    let (tgid, tid) = task::current();
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `FileOpen`.
+    unsafe {
+        (*record).tgid = tgid;
+        (*record).tid = tid;
+        (*record).path = path;
+    }
+    slot.submit();
+}
+
+/// Where a system call's first or second argument is saved.
+#[inline(always)]
+fn argument_offset(first: bool) -> u16 {
+    if cfg!(bpf_target_arch = "aarch64") {
+        // regs[0] and regs[1] of 64 bits each.
+        let registers = offset!(registers_aarch64);
+        if first { registers } else { registers.wrapping_add(8) }
+    } else if first {
+        offset!(registers_x86_first)
+    } else {
+        offset!(registers_x86_second)
+    }
+}
+
+#[inline(always)]
+fn is_resolver_file(path: &[u8; limits::RESOLVER_PATH]) -> bool {
+    begins(path, b"/etc/")
+        && (begins(path, b"/etc/hosts\0")
+            || begins(path, b"/etc/resolv.conf\0")
+            || begins(path, b"/etc/nsswitch.conf\0")
+            || begins(path, b"/etc/gai.conf\0")
+            || begins(path, b"/etc/host.conf\0"))
+        || begins(path, b"/run/systemd/resolve/")
+        || begins(path, b"/var/run/nscd/socket\0")
+}
+
+#[inline(always)]
+fn begins<const N: usize>(path: &[u8; limits::RESOLVER_PATH], with: &[u8; N]) -> bool {
+    let mut index = 0;
+    while index < N {
+        if index >= path.len() || path[index] != with[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}

@@ -1,0 +1,187 @@
+//! Lookups in the forwarding tables.
+//!
+//! A connect makes several of them, one per table and purpose; userspace collapses them.
+//! A lookup in softirq (an answer, a forwarded packet) belongs to no process and is left
+//! out.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::bpf_ktime_get_boot_ns,
+    macros::{map, raw_tracepoint},
+    maps::LruHashMap,
+    programs::RawTracePointContext,
+};
+use tracer_common::{
+    event::{family, hook},
+    record::Route,
+};
+
+use crate::{
+    emit,
+    layout::{offset, read, read_into},
+    task,
+};
+
+/// When a process last looked up a destination: with the whole host in scope, a busy
+/// server would otherwise report the same decision for every packet.
+#[map]
+static RECENT: LruHashMap<Lookup, u64> = LruHashMap::with_max_entries(4096, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Lookup {
+    destination: [u32; 4],
+    tgid: u32,
+    table: u32,
+}
+
+/// The same decision of the same process is reported again after this time.
+const REPEAT_NS: u64 = 1_000_000_000;
+
+/// TP_PROTO(u32 tb_id, const struct flowi4 *flp, const struct fib_nh_common *nhc, int err)
+#[raw_tracepoint(tracepoint = "fib_table_lookup")]
+pub fn fib_table_lookup(context: RawTracePointContext) -> i32 {
+    let table: u32 = context.arg(0);
+    let flow: u64 = context.arg(1);
+    let next_hop: u64 = context.arg(2);
+    let error: i32 = context.arg(3);
+    let word = read::<u32>(flow, offset!(flow4_destination)).unwrap_or(0);
+    let destination = [word, 0, 0, 0];
+    if !is_wanted(&context, destination, table) {
+        return 0;
+    }
+    let Some(mut slot) = emit::reserve::<Route>(hook::TRACEPOINT, &context) else {
+        return 0;
+    };
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `Route`.
+    unsafe {
+        start(record, table, family::INET);
+        (*record).error = error;
+        (&raw mut (*record).destination)
+            .cast::<[u32; 4]>()
+            .write(destination);
+        let source = (&raw mut (*record).source).cast::<[u8; 4]>();
+        read_into(source, flow, offset!(flow4_source));
+        by_way_of(record, next_hop);
+    }
+    slot.submit();
+    0
+}
+
+/// TP_PROTO(const struct net *net, const struct fib6_result *res, struct fib6_table *table,
+/// const struct flowi6 *flp)
+#[raw_tracepoint(tracepoint = "fib6_table_lookup")]
+pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
+    let network: u64 = context.arg(0);
+    let result: u64 = context.arg(1);
+    let table: u64 = context.arg(2);
+    let flow: u64 = context.arg(3);
+    let table = read::<u32>(table, offset!(fib6_table_id)).unwrap_or(0);
+    let destination = read::<[u32; 4]>(flow, offset!(flow6_destination)).unwrap_or_default();
+    if !is_wanted(&context, destination, table) {
+        return 0;
+    }
+    let next_hop = read::<u64>(result, offset!(fib6_result_next_hop)).unwrap_or(0);
+    let route = read::<u64>(result, offset!(fib6_result_route)).unwrap_or(0);
+    let null_entry = read::<u64>(network, offset!(network_fib6_null_entry));
+    let Some(mut slot) = emit::reserve::<Route>(hook::TRACEPOINT, &context) else {
+        return 0;
+    };
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `Route`.
+    unsafe {
+        start(record, table, family::INET6);
+        (*record).route_type = read::<u8>(result, offset!(fib6_result_type)).unwrap_or(0);
+        (*record).no_match = u8::from(null_entry == Some(route));
+        (&raw mut (*record).destination)
+            .cast::<[u32; 4]>()
+            .write(destination);
+        read_into(&raw mut (*record).source, flow, offset!(flow6_source));
+        let common = offset!(fib6_next_hop_common);
+        let common = if next_hop == 0 || common == tracer_common::layout::ABSENT {
+            0
+        } else {
+            next_hop + u64::from(common)
+        };
+        by_way_of(record, common);
+    }
+    slot.submit();
+    0
+}
+
+#[inline(always)]
+fn is_wanted(context: &impl EbpfContext, destination: [u32; 4], table: u32) -> bool {
+    let tgid = task::current().0;
+    let whole_host = task::whole_host();
+    if !whole_host && !task::is_traced(tgid) {
+        return false;
+    }
+    if !task::runs_on_own_stack(context) {
+        return false;
+    }
+    if !whole_host {
+        return true;
+    }
+    let lookup = Lookup {
+        destination,
+        tgid,
+        table,
+    };
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    if let Some(last) = RECENT.get_ptr(lookup) {
+        // SAFETY: a value of an LRU map may be replaced while it is read; a wrong time
+        // costs or saves one record.
+        if now.wrapping_sub(unsafe { *last }) < REPEAT_NS {
+            return false;
+        }
+    }
+    let _ = RECENT.insert(lookup, now, 0);
+    true
+}
+
+/// Fills what both families share and clears the rest.
+///
+/// # Safety
+/// `record` is valid for writes.
+#[inline(always)]
+unsafe fn start(record: *mut Route, table: u32, address_family: u16) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        (*record).tgid = task::current().0;
+        (*record).table = table;
+        (*record).error = 0;
+        (*record).family = address_family;
+        (*record).gateway_family = 0;
+        (*record).route_type = 0;
+        (*record).no_match = 0;
+        core::ptr::write_bytes(&raw mut (*record).reserved, 0, 1);
+        core::ptr::write_bytes(&raw mut (*record).source, 0, 1);
+        core::ptr::write_bytes(&raw mut (*record).gateway, 0, 1);
+        core::ptr::write_bytes(&raw mut (*record).interface, 0, 1);
+    }
+}
+
+/// Gateway and device of a `struct fib_nh_common`, which may be null.
+///
+/// # Safety
+/// `record` is valid for writes.
+#[inline(always)]
+unsafe fn by_way_of(record: *mut Route, next_hop: u64) {
+    if next_hop == 0 {
+        return;
+    }
+    let device = read::<u64>(next_hop, offset!(next_hop_device)).unwrap_or(0);
+    let gateway = read::<u8>(next_hop, offset!(next_hop_gateway_family)).unwrap_or(0);
+    // SAFETY: as the caller promises.
+    unsafe {
+        (*record).gateway_family = u16::from(gateway);
+        if gateway != 0 {
+            read_into(&raw mut (*record).gateway, next_hop, offset!(next_hop_gateway));
+        }
+        if device != 0 {
+            read_into(&raw mut (*record).interface, device, offset!(device_name));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Who owns a socket, written down in the owner's own context.
+//!
+//! Sockets own, tasks do not: a frame or a state transition is attributed by its socket,
+//! and the socket by what is recorded here. connect(2) and sendmsg(2) give the client's
+//! side, the first read the server's.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::bpf_sock_addr,
+    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, generated},
+    macros::{cgroup_sock_addr, map, raw_tracepoint},
+    maps::LruHashMap,
+    programs::{RawTracePointContext, SockAddrContext},
+};
+use tracer_common::{
+    event::{family, flag, hook, usage},
+    limits,
+    record::SocketOwner,
+};
+
+use crate::{
+    emit,
+    layout::{offset, read, read_into},
+    task, tcp,
+};
+
+/// Cookies of the sockets that traced processes connected or sent from.
+#[map]
+pub static TRACED_SOCKETS: LruHashMap<u64, u32> =
+    LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
+
+/// Reader of a socket, as last reported: one record per socket and reader is enough.
+#[map]
+static READERS: LruHashMap<Reader, u32> = LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
+
+/// A socket without a cookie is known by its address and ports, because addresses are
+/// used again for the next socket.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Reader {
+    socket: u64,
+    cookie: u64,
+    ports: u32,
+    tgid: u32,
+}
+
+const PROCEED: i32 = 1;
+const TCP: u8 = 6;
+
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(context: SockAddrContext) -> i32 {
+    used(&context, family::INET, usage::CONNECT)
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(context: SockAddrContext) -> i32 {
+    used(&context, family::INET6, usage::CONNECT)
+}
+
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(context: SockAddrContext) -> i32 {
+    used(&context, family::INET, usage::SEND_MESSAGE)
+}
+
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(context: SockAddrContext) -> i32 {
+    used(&context, family::INET6, usage::SEND_MESSAGE)
+}
+
+#[inline(always)]
+fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
+    let address: *mut bpf_sock_addr = context.sock_addr;
+    let (tgid, tid) = task::current();
+    let whole_host = task::whole_host();
+    if !whole_host && !task::is_traced(tgid) {
+        return PROCEED;
+    }
+    // SAFETY: the helper takes this program's own context.
+    let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
+    if TRACED_SOCKETS.get_ptr(cookie).is_none() {
+        // Full tables give up their oldest entry, so this cannot fail for lack of room.
+        let _ = TRACED_SOCKETS.insert(cookie, tgid, 0);
+    }
+    let Some(mut slot) = emit::reserve_flagged::<SocketOwner>(hook::CGROUP, flag::PROCESS_CONTEXT) else {
+        return PROCEED;
+    };
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `SocketOwner`, and `address` is the
+    // context, whose members the verifier lets this program read one by one.
+    unsafe {
+        (*record).cookie = cookie;
+        (*record).tgid = tgid;
+        (*record).tid = tid;
+        (*record).uid = bpf_get_current_uid_gid() as u32;
+        (*record).family = address_family;
+        (*record).usage = used_for;
+        (*record).protocol = (*address).protocol as u8;
+        (*record).local_port = 0;
+        (*record).remote_port = u16::from_be((*address).user_port as u16);
+        (*record).reserved = 0;
+        (*record).local = [0; 16];
+        let remote = (&raw mut (*record).remote).cast::<u32>();
+        if address_family == family::INET {
+            remote.write((*address).user_ip4);
+            remote.add(1).write(0);
+            remote.add(2).write(0);
+            remote.add(3).write(0);
+        } else {
+            let words = &raw const (*address).user_ip6;
+            remote.write(core::ptr::read_volatile(&raw const (*words)[0]));
+            remote.add(1).write(core::ptr::read_volatile(&raw const (*words)[1]));
+            remote.add(2).write(core::ptr::read_volatile(&raw const (*words)[2]));
+            remote.add(3).write(core::ptr::read_volatile(&raw const (*words)[3]));
+        }
+        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+    }
+    slot.submit();
+    PROCEED
+}
+
+/// TP_PROTO(struct sock *sk). Called from `tcp_recvmsg_locked` for every buffer a reader
+/// takes, in the reader's own context.
+#[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
+pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
+    let socket: u64 = context.arg(0);
+    let (tgid, tid) = task::current();
+    let local_port = read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0);
+    let remote_port = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
+    let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
+    let reader = Reader {
+        socket,
+        cookie,
+        ports: u32::from(local_port) << 16 | u32::from(remote_port),
+        tgid,
+    };
+    // A parser of kernel TLS or sockmap reads in softirq, on the back of some task.
+    if READERS.get_ptr(reader).is_some() || !task::runs_on_own_stack(&context) {
+        return 0;
+    }
+    let _ = READERS.insert(reader, 1, 0);
+    let Some(mut slot) = emit::reserve::<SocketOwner>(hook::TRACEPOINT, &context) else {
+        // Reported at the next read instead.
+        let _ = READERS.remove(reader);
+        return 0;
+    };
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `SocketOwner`.
+    unsafe {
+        (*record).tgid = tgid;
+        (*record).tid = tid;
+        (*record).uid = bpf_get_current_uid_gid() as u32;
+        (*record).usage = usage::RECEIVE;
+        (*record).protocol = TCP;
+        (*record).reserved = 0;
+        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
+        tcp::endpoints(
+            socket,
+            &raw mut (*record).family,
+            &raw mut (*record).local,
+            &raw mut (*record).remote,
+            [&raw mut (*record).local_port, &raw mut (*record).remote_port],
+        );
+    }
+    slot.submit();
+    0
+}

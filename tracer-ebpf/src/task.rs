@@ -1,0 +1,106 @@
+//! Who is running, whether it is traced, and whether it is running on its own account.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_pid_tgid, generated},
+    macros::map,
+    maps::HashMap,
+};
+use tracer_common::{config::scope, event::flag, layout::ABSENT, limits};
+
+use crate::layout::{config, offset, read};
+
+/// Thread group ids of traced processes. Filled by the tracer for the first one and by
+/// `process` for its descendants.
+#[map]
+static TRACED: HashMap<u32, u32> = HashMap::with_max_entries(limits::TRACED_PROCESSES, 0);
+
+/// `PF_KTHREAD`, include/linux/sched.h.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// Everything on this host is wanted, not only the traced processes.
+#[inline(always)]
+pub fn whole_host() -> bool {
+    config().scope() == scope::HOST
+}
+
+/// Is this process traced?
+#[inline(always)]
+pub fn is_traced(tgid: u32) -> bool {
+    TRACED.get_ptr(tgid).is_some()
+}
+
+/// Are events of the current task wanted in this run?
+#[inline(always)]
+pub fn current_is_wanted() -> bool {
+    whole_host() || is_traced(current().0)
+}
+
+/// A process becomes traced. False when the table is full.
+#[inline(always)]
+pub fn trace(tgid: u32) -> bool {
+    TRACED.insert(tgid, 1, 0).is_ok()
+}
+
+/// A process is gone.
+#[inline(always)]
+pub fn forget(tgid: u32) {
+    // It may never have been traced: nothing to report.
+    let _ = TRACED.remove(tgid);
+}
+
+/// Process (thread group) id and thread id of the current task.
+#[inline(always)]
+pub fn current() -> (u32, u32) {
+    let both = bpf_get_current_pid_tgid();
+    ((both >> 32) as u32, both as u32)
+}
+
+/// [`flag::PROCESS_CONTEXT`] when the current task itself caused what is being observed.
+///
+/// Softirqs run on a stack of their own on the machines this is built for (x86-64:
+/// `do_softirq_own_stack`), also when a system call triggers them on its way out. The
+/// program's context lies on the stack of the code that was traced: if that is not the
+/// current task's stack, the task merely happened to be there.
+#[inline(always)]
+pub fn context_flags(context: &impl EbpfContext) -> u8 {
+    if runs_on_own_stack(context) {
+        flag::PROCESS_CONTEXT
+    } else {
+        0
+    }
+}
+
+#[inline(always)]
+pub fn runs_on_own_stack(context: &impl EbpfContext) -> bool {
+    if offset!(task_stack) == ABSENT {
+        return true;
+    }
+    // SAFETY: no arguments.
+    let task = unsafe { generated::bpf_get_current_task() };
+    let Some(stack) = read::<u64>(task, offset!(task_stack)) else {
+        return true;
+    };
+    if read::<u32>(task, offset!(task_flags)).is_some_and(|flags| flags & KERNEL_THREAD != 0) {
+        return false;
+    }
+    let place = address_of(context);
+    place.wrapping_sub(stack) < u64::from(config().kernel_stack_bytes())
+}
+
+/// The context's address as a number. The verifier forbids arithmetic on a context pointer,
+/// but not a helper that copies the eight bytes of the variable that holds it.
+#[inline(always)]
+fn address_of(context: &impl EbpfContext) -> u64 {
+    let pointer = context.as_ptr();
+    let mut number = 0_u64;
+    // SAFETY: both are variables of this function, eight bytes each.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            (&raw mut number).cast(),
+            size_of::<u64>() as u32,
+            (&raw const pointer).cast(),
+        );
+    }
+    number
+}

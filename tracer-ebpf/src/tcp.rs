@@ -1,0 +1,205 @@
+//! State transitions of TCP sockets: one fact, three kinds of hook.
+//!
+//! `tcp_set_state` makes most of them. It is not enough: `inet_csk_clone_lock` moves the
+//! child from LISTEN to SYN_RECV through `inet_sk_set_state`, and `inet_csk_listen_start`
+//! enters LISTEN through `inet_sk_state_store`. The latter is also the last step of
+//! `tcp_set_state`, so only LISTEN is taken from it. The tracepoint
+//! `sock:inet_sock_set_state` sits in those two and sees all.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid},
+    macros::{fentry, kprobe, map, raw_tracepoint},
+    maps::HashMap,
+    programs::{FEntryContext, ProbeContext, RawTracePointContext},
+};
+use tracer_common::{
+    event::{family, hook},
+    record::TcpState,
+};
+
+use crate::{
+    emit,
+    layout::{offset, read, read_into},
+    task,
+};
+
+/// TCP_LISTEN, include/net/tcp_states.h.
+const LISTEN: u8 = 10;
+/// IPPROTO_TCP.
+const TCP: u16 = 6;
+
+/// Ports on which traced processes listen: what arrives there belongs to them, before any
+/// socket of theirs has answered.
+#[map]
+pub static LISTENERS: HashMap<u16, u32> = HashMap::with_max_entries(1024, 0);
+
+#[kprobe]
+pub fn kprobe_tcp_set_state(context: ProbeContext) -> u32 {
+    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), false);
+    0
+}
+
+#[kprobe]
+pub fn kprobe_inet_sk_set_state(context: ProbeContext) -> u32 {
+    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), false);
+    0
+}
+
+#[kprobe]
+pub fn kprobe_inet_sk_state_store(context: ProbeContext) -> u32 {
+    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), true);
+    0
+}
+
+#[fentry(function = "tcp_set_state")]
+pub fn fentry_tcp_set_state(context: FEntryContext) -> i32 {
+    probe(
+        &context,
+        hook::FENTRY,
+        Some(context.arg(0)),
+        Some(context.arg(1)),
+        false,
+    );
+    0
+}
+
+#[fentry(function = "inet_sk_set_state")]
+pub fn fentry_inet_sk_set_state(context: FEntryContext) -> i32 {
+    probe(
+        &context,
+        hook::FENTRY,
+        Some(context.arg(0)),
+        Some(context.arg(1)),
+        false,
+    );
+    0
+}
+
+#[fentry(function = "inet_sk_state_store")]
+pub fn fentry_inet_sk_state_store(context: FEntryContext) -> i32 {
+    probe(
+        &context,
+        hook::FENTRY,
+        Some(context.arg(0)),
+        Some(context.arg(1)),
+        true,
+    );
+    0
+}
+
+/// TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+pub fn tracepoint_inet_sock_set_state(context: RawTracePointContext) -> i32 {
+    let from: u32 = context.arg(1);
+    let to: u32 = context.arg(2);
+    transition(
+        &context,
+        hook::TRACEPOINT,
+        context.arg(0),
+        from as u8,
+        to as u8,
+    );
+    0
+}
+
+/// At the entry of a function that sets a state, the old one is still in the socket.
+#[inline(always)]
+fn probe(
+    context: &impl EbpfContext,
+    hook: u8,
+    socket: Option<u64>,
+    to: Option<u32>,
+    only_listen: bool,
+) {
+    let (Some(socket), Some(to)) = (socket, to) else {
+        return;
+    };
+    let to = to as u8;
+    if only_listen && to != LISTEN {
+        return;
+    }
+    if let Some(from) = read::<u8>(socket, offset!(sock_state)) {
+        transition(context, hook, socket, from, to);
+    }
+}
+
+/// Every transition of every TCP socket on this host is reported: the server of a traced
+/// client may be any process in any namespace, and a child's addresses are not yet set
+/// when it leaves LISTEN, so that nothing here could tell which are wanted.
+#[inline(always)]
+fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u8) {
+    // tcp_done sets CLOSE on sockets that are closed already.
+    if from == to || read::<u16>(socket, offset!(sock_protocol)) != Some(TCP) {
+        return;
+    }
+    let (tgid, tid) = task::current();
+    if to == LISTEN && task::is_traced(tgid) {
+        if let Some(port) = read::<u16>(socket, offset!(sock_local_port)) {
+            // A full table only means that the flows start at the first answer.
+            let _ = LISTENERS.insert(port, tgid, 0);
+        }
+    }
+    let Some(mut slot) = emit::reserve::<TcpState>(hook, context) else {
+        return;
+    };
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `TcpState`.
+    unsafe {
+        (*record).socket = socket;
+        (*record).from = from;
+        (*record).to = to;
+        (*record).tgid = tgid;
+        (*record).tid = tid;
+        (*record).uid = bpf_get_current_uid_gid() as u32;
+        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
+        (*record).network = network(socket);
+        endpoints(
+            socket,
+            &raw mut (*record).family,
+            &raw mut (*record).local,
+            &raw mut (*record).remote,
+            [&raw mut (*record).local_port, &raw mut (*record).remote_port],
+        );
+    }
+    slot.submit();
+}
+
+/// inode number of the socket's network namespace, 0 where unknown.
+#[inline(always)]
+fn network(socket: u64) -> u32 {
+    read::<u64>(socket, offset!(sock_network))
+        .and_then(|network| read::<u32>(network, offset!(network_inode)))
+        .unwrap_or(0)
+}
+
+/// Writes both ends of a socket: family, addresses, `[local, remote]` ports.
+///
+/// # Safety
+/// All pointers are valid for writes.
+#[inline(always)]
+pub unsafe fn endpoints(
+    socket: u64,
+    family_into: *mut u16,
+    local: *mut [u8; 16],
+    remote: *mut [u8; 16],
+    ports: [*mut u16; 2],
+) {
+    let socket_family = read::<u16>(socket, offset!(sock_family)).unwrap_or(0);
+    // SAFETY: as the caller promises; an IPv4 address takes the first four bytes.
+    unsafe {
+        *family_into = socket_family;
+        *ports[0] = read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0);
+        *ports[1] = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
+        if socket_family == family::INET6 {
+            read_into(local, socket, offset!(sock_local_v6));
+            read_into(remote, socket, offset!(sock_remote_v6));
+        } else {
+            core::ptr::write_bytes(local, 0, 1);
+            core::ptr::write_bytes(remote, 0, 1);
+            read_into(local.cast::<[u8; 4]>(), socket, offset!(sock_local_v4));
+            read_into(remote.cast::<[u8; 4]>(), socket, offset!(sock_remote_v4));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Frames: one hook per interface and direction, each interface on its own. What one
+//! interface refuses, another may accept, and an interface may vanish meanwhile.
+
+use aya::programs::{
+    LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, XdpMode,
+    tc::TcAttachOptions,
+};
+
+use super::{Attacher, Refusal, single};
+use crate::{
+    capture::{HookKind, LinkType},
+    probe::{
+        cleanup,
+        error,
+        error::ProbeError,
+        interfaces::Interface,
+        plan::{Candidate, Fact, Part, Target},
+    },
+};
+
+pub(super) fn is_about_frames(candidate: &Candidate) -> bool {
+    candidate
+        .parts
+        .iter()
+        .any(|part| matches!(part.target, Target::FramesIn | Target::FramesOut))
+}
+
+impl Attacher<'_> {
+    /// Each interface gets the first hook that it accepts.
+    pub(super) fn serve_frames(&mut self, fact: &Fact) -> Result<(), ProbeError> {
+        let interfaces = self.ground.interfaces;
+        let mut waiting: Vec<&Interface> = interfaces.iter().collect();
+        for candidate in fact.candidates {
+            if waiting.is_empty() {
+                self.report_unused(fact, candidate, "a better hook serves this already");
+            } else if let Some(reason) = self.excluded(fact, candidate.kind) {
+                self.report_unused(fact, candidate, reason);
+            } else {
+                waiting = self.attach_interfaces(fact, candidate, &waiting);
+            }
+        }
+        if waiting.len() == interfaces.len() && !interfaces.is_empty() {
+            return self.unserved(fact);
+        }
+        Ok(())
+    }
+
+    /// As `try_candidate`, on all interfaces.
+    pub(super) fn try_frames(&mut self, fact: &Fact, candidate: &Candidate) -> bool {
+        let interfaces: Vec<&Interface> = self.ground.interfaces.iter().collect();
+        let refused = self.attach_interfaces(fact, candidate, &interfaces);
+        refused.len() < interfaces.len()
+    }
+
+    /// Attaches to each interface; hands back those that refused.
+    fn attach_interfaces<'b>(
+        &mut self,
+        fact: &Fact,
+        candidate: &Candidate,
+        interfaces: &[&'b Interface],
+    ) -> Vec<&'b Interface> {
+        let Some(part) = candidate.parts.first() else {
+            return interfaces.to_vec();
+        };
+        if let Err(refusal) = self.load_frames(part) {
+            self.report_candidate(fact, candidate, &refusal);
+            return interfaces.to_vec();
+        }
+        let mut refusing = Vec::new();
+        for interface in interfaces {
+            match self.attach_interface(candidate.kind, part, interface) {
+                Ok(()) => self.report_attached(fact, candidate.kind, interface.name.clone()),
+                Err(refusal) => {
+                    refusing.push(*interface);
+                    self.report(fact, candidate.kind, interface.name.clone(), &refusal);
+                }
+            }
+        }
+        refusing
+    }
+
+    fn load_frames(&mut self, part: &Part) -> Result<(), Refusal> {
+        let loaded = match self.program(part)? {
+            Program::Xdp(program) => program.load(),
+            Program::SchedClassifier(program) => program.load(),
+            _ => return Err(single::mismatch(part)),
+        };
+        match loaded {
+            // Two candidates share the program.
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+            Err(error) => Err(single::refused(error)),
+        }
+    }
+
+    fn attach_interface(
+        &mut self,
+        kind: HookKind,
+        part: &Part,
+        interface: &Interface,
+    ) -> Result<(), Refusal> {
+        let native = self.ground.options.xdp_native;
+        match self.program(part)? {
+            Program::Xdp(program) => {
+                if interface.link_type == LinkType::RawIp {
+                    return Err(Refusal::unavailable(
+                        "frames without a link layer are left to TC",
+                    ));
+                }
+                let mode = if native { XdpMode::Default } else { XdpMode::Skb };
+                program
+                    .attach_to_if_index(interface.index, mode)
+                    .map(drop)
+                    .map_err(busy_or_refused)
+            }
+            Program::SchedClassifier(program) => {
+                let way = match part.target {
+                    Target::FramesIn => TcAttachType::Ingress,
+                    _ => TcAttachType::Egress,
+                };
+                match kind {
+                    HookKind::Tcx => attach_tcx(program, interface, way)?,
+                    _ => {
+                        let qdisc = cleanup::attach_clsact(program, interface, way)
+                            .map_err(|error| Refusal::failed(error::chain(&error)))?;
+                        self.outcome.qdiscs.extend(qdisc);
+                    }
+                }
+                self.outcome.classifier = kind;
+                Ok(())
+            }
+            _ => Err(single::mismatch(part)),
+        }
+    }
+}
+
+/// Ahead of all others: a program before ours could drop or redirect what is to be seen.
+fn attach_tcx(
+    program: &mut SchedClassifier,
+    interface: &Interface,
+    way: TcAttachType,
+) -> Result<(), Refusal> {
+    program
+        .attach_with_options(
+            &interface.name,
+            way,
+            TcAttachOptions::TcxOrder(LinkOrder::first()),
+        )
+        .map(drop)
+        .map_err(|error| match error::errno(&error) {
+            Some(libc::EINVAL) => Refusal::unavailable("this kernel has no TCX (Linux 6.6)"),
+            _ => single::refused(error),
+        })
+}
+
+fn busy_or_refused(error: ProgramError) -> Refusal {
+    match error::errno(&error) {
+        Some(libc::EBUSY) => Refusal::failed("another XDP program is attached already"),
+        Some(libc::EOPNOTSUPP) => Refusal::unavailable("the driver has no XDP"),
+        _ => single::refused(error),
+    }
+}

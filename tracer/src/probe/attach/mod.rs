@@ -1,0 +1,246 @@
+//! Walks the plan: for each fact the first candidate that this kernel accepts.
+
+mod frames;
+mod single;
+
+pub(super) use single::unload;
+
+use std::cell::OnceCell;
+
+use aya::{Btf, Ebpf};
+
+use super::{
+    ProbeOptions,
+    cleanup::Qdisc,
+    error::ProbeError,
+    interfaces::Interface,
+    layout::{KernelTypes, Offsets},
+    plan::{Candidate, FACTS, Fact, Part, Target},
+};
+use crate::{
+    capture::HookKind,
+    journey::model::{HookReport, HookStatus},
+};
+
+/// What the attaching is decided by.
+pub(super) struct Ground<'a> {
+    pub options: &'a ProbeOptions,
+    pub types: &'a KernelTypes,
+    pub offsets: &'a Offsets,
+    pub interfaces: &'a [Interface],
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub reports: Vec<HookReport>,
+    /// How classifiers were attached.
+    pub classifier: HookKind,
+    /// Queueing disciplines that we made and have to remove.
+    pub qdiscs: Vec<Qdisc>,
+}
+
+/// Why a candidate does not serve.
+#[derive(Debug)]
+struct Refusal {
+    status: HookStatus,
+    reason: String,
+}
+
+impl Refusal {
+    fn unavailable(reason: impl Into<String>) -> Self {
+        Self {
+            status: HookStatus::Unavailable,
+            reason: reason.into(),
+        }
+    }
+
+    fn failed(reason: impl Into<String>) -> Self {
+        Self {
+            status: HookStatus::Failed,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Attaches what the plan asks for. Fails only when a hook that was asked for by name
+/// cannot serve; everything else degrades and is reported.
+pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, ProbeError> {
+    let mut attacher = Attacher::new(ebpf, ground);
+    for fact in FACTS {
+        attacher.serve(fact)?;
+    }
+    Ok(attacher.outcome)
+}
+
+/// Tries every candidate of every fact, and takes each away again.
+pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Vec<HookReport> {
+    let mut attacher = Attacher::new(ebpf, ground);
+    for fact in FACTS {
+        for candidate in fact.candidates {
+            let _ = attacher.try_candidate(fact, candidate);
+            attacher.unload(candidate);
+        }
+    }
+    attacher.outcome.reports
+}
+
+struct Attacher<'a> {
+    ebpf: &'a mut Ebpf,
+    ground: &'a Ground<'a>,
+    /// aya's own reading of the kernel's types, which only fentry needs.
+    btf: OnceCell<Option<Btf>>,
+    outcome: Outcome,
+}
+
+impl<'a> Attacher<'a> {
+    fn new(ebpf: &'a mut Ebpf, ground: &'a Ground<'a>) -> Self {
+        Self {
+            ebpf,
+            ground,
+            btf: OnceCell::new(),
+            outcome: Outcome {
+                reports: Vec::new(),
+                classifier: HookKind::Tcx,
+                qdiscs: Vec::new(),
+            },
+        }
+    }
+
+    fn serve(&mut self, fact: &Fact) -> Result<(), ProbeError> {
+        if fact
+            .candidates
+            .iter()
+            .any(|candidate| frames::is_about_frames(candidate))
+        {
+            return self.serve_frames(fact);
+        }
+        let mut served = false;
+        for candidate in fact.candidates {
+            if served {
+                self.report_unused(fact, candidate, "a better hook serves this already");
+            } else if let Some(reason) = self.excluded(fact, candidate.kind) {
+                self.report_unused(fact, candidate, reason);
+            } else {
+                served = self.try_candidate(fact, candidate);
+                if !served {
+                    self.unload(candidate);
+                }
+            }
+        }
+        if served { Ok(()) } else { self.unserved(fact) }
+    }
+
+    /// Nobody serves the fact: an error if somebody was asked to by name.
+    fn unserved(&self, fact: &Fact) -> Result<(), ProbeError> {
+        let options = self.ground.options;
+        let Some((_, kind)) = options.force.iter().find(|(name, _)| name == fact.name) else {
+            return Ok(());
+        };
+        let reason = self
+            .outcome
+            .reports
+            .iter()
+            .rev()
+            .filter(|report| report.fact == fact.name && report.hook == kind.name())
+            .find_map(|report| report.reason.clone())
+            .unwrap_or_else(|| "no such hook for this fact".to_owned());
+        Err(ProbeError::Unsupported {
+            what: format!("{} for {}", kind.name(), fact.name),
+            reason,
+            mend: "leave the choice of the hook to tracer".to_owned(),
+        })
+    }
+
+    /// Why a kind of hook may not be used for a fact.
+    fn excluded(&self, fact: &Fact, kind: HookKind) -> Option<&'static str> {
+        let options = self.ground.options;
+        let forced = options.force.iter().find(|(name, _)| name == fact.name);
+        if forced.is_some_and(|(_, only)| *only != kind) {
+            Some("another hook was asked for")
+        } else if options.without.contains(&kind) {
+            Some("switched off")
+        } else {
+            None
+        }
+    }
+
+    /// True when the candidate serves. Reports every part.
+    fn try_candidate(&mut self, fact: &Fact, candidate: &Candidate) -> bool {
+        let missing = self.ground.offsets.missing(candidate.needs);
+        if !missing.is_empty() {
+            let reason = format!("this kernel has no {}", missing.join(", "));
+            let refusal = Refusal::unavailable(reason);
+            self.report_candidate(fact, candidate, &refusal);
+            return false;
+        }
+        if frames::is_about_frames(candidate) {
+            return self.try_frames(fact, candidate);
+        }
+        if let Some(Target::Library(function)) = candidate.parts.first().map(|part| part.target) {
+            return self.try_library(fact, candidate, function);
+        }
+        let mut reports = Vec::new();
+        for part in candidate.parts {
+            match self.attach_part(candidate.kind, part) {
+                Ok(()) => reports.push(attached(fact, candidate.kind, part.target.label())),
+                Err(refusal) if part.required => {
+                    self.report(fact, candidate.kind, part.target.label(), &refusal);
+                    return false;
+                }
+                Err(refusal) => {
+                    self.report(fact, candidate.kind, part.target.label(), &refusal);
+                }
+            }
+        }
+        self.outcome.reports.append(&mut reports);
+        true
+    }
+
+    fn unload(&mut self, candidate: &Candidate) {
+        for Part { program, .. } in candidate.parts {
+            if let Some(program) = self.ebpf.program_mut(program) {
+                unload(program);
+            }
+        }
+    }
+
+    fn report_unused(&mut self, fact: &Fact, candidate: &Candidate, reason: &str) {
+        let refusal = Refusal {
+            status: HookStatus::NotNeeded,
+            reason: reason.to_owned(),
+        };
+        self.report_candidate(fact, candidate, &refusal);
+    }
+
+    /// One line for a candidate as a whole, named after its first part.
+    fn report_candidate(&mut self, fact: &Fact, candidate: &Candidate, refusal: &Refusal) {
+        if let Some(part) = candidate.parts.first() {
+            self.report(fact, candidate.kind, part.target.label(), refusal);
+        }
+    }
+
+    fn report(&mut self, fact: &Fact, kind: HookKind, target: String, refusal: &Refusal) {
+        self.outcome.reports.push(HookReport {
+            fact: fact.name.to_owned(),
+            hook: kind.name().to_owned(),
+            target,
+            status: refusal.status,
+            reason: Some(refusal.reason.clone()),
+        });
+    }
+
+    fn report_attached(&mut self, fact: &Fact, kind: HookKind, target: String) {
+        self.outcome.reports.push(attached(fact, kind, target));
+    }
+}
+
+fn attached(fact: &Fact, kind: HookKind, target: String) -> HookReport {
+    HookReport {
+        fact: fact.name.to_owned(),
+        hook: kind.name().to_owned(),
+        target,
+        status: HookStatus::Attached,
+        reason: None,
+    }
+}

@@ -1,0 +1,197 @@
+//! Hooks of which there is one per host: functions, tracepoints, the cgroup root,
+//! libraries.
+
+use std::{os::fd::OwnedFd, path::Path};
+
+use aya::{
+    Btf,
+    programs::{
+        CgroupAttachMode, Program, ProgramError,
+        uprobe::{UProbeAttachLocation, UProbeScope},
+    },
+};
+
+use super::{Attacher, Refusal};
+use crate::{
+    capture::HookKind,
+    probe::{
+        cgroup, error,
+        libraries::{self, Place},
+        plan::{Candidate, Fact, Part, Target},
+    },
+};
+
+/// Present when the kernel has kprobes that perf_event_open(2) can make.
+const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe/type";
+/// Present when it has uprobes.
+const UPROBE_EVENTS: &str = "/sys/bus/event_source/devices/uprobe/type";
+/// fentry needs ftrace's direct calls (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS), and this
+/// function is there exactly when they are.
+const DIRECT_CALLS: &str = "register_ftrace_direct";
+
+impl Attacher<'_> {
+    pub(super) fn attach_part(&mut self, kind: HookKind, part: &Part) -> Result<(), Refusal> {
+        match part.target {
+            Target::Tracepoint { name, .. } => self.attach_tracepoint(part, name),
+            Target::Function(name) => self.attach_function(kind, part, name),
+            Target::Cgroup(_) => self.attach_cgroup(part),
+            Target::Library(_) | Target::FramesIn | Target::FramesOut => {
+                Err(Refusal::failed("attached elsewhere"))
+            }
+        }
+    }
+
+    fn attach_tracepoint(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
+        if !self.ground.types.has_tracepoint(name) {
+            return Err(Refusal::unavailable("this kernel has no such tracepoint"));
+        }
+        let Program::RawTracePoint(program) = self.program(part)? else {
+            return Err(mismatch(part));
+        };
+        program.load().map_err(refused)?;
+        program.attach(name).map(drop).map_err(refused)
+    }
+
+    fn attach_function(&mut self, kind: HookKind, part: &Part, name: &str) -> Result<(), Refusal> {
+        if !self.ground.types.has_function(name) {
+            return Err(Refusal::unavailable("this kernel has no such function"));
+        }
+        if kind == HookKind::Fentry {
+            return self.attach_fentry(part, name);
+        }
+        if !Path::new(KPROBE_EVENTS).exists() {
+            return Err(Refusal::unavailable(
+                "this kernel has no kprobes (CONFIG_KPROBE_EVENTS)",
+            ));
+        }
+        let Program::KProbe(program) = self.program(part)? else {
+            return Err(mismatch(part));
+        };
+        program.load().map_err(refused)?;
+        program.attach(name, 0).map(drop).map_err(refused)
+    }
+
+    fn attach_fentry(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
+        if !self.ground.types.has_function(DIRECT_CALLS) {
+            return Err(Refusal::unavailable(
+                "this kernel has no fentry (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)",
+            ));
+        }
+        let Some(btf) = self.btf.get_or_init(|| Btf::from_sys_fs().ok()) else {
+            return Err(Refusal::unavailable("its type information is not readable"));
+        };
+        let Some(Program::FEntry(program)) = self.ebpf.program_mut(part.program) else {
+            return Err(mismatch(part));
+        };
+        program.load(name, btf).map_err(refused)?;
+        program.attach().map(drop).map_err(refused)
+    }
+
+    fn attach_cgroup(&mut self, part: &Part) -> Result<(), Refusal> {
+        let root: OwnedFd =
+            cgroup::root().map_err(|error| Refusal::unavailable(error::chain(&error)))?;
+        let Program::CgroupSockAddr(program) = self.program(part)? else {
+            return Err(mismatch(part));
+        };
+        program.load().map_err(refused)?;
+        // Links always share a cgroup; the mode is that of the older interface.
+        program
+            .attach(root, CgroupAttachMode::Single)
+            .map(drop)
+            .map_err(refused)
+    }
+
+    /// Attaches to a function of every C library. It serves if one of them accepts all.
+    pub(super) fn try_library(
+        &mut self,
+        fact: &Fact,
+        candidate: &Candidate,
+        function: &str,
+    ) -> bool {
+        let places = libraries::find(function);
+        if places.is_empty() {
+            let refusal = Refusal::unavailable("no C library found on this host");
+            self.report_candidate(fact, candidate, &refusal);
+            return false;
+        }
+        if let Err(refusal) = self.load_library_programs(candidate) {
+            self.report_candidate(fact, candidate, &refusal);
+            return false;
+        }
+        let mut serves = false;
+        for place in places {
+            let target = format!("{}:{function}", place.path.display());
+            match self.attach_place(candidate, &place) {
+                Ok(()) => {
+                    serves = true;
+                    self.report_attached(fact, candidate.kind, target);
+                }
+                Err(refusal) => self.report(fact, candidate.kind, target, &refusal),
+            }
+        }
+        serves
+    }
+
+    fn load_library_programs(&mut self, candidate: &Candidate) -> Result<(), Refusal> {
+        if !Path::new(UPROBE_EVENTS).exists() {
+            return Err(Refusal::unavailable(
+                "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)",
+            ));
+        }
+        for part in candidate.parts {
+            let Program::UProbe(program) = self.program(part)? else {
+                return Err(mismatch(part));
+            };
+            program.load().map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn attach_place(&mut self, candidate: &Candidate, place: &Place) -> Result<(), Refusal> {
+        for part in candidate.parts {
+            let Program::UProbe(program) = self.program(part)? else {
+                return Err(mismatch(part));
+            };
+            program
+                .attach(
+                    UProbeAttachLocation::AbsoluteOffset(place.offset),
+                    &place.path,
+                    UProbeScope::AllProcesses,
+                )
+                .map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn program(&mut self, part: &Part) -> Result<&mut Program, Refusal> {
+        self.ebpf
+            .program_mut(part.program)
+            .ok_or_else(|| mismatch(part))
+    }
+}
+
+/// The object and the plan disagree: a fault of the build.
+pub(super) fn mismatch(part: &Part) -> Refusal {
+    Refusal::failed(format!(
+        "the object has no fitting program {}: run `cargo xtask build`",
+        part.program
+    ))
+}
+
+pub(super) fn refused(error: ProgramError) -> Refusal {
+    Refusal::failed(error::chain(&error))
+}
+
+/// Detaches a program and takes it out of the kernel; nothing to do when it is not there.
+pub(in crate::probe) fn unload(program: &mut Program) {
+    let _ = match program {
+        Program::RawTracePoint(program) => program.unload(),
+        Program::KProbe(program) => program.unload(),
+        Program::FEntry(program) => program.unload(),
+        Program::CgroupSockAddr(program) => program.unload(),
+        Program::UProbe(program) => program.unload(),
+        Program::Xdp(program) => program.unload(),
+        Program::SchedClassifier(program) => program.unload(),
+        _ => Ok(()),
+    };
+}

@@ -1,0 +1,318 @@
+//! A reader for the kernel's own type information (BTF), as far as it is needed: offsets
+//! of structure members, and whether a tracepoint or function exists.
+//!
+//! aya parses BTF too, but keeps the members of structures to itself. Format:
+//! Documentation/bpf/btf.rst. The input is the kernel's, but a damaged file must not
+//! panic: every access is checked.
+
+use std::{collections::HashMap, fs};
+
+use crate::probe::error::ProbeError;
+
+const PATH: &str = "/sys/kernel/btf/vmlinux";
+const MAGIC: u16 = 0xeb9f;
+/// Types inside types, and typedefs of typedefs, are followed this deep.
+const DEPTH: u32 = 16;
+
+const INT: u32 = 1;
+const ARRAY: u32 = 3;
+const STRUCT: u32 = 4;
+const UNION: u32 = 5;
+const ENUM: u32 = 6;
+const TYPEDEF: u32 = 8;
+const VOLATILE: u32 = 9;
+const CONST: u32 = 10;
+const FUNC: u32 = 12;
+const FUNC_PROTO: u32 = 13;
+const VAR: u32 = 14;
+const DATASEC: u32 = 15;
+const DECL_TAG: u32 = 17;
+const TYPE_TAG: u32 = 18;
+const ENUM64: u32 = 19;
+
+/// The types of the running kernel.
+#[derive(Debug)]
+pub(in crate::probe) struct KernelTypes {
+    data: Vec<u8>,
+    /// Where the string section begins in `data`.
+    strings: usize,
+    /// Where each type begins in `data`; type ids start at 1.
+    types: Vec<u32>,
+    /// Type ids of structures by name.
+    structures: HashMap<Vec<u8>, u32>,
+}
+
+/// The fixed part of a type.
+#[derive(Clone, Copy)]
+struct Type {
+    name: u32,
+    kind: u32,
+    length: u32,
+    /// Member offsets hold a bit-field size in their upper byte.
+    packs_bitfields: bool,
+    /// Size in bytes, or the id of another type.
+    size_or_type: u32,
+    /// Where what follows the fixed part begins.
+    rest: usize,
+}
+
+impl KernelTypes {
+    /// Reads the running kernel's.
+    pub(in crate::probe) fn of_this_kernel() -> Result<Self, ProbeError> {
+        let data = fs::read(PATH)
+            .map_err(|error| ProbeError::no_types(format!("{PATH}: {error}")))?;
+        Self::parse(data).ok_or_else(|| ProbeError::no_types(format!("{PATH} is damaged")))
+    }
+
+    fn parse(data: Vec<u8>) -> Option<Self> {
+        if u16_at(&data, 0)? != MAGIC {
+            return None;
+        }
+        let header = u32_at(&data, 4)?;
+        let section = |offset: u32| usize::try_from(header.checked_add(offset)?).ok();
+        let begin = section(u32_at(&data, 8)?)?;
+        let end = begin.checked_add(usize::try_from(u32_at(&data, 12)?).ok()?)?;
+        let strings = section(u32_at(&data, 16)?)?;
+        let mut read = Self {
+            data,
+            strings,
+            types: Vec::new(),
+            structures: HashMap::new(),
+        };
+        let mut place = begin;
+        while place < end {
+            let found = read.type_at(place)?;
+            read.types.push(u32::try_from(place).ok()?);
+            if found.kind == STRUCT && found.name != 0 {
+                let id = u32::try_from(read.types.len()).ok()?;
+                let name = read.name(found.name)?.to_vec();
+                // The first one is the kernel proper's; later ones are local namesakes.
+                read.structures.entry(name).or_insert(id);
+            }
+            place = found.rest.checked_add(rest_length(found)?)?;
+        }
+        Some(read)
+    }
+
+    /// Byte offset of a member, found through anonymous structures and unions. `path` may
+    /// lead through named ones: `ns.inum`.
+    pub(in crate::probe) fn member_offset(&self, structure: &str, path: &str) -> Option<u16> {
+        let mut id = *self.structures.get(structure.as_bytes())?;
+        let mut bits = 0_u32;
+        for name in path.split('.') {
+            let (offset, member) = self.find_member(id, name.as_bytes(), DEPTH)?;
+            bits = bits.checked_add(offset)?;
+            id = member;
+        }
+        (bits % 8 == 0).then(|| u16::try_from(bits / 8).ok())?
+    }
+
+    /// Does this tracepoint exist? `btf_trace_NAME` is the type of its probes.
+    pub(in crate::probe) fn has_tracepoint(&self, name: &str) -> bool {
+        self.has(TYPEDEF, &format!("btf_trace_{name}"))
+    }
+
+    /// Does the kernel have a function of this name?
+    pub(in crate::probe) fn has_function(&self, name: &str) -> bool {
+        self.has(FUNC, name)
+    }
+
+    fn has(&self, kind: u32, name: &str) -> bool {
+        self.types.iter().any(|place| {
+            usize::try_from(*place)
+                .ok()
+                .and_then(|place| self.type_at(place))
+                .is_some_and(|found| {
+                    found.kind == kind && self.name(found.name) == Some(name.as_bytes())
+                })
+        })
+    }
+
+    /// Bit offset and type of a member.
+    fn find_member(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
+        let depth = depth.checked_sub(1)?;
+        let structure = self.structure(id)?;
+        for index in 0..structure.length {
+            let place = structure.rest + usize::try_from(index).ok()? * 12;
+            let member_name = u32_at(&self.data, place)?;
+            let member_type = u32_at(&self.data, place + 4)?;
+            let mut bits = u32_at(&self.data, place + 8)?;
+            if structure.packs_bitfields {
+                bits &= 0x00ff_ffff;
+            }
+            if member_name == 0 {
+                if let Some((inner, found)) = self.find_member(member_type, name, depth) {
+                    return Some((bits.checked_add(inner)?, found));
+                }
+            } else if self.name(member_name)? == name {
+                return Some((bits, member_type));
+            }
+        }
+        None
+    }
+
+    /// The structure or union behind typedefs and qualifiers.
+    fn structure(&self, mut id: u32) -> Option<Type> {
+        for _ in 0..DEPTH {
+            let found = self.type_of(id)?;
+            match found.kind {
+                STRUCT | UNION => return Some(found),
+                TYPEDEF | VOLATILE | CONST | TYPE_TAG => id = found.size_or_type,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn type_of(&self, id: u32) -> Option<Type> {
+        let index = usize::try_from(id.checked_sub(1)?).ok()?;
+        self.type_at(usize::try_from(*self.types.get(index)?).ok()?)
+    }
+
+    fn type_at(&self, place: usize) -> Option<Type> {
+        let information = u32_at(&self.data, place + 4)?;
+        Some(Type {
+            name: u32_at(&self.data, place)?,
+            kind: (information >> 24) & 0x1f,
+            length: information & 0xffff,
+            packs_bitfields: information >> 31 != 0,
+            size_or_type: u32_at(&self.data, place + 8)?,
+            rest: place + 12,
+        })
+    }
+
+    fn name(&self, offset: u32) -> Option<&[u8]> {
+        let begin = self.strings.checked_add(usize::try_from(offset).ok()?)?;
+        let text = self.data.get(begin..)?;
+        text.split(|byte| *byte == 0).next()
+    }
+}
+
+/// Bytes that follow the fixed part; `None` for a kind that we do not know, because what
+/// comes after it cannot be found then.
+fn rest_length(found: Type) -> Option<usize> {
+    let length = usize::try_from(found.length).ok()?;
+    Some(match found.kind {
+        INT | VAR | DECL_TAG => 4,
+        ARRAY => 12,
+        STRUCT | UNION | DATASEC | ENUM64 => 12 * length,
+        ENUM | FUNC_PROTO => 8 * length,
+        // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
+        2 | 7..=12 | 16 | TYPE_TAG => 0,
+        _ => return None,
+    })
+}
+
+fn u16_at(data: &[u8], place: usize) -> Option<u16> {
+    let bytes = data.get(place..)?.first_chunk::<2>()?;
+    Some(u16::from_ne_bytes(*bytes))
+}
+
+fn u32_at(data: &[u8], place: usize) -> Option<u32> {
+    let bytes = data.get(place..)?.first_chunk::<4>()?;
+    Some(u32::from_ne_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Type information for
+    /// `struct outer { int first; union { struct { int pad; int deep; }; }; struct inner in; }`
+    /// and `struct inner { int a; int b; }`.
+    fn sample() -> Vec<u8> {
+        let strings = b"\0int\0outer\0first\0pad\0deep\0in\0inner\0a\0b\0btf_trace_seen\0";
+        let at = |name: &str| {
+            let needle = [&[0], name.as_bytes(), &[0]].concat();
+            let place = strings
+                .windows(needle.len())
+                .position(|window| window == needle)
+                .map_or(0, |found| found + 1);
+            u32::try_from(place).unwrap_or(0)
+        };
+        let kind = |kind: u32, length: u32| kind << 24 | length;
+        let words = [
+            // 1: int
+            vec![at("int"), kind(INT, 0), 4, 32],
+            // 2: struct inner
+            vec![at("inner"), kind(STRUCT, 2), 8, at("a"), 1, 0, at("b"), 1, 32],
+            // 3: anonymous struct
+            vec![0, kind(STRUCT, 2), 8, at("pad"), 1, 0, at("deep"), 1, 32],
+            // 4: anonymous union
+            vec![0, kind(UNION, 1), 8, 0, 3, 0],
+            // 5: struct outer
+            vec![
+                at("outer"),
+                kind(STRUCT, 3),
+                20,
+                at("first"),
+                1,
+                0,
+                0,
+                4,
+                32,
+                at("in"),
+                2,
+                96,
+            ],
+            // 6: typedef of a tracepoint
+            vec![at("btf_trace_seen"), kind(TYPEDEF, 0), 1],
+        ]
+        .concat();
+        let types = u32::try_from(words.len() * 4).unwrap_or(0);
+        let mut data = MAGIC.to_ne_bytes().to_vec();
+        data.extend([1, 0]);
+        for word in [24, 0, types, types, u32::try_from(strings.len()).unwrap_or(0)] {
+            data.extend(u32::to_ne_bytes(word));
+        }
+        for word in words {
+            data.extend(word.to_ne_bytes());
+        }
+        data.extend(strings);
+        data
+    }
+
+    #[test]
+    fn members_are_found_through_anonymous_and_named_structures() {
+        let types = KernelTypes::parse(sample()).expect("sample");
+        assert_eq!(types.member_offset("outer", "first"), Some(0));
+        assert_eq!(types.member_offset("outer", "deep"), Some(8));
+        assert_eq!(types.member_offset("outer", "in.b"), Some(16));
+        assert_eq!(types.member_offset("outer", "b"), None);
+        assert_eq!(types.member_offset("nothing", "b"), None);
+    }
+
+    #[test]
+    fn tracepoints_are_known_by_their_typedef() {
+        let types = KernelTypes::parse(sample()).expect("sample");
+        assert!(types.has_tracepoint("seen"));
+        assert!(!types.has_tracepoint("unseen"));
+        assert!(!types.has_function("btf_trace_seen"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_never_panics() {
+        let whole = sample();
+        for length in 0..whole.len() {
+            let _ = KernelTypes::parse(whole[..length].to_vec());
+        }
+        for place in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0xff;
+            if let Some(types) = KernelTypes::parse(damaged) {
+                let _ = types.member_offset("outer", "in.b");
+            }
+        }
+        assert!(KernelTypes::parse(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_structure_that_contains_itself_does_not_loop() {
+        let mut data = sample();
+        // The anonymous union's member becomes the union itself.
+        let place = 24 + (4 + 9 + 9) * 4 + 16;
+        data[place..place + 4].copy_from_slice(&4_u32.to_ne_bytes());
+        let types = KernelTypes::parse(data).expect("sample");
+        assert_eq!(types.member_offset("outer", "deep"), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! Where the running kernel keeps the members that the programs read.
+
+mod btf;
+
+pub(super) use btf::KernelTypes;
+
+use tracer_common::{
+    Layout,
+    layout::{ABSENT, MEMBERS},
+};
+
+/// The offsets of this kernel, in the order of [`MEMBERS`].
+#[derive(Debug, Clone)]
+pub(super) struct Offsets(Vec<u16>);
+
+impl Offsets {
+    pub(super) fn resolve(types: &KernelTypes) -> Self {
+        Self(
+            MEMBERS
+                .iter()
+                .map(|(structure, member)| {
+                    types.member_offset(structure, member).unwrap_or(ABSENT)
+                })
+                .collect(),
+        )
+    }
+
+    /// The bytes of a [`Layout`], which is an array of 16-bit integers by definition.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|offset| offset.to_ne_bytes()).collect();
+        debug_assert_eq!(bytes.len(), size_of::<Layout>());
+        bytes
+    }
+
+    /// Those of `wanted` (as `structure.member`) that this kernel does not have.
+    pub(super) fn missing(&self, wanted: &[&str]) -> Vec<String> {
+        MEMBERS
+            .iter()
+            .zip(&self.0)
+            .filter(|(_, offset)| **offset == ABSENT)
+            .map(|((structure, member), _)| format!("{structure}.{member}"))
+            .filter(|name| wanted.contains(&name.as_str()))
+            .collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! The kernel programs: embedded, configured, opened. Programs are loaded one by one
+//! later, as the plan needs them.
+
+use aya::{Ebpf, EbpfLoader};
+use tracer_common::{Config, config::scope};
+
+use super::{
+    ProbeOptions, Scope,
+    error::{self, ProbeError},
+    layout::Offsets,
+    privileges,
+};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
+
+/// Kernel stacks of x86-64 and aarch64 (THREAD_SIZE).
+const KERNEL_STACK_BYTES: u32 = 16 * 1024;
+
+/// Opens the object: creates its maps and fills in its constants.
+pub(super) fn open(options: &ProbeOptions, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+    if OBJECT.is_empty() {
+        return Err(ProbeError::NotBuilt);
+    }
+    let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
+    let ring_bytes = ring_bytes.unwrap_or(1 << 31);
+    let layout = offsets.bytes();
+    let config = config_bytes(options, ring_bytes);
+    let processors = aya::util::nr_cpus().map_err(|(_, source)| ProbeError::System {
+        operation: "count the processors",
+        source,
+    })?;
+    EbpfLoader::new()
+        // The object has no CO-RE relocations: offsets come from our own reader.
+        .btf(None)
+        .override_global("LAYOUT", layout.as_slice(), true)
+        .override_global("CONFIG", config.as_slice(), true)
+        .map_max_entries("EVENTS", ring_bytes)
+        .map_max_entries("FRAME_BUFFERS", u32::try_from(processors).unwrap_or(1))
+        .load(OBJECT)
+        .map_err(|error| refusal(&error))
+}
+
+/// The constants of this run, as the programs read them.
+fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
+    let config = Config {
+        scope: match options.scope {
+            Scope::Processes => scope::PROCESSES,
+            Scope::Host => scope::HOST,
+        },
+        payload_budget: options.payload_budget,
+        full: u32::from(options.full),
+        // Room for what arrives while the reader wakes up.
+        wakeup_bytes: ring_bytes / 4,
+        system_call_open: open_number(),
+        system_call_openat: number(libc::SYS_openat),
+        system_call_openat2: number(libc::SYS_openat2),
+        kernel_stack_bytes: KERNEL_STACK_BYTES,
+    };
+    [
+        config.scope,
+        config.payload_budget,
+        config.full,
+        config.wakeup_bytes,
+        config.system_call_open,
+        config.system_call_openat,
+        config.system_call_openat2,
+        config.kernel_stack_bytes,
+    ]
+    .iter()
+    .flat_map(|word| word.to_ne_bytes())
+    .collect()
+}
+
+const _: () = assert!(size_of::<Config>() == 8 * 4);
+
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+/// open(2) exists on x86-64 only; newer machines have openat(2) alone.
+#[cfg(target_arch = "x86_64")]
+fn open_number() -> u32 {
+    number(libc::SYS_open)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn open_number() -> u32 {
+    u32::MAX
+}
+
+/// What the kernel's refusal to open the object means for the user.
+fn refusal(error: &aya::EbpfError) -> ProbeError {
+    let reason = error::chain(error);
+    match error {
+        aya::EbpfError::MapError(_) if error::errno(error) == Some(libc::EPERM) => {
+            privileges::refused("create BPF maps")
+        }
+        aya::EbpfError::MapError(_) if reason.contains("EVENTS") => ProbeError::Unsupported {
+            what: "the BPF ring buffer".to_owned(),
+            reason,
+            mend: "Linux 5.8 or newer is needed".to_owned(),
+        },
+        aya::EbpfError::MapError(_) => ProbeError::Unsupported {
+            what: "a kind of BPF map".to_owned(),
+            reason,
+            mend: "Linux 5.8 or newer is needed".to_owned(),
+        },
+        _ => ProbeError::Object { reason },
+    }
+}

@@ -1,0 +1,326 @@
+//! The hook plan: per fact, the candidates in order of preference, as data.
+//!
+//! The first candidate of a fact whose needs this kernel meets, and whose required parts
+//! load and attach, serves the fact. A kprobe comes before fentry and the tracepoint for
+//! TCP states because it is what ordinary kernels have; hardened ones have the tracepoint.
+
+use crate::capture::HookKind;
+
+/// Something the timeline wants to know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fact {
+    pub name: &'static str,
+    pub candidates: &'static [Candidate],
+}
+
+/// One way to learn it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub kind: HookKind,
+    pub parts: &'static [Part],
+    /// Members of kernel structures without which it makes no sense.
+    pub needs: &'static [&'static str],
+}
+
+/// One program on one hook.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    pub target: Target,
+    /// Without this part the candidate does not serve.
+    pub required: bool,
+}
+
+/// Where a program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A kernel function.
+    Function(&'static str),
+    /// A kernel tracepoint, by its name without the group.
+    Tracepoint {
+        group: &'static str,
+        name: &'static str,
+    },
+    /// The root of the cgroup v2 hierarchy.
+    Cgroup(&'static str),
+    /// A function of every C library found.
+    Library(&'static str),
+    /// Every watched interface, arriving frames.
+    FramesIn,
+    /// Every watched interface, leaving frames.
+    FramesOut,
+}
+
+pub(super) const FRAMES_IN: &str = "frames_in";
+pub(super) const FRAMES_OUT: &str = "frames_out";
+
+const fn required(program: &'static str, target: Target) -> Part {
+    Part {
+        program,
+        target,
+        required: true,
+    }
+}
+
+const fn optional(program: &'static str, target: Target) -> Part {
+    Part {
+        program,
+        target,
+        required: false,
+    }
+}
+
+const fn tracepoint(group: &'static str, name: &'static str) -> Target {
+    Target::Tracepoint { group, name }
+}
+
+/// Members that describe a socket.
+const SOCKET: &[&str] = &[
+    "sock_common.skc_family",
+    "sock_common.skc_state",
+    "sock_common.skc_num",
+    "sock_common.skc_dport",
+    "sock.sk_protocol",
+];
+
+/// Every fact, in the order of attaching: what must be there before a process starts to
+/// talk comes first.
+pub(super) const FACTS: &[Fact] = &[
+    Fact {
+        name: "process",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[
+                required(
+                    "sched_process_fork",
+                    tracepoint("sched", "sched_process_fork"),
+                ),
+                required(
+                    "sched_process_exec",
+                    tracepoint("sched", "sched_process_exec"),
+                ),
+                required(
+                    "sched_process_exit",
+                    tracepoint("sched", "sched_process_exit"),
+                ),
+            ],
+            needs: &["task_struct.tgid"],
+        }],
+    },
+    Fact {
+        name: "socket_owner",
+        candidates: &[Candidate {
+            kind: HookKind::Cgroup,
+            parts: &[
+                required("connect4", Target::Cgroup("connect4")),
+                optional("connect6", Target::Cgroup("connect6")),
+                required("sendmsg4", Target::Cgroup("sendmsg4")),
+                optional("sendmsg6", Target::Cgroup("sendmsg6")),
+            ],
+            needs: &[],
+        }],
+    },
+    Fact {
+        name: "socket_reader",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[required(
+                "tcp_rcv_space_adjust",
+                tracepoint("tcp", "tcp_rcv_space_adjust"),
+            )],
+            needs: SOCKET,
+        }],
+    },
+    Fact {
+        name: "tcp_state",
+        candidates: &[
+            Candidate {
+                kind: HookKind::Kprobe,
+                parts: &[
+                    required("kprobe_tcp_set_state", Target::Function("tcp_set_state")),
+                    required(
+                        "kprobe_inet_sk_set_state",
+                        Target::Function("inet_sk_set_state"),
+                    ),
+                    required(
+                        "kprobe_inet_sk_state_store",
+                        Target::Function("inet_sk_state_store"),
+                    ),
+                ],
+                needs: SOCKET,
+            },
+            Candidate {
+                kind: HookKind::Fentry,
+                parts: &[
+                    required("fentry_tcp_set_state", Target::Function("tcp_set_state")),
+                    required(
+                        "fentry_inet_sk_set_state",
+                        Target::Function("inet_sk_set_state"),
+                    ),
+                    required(
+                        "fentry_inet_sk_state_store",
+                        Target::Function("inet_sk_state_store"),
+                    ),
+                ],
+                needs: SOCKET,
+            },
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[required(
+                    "tracepoint_inet_sock_set_state",
+                    tracepoint("sock", "inet_sock_set_state"),
+                )],
+                needs: SOCKET,
+            },
+        ],
+    },
+    Fact {
+        name: "route",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[
+                required("fib_table_lookup", tracepoint("fib", "fib_table_lookup")),
+                optional("fib6_table_lookup", tracepoint("fib6", "fib6_table_lookup")),
+            ],
+            needs: &["flowi4.daddr", "fib_nh_common.nhc_dev"],
+        }],
+    },
+    Fact {
+        name: "neighbor",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[
+                required("neigh_update", tracepoint("neigh", "neigh_update")),
+                optional("neigh_create", tracepoint("neigh", "neigh_create")),
+                optional(
+                    "neigh_timer_handler",
+                    tracepoint("neigh", "neigh_timer_handler"),
+                ),
+                optional(
+                    "neigh_event_send_done",
+                    tracepoint("neigh", "neigh_event_send_done"),
+                ),
+                optional(
+                    "neigh_event_send_dead",
+                    tracepoint("neigh", "neigh_event_send_dead"),
+                ),
+            ],
+            needs: &[
+                "neighbour.tbl",
+                "neighbour.primary_key",
+                "neigh_table.family",
+            ],
+        }],
+    },
+    Fact {
+        name: "getaddrinfo",
+        candidates: &[Candidate {
+            kind: HookKind::Uprobe,
+            parts: &[
+                required("getaddrinfo_entry", Target::Library("getaddrinfo")),
+                required("getaddrinfo_return", Target::Library("getaddrinfo")),
+            ],
+            needs: &[],
+        }],
+    },
+    Fact {
+        name: "file_open",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[required("sys_enter", tracepoint("raw_syscalls", "sys_enter"))],
+            needs: ARGUMENTS,
+        }],
+    },
+    Fact {
+        name: FRAMES_OUT,
+        candidates: &[
+            Candidate {
+                kind: HookKind::Tcx,
+                parts: &[required("tracer_out", Target::FramesOut)],
+                needs: &[],
+            },
+            Candidate {
+                kind: HookKind::Clsact,
+                parts: &[required("tracer_out", Target::FramesOut)],
+                needs: &[],
+            },
+        ],
+    },
+    Fact {
+        name: FRAMES_IN,
+        candidates: &[
+            Candidate {
+                kind: HookKind::Xdp,
+                parts: &[required("tracer_xdp", Target::FramesIn)],
+                needs: &[],
+            },
+            Candidate {
+                kind: HookKind::Tcx,
+                parts: &[required("tracer_in", Target::FramesIn)],
+                needs: &[],
+            },
+            Candidate {
+                kind: HookKind::Clsact,
+                parts: &[required("tracer_in", Target::FramesIn)],
+                needs: &[],
+            },
+        ],
+    },
+];
+
+/// Where the arguments of a system call are saved.
+#[cfg(target_arch = "x86_64")]
+const ARGUMENTS: &[&str] = &["pt_regs.di", "pt_regs.si"];
+#[cfg(not(target_arch = "x86_64"))]
+const ARGUMENTS: &[&str] = &["user_pt_regs.regs"];
+
+impl Target {
+    /// The word for it in reports. Interfaces and libraries are reported one by one.
+    pub(super) fn label(self) -> String {
+        match self {
+            Self::Function(name) | Self::Library(name) | Self::Cgroup(name) => name.to_owned(),
+            Self::Tracepoint { group, name } => format!("{group}:{name}"),
+            Self::FramesIn | Self::FramesOut => "interfaces".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use tracer_common::layout::MEMBERS;
+
+    use super::*;
+
+    #[test]
+    fn facts_have_one_entry_each_and_candidates_differ_in_kind() {
+        let mut facts = HashSet::new();
+        for fact in FACTS {
+            assert!(facts.insert(fact.name), "{} twice", fact.name);
+            let kinds: HashSet<_> = fact.candidates.iter().map(|one| one.kind).collect();
+            assert_eq!(kinds.len(), fact.candidates.len(), "{}", fact.name);
+        }
+    }
+
+    #[test]
+    fn every_candidate_has_a_part_it_cannot_do_without() {
+        for candidate in FACTS.iter().flat_map(|fact| fact.candidates) {
+            assert!(candidate.parts.iter().any(|part| part.required));
+        }
+    }
+
+    #[test]
+    fn needs_name_members_that_are_resolved() {
+        let resolved: HashSet<String> = MEMBERS
+            .iter()
+            .map(|(structure, member)| format!("{structure}.{member}"))
+            .collect();
+        for candidate in FACTS.iter().flat_map(|fact| fact.candidates) {
+            for need in candidate.needs {
+                assert!(resolved.contains(*need), "{need} is not in the layout");
+            }
+        }
+    }
+}
