@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tracer::client::{self, RequestOptions};
 use tracer::lab::{CA_PATH, Lab};
-use tracer::launch::{self, LaunchSpec, Program};
+use tracer::launch::{self, Identity, LaunchSpec, Program};
 
 #[derive(Parser)]
 enum Try {
@@ -59,6 +59,7 @@ async fn attempt(what: Try) -> anyhow::Result<ExitCode> {
         }
     };
     lab.place(&mut spec)?;
+    spec.user = Identity::invoking();
     let started = Instant::now();
     let mut launched = launch::start(spec).await?;
     launched.go();

@@ -1,10 +1,11 @@
 //! Real frames, damaged: whatever happens to them, nothing may panic, and what is said of
 //! them must hang together.
 
+mod support;
+
 use proptest::prelude::*;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tracer::capture::{Fact, Frame, file};
+use tracer::capture::Frame;
 use tracer::journey::stream::StreamAssembler;
 use tracer::protocol::dns;
 use tracer::protocol::fragments::Fragments;
@@ -12,39 +13,14 @@ use tracer::protocol::frame::{
     IcmpMessage, Network, Transport, parse_cut, parse_inner, parse_quoted,
 };
 
-/// Every frame of the captures in `../shared/captures` beside the workspace, or in the
-/// folder that `TRACER_CAPTURES` names.
+/// Every frame of the captures.
 fn frames() -> &'static [Frame] {
     static FRAMES: OnceLock<Vec<Frame>> = OnceLock::new();
     FRAMES.get_or_init(|| {
-        let folder = std::env::var_os("TRACER_CAPTURES").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
-            PathBuf::from,
-        );
-        let mut frames = Vec::new();
-        let mut folders = vec![folder.clone()];
-        while let Some(folder) = folders.pop() {
-            let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| {
-                panic!(
-                    "no captures at {}: {error}; put some there, or name a folder in TRACER_CAPTURES",
-                    folder.display()
-                )
-            });
-            for entry in entries {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "pcap") {
-                    let read = file::read(&path, &mut |seen| {
-                        if let Fact::Frame(frame) = seen.fact {
-                            frames.push(frame);
-                        }
-                    });
-                    read.unwrap_or_else(|error| panic!("{error}"));
-                }
-            }
-        }
-        assert!(!frames.is_empty(), "{} holds no captures", folder.display());
+        let files = support::files(&support::captures());
+        let frames = files.iter().flat_map(|path| support::frames(path));
+        let frames: Vec<Frame> = frames.map(|(_, frame)| frame).collect();
+        assert!(!frames.is_empty(), "the folder holds no captures");
         frames
     })
 }

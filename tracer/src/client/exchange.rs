@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
@@ -178,12 +179,16 @@ async fn read(
         status: response.status().as_u16(),
         location: location.and_then(|value| Some(value.to_str().ok()?.to_owned())),
     };
-    let keep = !(follow && answer.is_redirect());
+    let mut keep = !(follow && answer.is_redirect());
     while let Some(frame) = response.frame().await {
         let frame = frame.map_err(|error| Failure::http(&error))?;
-        match frame.data_ref() {
-            Some(data) if keep => sink.write_all(data).await.map_err(Failure::sink)?,
-            _ => {}
+        let Some(data) = frame.data_ref().filter(|_| keep) else {
+            continue;
+        };
+        match sink.write_all(data).await {
+            // Whoever read the body has seen enough of it (`| head`); the request goes on.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => keep = false,
+            written => written.map_err(Failure::sink)?,
         }
     }
     sink.flush().await.map_err(Failure::sink)?;
@@ -246,7 +251,7 @@ impl Failure {
         let cut = error.is_incomplete_message()
             || causes(error).any(|cause| {
                 let io = cause.downcast_ref::<std::io::Error>();
-                io.is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof)
+                io.is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof)
             });
         let message = if cut {
             "the server closed the connection before the response was complete".to_owned()

@@ -114,13 +114,21 @@ fn certificate_sentence(why: &CertificateError) -> String {
     }
 }
 
-/// The alert's name as RFC 8446, section 6, writes it.
+/// The alert's name as RFC 8446, section 6, writes it, made of rustls' own
+/// (`HandshakeFailure`, `UnknownCA`).
 fn alert_name(alert: AlertDescription) -> String {
+    let debug = match alert {
+        AlertDescription::UnrecognisedName => "UnrecognizedName".to_owned(),
+        other => format!("{other:?}"),
+    };
     let mut name = String::new();
-    for character in format!("{alert:?}").chars() {
-        if character.is_ascii_uppercase() && !name.is_empty() {
+    let mut after_capital = true;
+    for character in debug.chars() {
+        let capital = character.is_ascii_uppercase();
+        if capital && !after_capital {
             name.push('_');
         }
+        after_capital = capital;
         name.push(character.to_ascii_lowercase());
     }
     name

@@ -122,10 +122,6 @@ pub struct Launched {
 /// When no process can be made. A command that does not exist shows only after
 /// [`Launched::go`], as exit code 127 (not found), 126 (not executable) or 125 (its
 /// surroundings could not be prepared), with a message on stderr.
-#[expect(
-    clippy::unused_async,
-    reason = "tokio's process needs a runtime; async makes the call from outside one impossible"
-)]
 pub async fn start(spec: LaunchSpec) -> Result<Launched, LaunchError> {
     let preparation = serde_json::to_vec(&spec.resolver_files)
         .map_err(|error| LaunchError::Spawn(error.into()))?;

@@ -9,13 +9,13 @@ use crate::capture::{
 };
 use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use std::collections::HashMap;
 use std::future::Future;
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Entries of one table that are read; the kernel's own limit on neighbours
 /// (gc_thresh3) is lower by default.
 const MAX_ENTRIES: usize = 65_536;
+/// RT_TABLE_LOCAL, include/uapi/linux/rtnetlink.h.
+const LOCAL_TABLE: u32 = 255;
 
 /// The interfaces of this network namespace with their addresses.
 ///
@@ -324,7 +326,12 @@ fn table(message: &RouteMessage) -> u32 {
             RouteAttribute::Table(table) => Some(*table),
             _ => None,
         });
-    attribute.unwrap_or_else(|| u32::from(message.header.table))
+    match (message.header.kind, message.header.address_family) {
+        // Until the first ip-rule is added, the kernel keeps IPv4's local table inside the
+        // main one and says "main" for both (fib_trie_unmerge).
+        (RouteType::Local | RouteType::Broadcast, AddressFamily::Inet) => LOCAL_TABLE,
+        _ => attribute.unwrap_or_else(|| u32::from(message.header.table)),
+    }
 }
 
 /// Prefix of a table entry; a default route names no destination.

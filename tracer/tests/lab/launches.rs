@@ -1,6 +1,6 @@
 //! Commands are born stopped, run in the right surroundings, and end with their own code.
 
-use super::{START_LAB, start, trial};
+use super::{START_LAB, trial};
 use anyhow::{Context, ensure};
 use libtest_mimic::Trial;
 use nix::mount::{MsFlags, mount};
@@ -23,7 +23,17 @@ pub fn trials() -> Vec<Trial> {
             "launch_replaces_files_of_etc_for_the_command_only",
             private_etc,
         ),
-        trial("launch_replaces_dangling_and_absent_files", odd_etc),
+        trial("launch_replaces_dangling_and_absent_files", || async {
+            // In a thread of its own, which ends with the mounts it makes.
+            let runtime = || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+            };
+            std::thread::spawn(move || runtime()?.block_on(odd_etc()))
+                .join()
+                .map_err(|_| anyhow::anyhow!("it panicked"))?
+        }),
         trial("lab_without_rights_names_the_capability", unprivileged),
     ]
 }
@@ -134,19 +144,13 @@ async fn user() -> anyhow::Result<()> {
 }
 
 async fn redirected() -> anyhow::Result<()> {
-    let mut spec = LaunchSpec::new(Program::ThisProgram, vec!["__launch".into()]);
-    // What the hidden subcommand says about missing options goes to stderr; that the
-    // descriptor is the tracer's own stderr shows in /proc.
-    spec.program = Program::Command("readlink".into());
-    spec.arguments = ["/proc/self/fd/1", "/proc/self/fd/2"]
-        .map(Into::into)
-        .to_vec();
+    let mut spec = shell("true");
     spec.stdout = Output::Stderr;
     let mut launched = launch::start(spec).await?;
-    let stderr = fs::read_link("/proc/self/fd/2")?;
     let stdout = fs::read_link(format!("/proc/{}/fd/1", launched.pid))?;
     launched.go();
     launched.wait().await?;
+    let stderr = fs::read_link("/proc/self/fd/2")?;
     ensure!(stdout == stderr, "{stdout:?} is not {stderr:?}");
     Ok(())
 }
@@ -207,7 +211,6 @@ async fn private_etc() -> anyhow::Result<()> {
 
 /// A host whose resolv.conf is a dangling link, in a mount namespace of this test's thread.
 async fn odd_etc() -> anyhow::Result<()> {
-    let before = fs::read_to_string("/proc/thread-self/mountinfo")?;
     unshare(CloneFlags::CLONE_NEWNS)?;
     let flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?;
@@ -222,7 +225,6 @@ async fn odd_etc() -> anyhow::Result<()> {
     let (_, text) = output(spec).await?;
     ensure!(text == format!("{SHOWN}plain\n"), "{text}");
     ensure!(fs::read_link("/etc/resolv.conf")?.ends_with("all.conf"));
-    ensure!(!before.contains(" - tmpfs odd "));
     Ok(())
 }
 
@@ -239,6 +241,5 @@ async fn unprivileged() -> anyhow::Result<()> {
         text.contains("not permitted") && text.contains("CAP_SYS_ADMIN") && text.contains("root"),
         "{text}"
     );
-    let _lab = start()?;
     Ok(())
 }

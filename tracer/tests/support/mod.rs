@@ -251,3 +251,118 @@ pub fn tshark(name: &str, filter: &str, fields: &[&str]) -> Vec<Frame> {
         })
         .collect()
 }
+
+fn slice(link_type: Linktype, frame: &[u8]) -> Option<LaxSlicedPacket<'_>> {
+    match link_type {
+        Linktype::ETHERNET => LaxSlicedPacket::from_ethernet(frame).ok(),
+        Linktype::RAW => LaxSlicedPacket::from_ip(frame).ok(),
+        Linktype::NULL => LaxSlicedPacket::from_ip(frame.get(4..)?).ok(),
+        Linktype::LINUX_SLL => LaxSlicedPacket::from_ip(frame.get(16..)?).ok(),
+        _ => None,
+    }
+}
+
+/// Link type, time since the first packet in nanoseconds, and bytes of each packet.
+fn packets(path: &Path) -> Vec<(Linktype, u64, Vec<u8>)> {
+    let file = std::fs::File::open(path).expect("readable");
+    let mut reader = create_reader(1 << 20, file).expect("a capture");
+    let mut link_types = Vec::new();
+    let mut nanoseconds = false;
+    let mut packets = Vec::new();
+    loop {
+        match reader.next() {
+            Ok((consumed, block)) => {
+                match block {
+                    PcapBlockOwned::LegacyHeader(header) => {
+                        nanoseconds = header.is_nanosecond_precision();
+                        link_types = vec![header.network];
+                    }
+                    PcapBlockOwned::Legacy(block) => {
+                        let unit = if nanoseconds { 1 } else { 1_000 };
+                        let at_ns = u64::from(block.ts_sec) * 1_000_000_000
+                            + u64::from(block.ts_usec) * unit;
+                        packets.push((link_types[0], at_ns, block.data.to_vec()));
+                    }
+                    PcapBlockOwned::NG(pcap_parser::Block::InterfaceDescription(interface)) => {
+                        link_types.push(interface.linktype);
+                    }
+                    PcapBlockOwned::NG(pcap_parser::Block::EnhancedPacket(block)) => {
+                        // Microseconds, the default resolution of pcapng.
+                        let at = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
+                        let link_type = link_types[block.if_id as usize];
+                        let length = block.caplen as usize;
+                        packets.push((link_type, at * 1_000, block.data[..length].to_vec()));
+                    }
+                    PcapBlockOwned::NG(_) => {}
+                }
+                reader.consume(consumed);
+            }
+            Err(PcapError::Eof) => break,
+            Err(PcapError::Incomplete(_)) => {
+                if reader.refill().is_err() || reader.reader_exhausted() {
+                    break;
+                }
+            }
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+    }
+    let start = packets.first().map_or(0, |packet| packet.1);
+    for packet in &mut packets {
+        packet.1 -= start.min(packet.1);
+    }
+    packets
+//! What the tests against captures share.
+
+use std::path::{Path, PathBuf};
+use tracer::capture::{Fact, Frame, Observation, file};
+
+/// The captures: `../shared/captures` beside the workspace, or the folder that
+/// `TRACER_CAPTURES` names.
+pub fn captures() -> PathBuf {
+    let folder = std::env::var_os("TRACER_CAPTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
+        PathBuf::from,
+    );
+    assert!(
+        folder.is_dir(),
+        "no captures at {}: put some there, or name a folder in TRACER_CAPTURES",
+        folder.display()
+    );
+    folder
+}
+
+/// Captures below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|ending| ending == "pcap" || ending == "pcapng")
+            {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+pub fn observations(path: &Path) -> (file::FileSummary, Vec<Observation>) {
+    let mut seen = Vec::new();
+    let summary = file::read(path, &mut |observation| seen.push(observation))
+        .unwrap_or_else(|error| panic!("{error}"));
+    (summary, seen)
+}
+
+pub fn frames(path: &Path) -> Vec<(u64, Frame)> {
+    let frame = |seen: Observation| match seen.fact {
+        Fact::Frame(frame) => Some((seen.at_ns, frame)),
+        _ => None,
+    };
+    observations(path).1.into_iter().filter_map(frame).collect()
+}

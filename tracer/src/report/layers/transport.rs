@@ -75,15 +75,16 @@ fn tcp(data: &[u8], context: &Context<'_>) -> Layer {
 }
 
 fn tcp_flags(segment: &TcpSlice<'_>) -> String {
+    // In the order people say them: SYN ACK, PSH ACK, FIN ACK.
     let names = [
-        (segment.cwr(), "CWR"),
-        (segment.ece(), "ECE"),
-        (segment.urg(), "URG"),
-        (segment.ack(), "ACK"),
-        (segment.psh(), "PSH"),
-        (segment.rst(), "RST"),
-        (segment.syn(), "SYN"),
         (segment.fin(), "FIN"),
+        (segment.syn(), "SYN"),
+        (segment.rst(), "RST"),
+        (segment.psh(), "PSH"),
+        (segment.ack(), "ACK"),
+        (segment.urg(), "URG"),
+        (segment.ece(), "ECE"),
+        (segment.cwr(), "CWR"),
     ];
     let set: Vec<&str> = names
         .iter()

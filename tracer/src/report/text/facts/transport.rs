@@ -116,6 +116,19 @@ pub(in crate::report::text) fn close(
         return sentence;
     };
     let close = &connection.close;
+    let journey_end = journey.started_at_ns.saturating_add(journey.duration_ns);
+    if let Some(later) = close
+        .at_ns
+        .and_then(|at| at.checked_sub(journey_end))
+        .filter(|later| *later > 0)
+    {
+        let end = close
+            .first
+            .map_or(String::new(), |end| format!(" by the {}", end.name()));
+        sentence.fact("kept open for reuse");
+        sentence.fact(format!("closed{end} {} later", units::duration(later)));
+        return sentence;
+    }
     let established = connection.handshake.syn_ack_at_ns.is_some() || journey.reused_connection;
     let first = close.first.map_or("an unknown end", End::name);
     match close.kind {
