@@ -25,7 +25,7 @@ impl Tracer {
         Self(Program::new(path).args(arguments))
     }
 
-    /// Changes how it is run: variables, folder, limit, a network namespace.
+    /// Changes how it is run: variables, folder, limit.
     pub fn with(self, change: impl FnOnce(Program) -> Program) -> Self {
         Self(change(self.0))
     }

@@ -7,6 +7,7 @@ mod command;
 mod guest;
 mod kernel_programs;
 mod machine;
+mod output;
 mod process;
 mod results;
 mod workspace;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nix::sys::signal::Signal;
 use tracer_tests::program::Program;
@@ -72,6 +72,9 @@ fn main() -> Result<ExitCode> {
                 .iter()
                 .any(|word| figure.name.contains(word.as_str()))
     };
+    if !FIGURES.iter().any(|figure| wanted(&figure)) {
+        bail!("no figure has such a name: run without words to see all");
+    }
     let mut within = true;
     println!("{:<44} {:>12} {:>12}", "figure", "measured", "at most");
     for figure in FIGURES.iter().filter(wanted) {

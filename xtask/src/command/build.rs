@@ -1,6 +1,5 @@
 //! `cargo xtask build`: the kernel programs, then the tracer that carries them.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -9,6 +8,7 @@ use clap::Args;
 
 use super::setup;
 use crate::kernel_programs;
+use crate::output;
 use crate::process;
 use crate::workspace::{self, Workspace};
 
@@ -34,8 +34,8 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let tracer = tracer(&workspace, *arguments)?;
-    // The path alone: `$(cargo xtask build)` is then usable in scripts. A closed pipe is fine.
-    let _ = writeln!(std::io::stdout(), "{}", tracer.display());
+    // The path alone: `$(cargo xtask build)` is then usable in scripts.
+    output::say(&tracer.display().to_string());
     Ok(ExitCode::SUCCESS)
 }
 

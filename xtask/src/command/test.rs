@@ -4,7 +4,7 @@
 //! standard output is `N passed, N failed`, with `, N skipped` when some were.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use super::{build, setup, vm};
 use crate::guest::release::Release;
 use crate::kernel_programs::{self, Tools};
 use crate::machine::packages;
+use crate::output::say;
 use crate::process;
 use crate::results::Counts;
 use crate::workspace::{self, Workspace};
@@ -371,11 +372,6 @@ impl Session {
         }
         Ok(finished)
     }
-}
-
-/// A line on standard output. Nobody reading on is no reason to stop testing.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 #[cfg(test)]

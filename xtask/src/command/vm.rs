@@ -13,6 +13,7 @@ use crate::guest::image::{self, Programs};
 use crate::guest::qemu::{Guest, Outcome};
 use crate::guest::release::{Kernel, Release};
 use crate::machine::packages;
+use crate::output::say;
 use crate::results::Counts;
 use crate::workspace::Workspace;
 
@@ -74,11 +75,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         total += kernel
             .and_then(|kernel| boot(&workspace, &kernel, &job))
             .unwrap_or_else(|error| {
-                println!("   failed: {error:#}");
+                say(&format!("   failed: {error:#}"));
                 Counts::ONE_FAILED
             });
     }
-    println!("{total}");
+    say(&total.to_string());
     let bad = total.failed > 0 || total.is_empty();
     Ok(if bad {
         ExitCode::FAILURE
@@ -129,16 +130,19 @@ pub fn boot(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Counts>
     let (outcome, console) = guest.run()?;
     let seconds = started.elapsed().as_secs_f64();
     let mut counts = Counts::parse(&console);
-    println!(
+    say(&format!(
         "   guest {}: {} ({counts}, {seconds:.1} s)",
         kernel.name,
         outcome.describe()
-    );
+    ));
     if outcome != Outcome::Success {
         if !job.verbose {
-            println!("{console}");
+            say(&console);
         }
-        println!("   the console is kept in {}", guest.log.display());
+        say(&format!(
+            "   the console is kept in {}",
+            guest.log.display()
+        ));
         if counts.failed == 0 {
             counts += Counts::ONE_FAILED;
         }

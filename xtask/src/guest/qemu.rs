@@ -16,7 +16,9 @@ use crate::process;
 /// Longer lines are cut: a guest gone wild must not fill this machine's memory.
 const LONGEST_LINE: u64 = 64 * 1024;
 /// Nor its disk.
-const LARGEST_LOG: u64 = 64 * 1024 * 1024;
+const LARGEST_LOG: usize = 64 * 1024 * 1024;
+/// How long a panicked kernel may go on printing.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// A guest to boot.
 #[derive(Debug)]
@@ -107,28 +109,34 @@ impl Guest<'_> {
             .with_context(|| format!("cannot start `{line}`"))
     }
 
-    /// Follows the console until init's verdict, a panic, the end or the time limit.
+    /// Follows the console until init's verdict, the end or the time limit; after a panic for a
+    /// moment more, because the kernel prints where it happened.
     fn watch(&self, lines: &Receiver<String>, log: &mut File) -> Result<(Outcome, String)> {
-        let deadline = Instant::now() + self.limit;
+        let mut deadline = Instant::now() + self.limit;
+        let mut panicked = false;
         let mut console = String::new();
-        let mut written = 0_u64;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = match lines.recv_timeout(left) {
                 Ok(line) => line,
+                Err(_) if panicked => return Ok((Outcome::Panic, console)),
                 Err(RecvTimeoutError::Timeout) => return Ok((Outcome::TimedOut, console)),
                 Err(RecvTimeoutError::Disconnected) => return Ok((Outcome::Ended, console)),
             };
-            written = written.saturating_add(line.len() as u64);
-            if written <= LARGEST_LOG {
+            if console.len() + line.len() <= LARGEST_LOG {
                 log.write_all(line.as_bytes())?;
                 console.push_str(&line);
             }
             if self.echo {
                 eprint!("{line}");
             }
-            if let Some(outcome) = verdict(&line) {
-                return Ok((outcome, console));
+            match verdict(&line) {
+                Some(Outcome::Panic) if !panicked => {
+                    panicked = true;
+                    deadline = deadline.min(Instant::now() + AFTER_PANIC);
+                }
+                Some(outcome) if !panicked => return Ok((outcome, console)),
+                _ => {}
             }
         }
     }

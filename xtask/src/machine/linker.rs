@@ -175,7 +175,8 @@ pub extern "C" fn probe(_context: *mut core::ffi::c_void) -> u32 { 0 }
         .arg("-o")
         .args([&object, &source]);
     process::capture(&mut command, QUICK).context("it cannot link a program of this compiler")?;
-    if !has_type_information(&fs::read(&object)?) {
+    let linked = fs::read(&object).context("it leaves no object for a program of this compiler")?;
+    if !has_type_information(&linked) {
         bail!("it links a program of this compiler without type information (BTF)");
     }
     fs::remove_dir_all(&folder).context("cannot remove the probe's folder")
