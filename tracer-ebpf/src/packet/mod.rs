@@ -7,6 +7,7 @@ mod filter;
 mod flow;
 mod parse;
 mod source;
+mod work;
 
 use aya_ebpf::{
     EbpfContext,
@@ -98,10 +99,13 @@ fn classify(context: &TcContext, direction: u8, cookie: u64) -> i32 {
 
 #[inline(always)]
 fn observe(source: &impl Source, arrival: &Arrival) {
-    let packet = parse::packet(source, arrival.link);
-    let wanted = filter::bytes_wanted(&packet, arrival);
+    let Some(work) = work::place() else {
+        return;
+    };
+    let kind = parse::packet(source, arrival.link, work);
+    let wanted = filter::bytes_wanted(kind, work, arrival);
     if wanted != 0 {
-        copy::frame(source, arrival, wanted);
+        copy::frame(source, arrival, work, wanted);
     }
 }
 
