@@ -1,10 +1,7 @@
 //! What the tracer resolved before it loaded these programs, and reads through it.
 
 use aya_ebpf::helpers::generated;
-use tracer_common::{
-    Config, Layout,
-    layout::ABSENT,
-};
+use tracer_common::{Config, Layout, layout::ABSENT};
 
 // The tracer overwrites both before loading; aya then freezes the map, so that the
 // verifier sees constants. Volatile reads keep LLVM from folding these values in.

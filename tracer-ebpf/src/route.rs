@@ -178,7 +178,11 @@ unsafe fn by_way_of(record: *mut Route, next_hop: u64) {
     unsafe {
         (*record).gateway_family = u16::from(gateway);
         if gateway != 0 {
-            read_into(&raw mut (*record).gateway, next_hop, offset!(next_hop_gateway));
+            read_into(
+                &raw mut (*record).gateway,
+                next_hop,
+                offset!(next_hop_gateway),
+            );
         }
         if device != 0 {
             read_into(&raw mut (*record).interface, device, offset!(device_name));

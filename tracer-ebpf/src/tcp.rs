@@ -36,13 +36,25 @@ pub static LISTENERS: HashMap<u16, u32> = HashMap::with_max_entries(1024, 0);
 
 #[kprobe]
 pub fn kprobe_tcp_set_state(context: ProbeContext) -> u32 {
-    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), false);
+    probe(
+        &context,
+        hook::KPROBE,
+        context.arg(0),
+        context.arg(1),
+        false,
+    );
     0
 }
 
 #[kprobe]
 pub fn kprobe_inet_sk_set_state(context: ProbeContext) -> u32 {
-    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), false);
+    probe(
+        &context,
+        hook::KPROBE,
+        context.arg(0),
+        context.arg(1),
+        false,
+    );
     0
 }
 
@@ -160,7 +172,10 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
             &raw mut (*record).family,
             &raw mut (*record).local,
             &raw mut (*record).remote,
-            [&raw mut (*record).local_port, &raw mut (*record).remote_port],
+            [
+                &raw mut (*record).local_port,
+                &raw mut (*record).remote_port,
+            ],
         );
     }
     slot.submit();

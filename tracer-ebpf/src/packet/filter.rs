@@ -94,8 +94,7 @@ fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
     let is_syn = recall!(work.packet.control) & SYN != 0;
     let end = recall!(work.packet.end) as usize;
     // SAFETY: `flow` is an entry of the map.
-    let position =
-        unsafe { flow::tcp_position(flow, end, recall!(work.packet.sequence), is_syn) };
+    let position = unsafe { flow::tcp_position(flow, end, recall!(work.packet.sequence), is_syn) };
     within_budget(work, position)
 }
 

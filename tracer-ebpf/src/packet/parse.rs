@@ -152,8 +152,7 @@ fn ipv6(source: &impl Source, offset: u32, work: *mut Work) -> Option<()> {
 fn extension(source: &impl Source, work: *mut Work) -> Option<bool> {
     let protocol = recall!(work.network.protocol) as u8;
     let offset = recall!(work.network.offset);
-    let step = if protocol == HOP_BY_HOP || protocol == ROUTING || protocol == DESTINATION_OPTIONS
-    {
+    let step = if protocol == HOP_BY_HOP || protocol == ROUTING || protocol == DESTINATION_OPTIONS {
         8
     } else if protocol == AUTHENTICATION {
         4

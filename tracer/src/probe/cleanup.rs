@@ -149,8 +149,7 @@ async fn remove_if_orphaned(
         return false;
     }
     let handle = aya_handle(filter.handle);
-    let link =
-        SchedClassifierLink::attached(&interface.name, way, filter.priority, handle, None);
+    let link = SchedClassifierLink::attached(&interface.name, way, filter.priority, handle, None);
     // Dropping a link detaches it.
     let removed = link.is_ok();
     drop(link);

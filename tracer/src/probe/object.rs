@@ -16,11 +16,30 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 /// Kernel stacks of x86-64 and aarch64 (THREAD_SIZE).
 const KERNEL_STACK_BYTES: u32 = 16 * 1024;
 
-/// Opens the object: creates its maps and fills in its constants.
-pub(super) fn open(options: &ProbeOptions, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+/// Is there an object at all?
+pub(super) fn check() -> Result<(), ProbeError> {
     if OBJECT.is_empty() {
-        return Err(ProbeError::NotBuilt);
+        Err(ProbeError::NotBuilt)
+    } else {
+        Ok(())
     }
+}
+
+/// A loader. Making one takes a while: aya reads the kernel's types and tries its
+/// features, so this can be done on the side.
+pub(super) fn loader<'a>() -> EbpfLoader<'a> {
+    let loader = EbpfLoader::new();
+    aya::features();
+    loader
+}
+
+/// Opens the object: creates its maps and fills in its constants.
+pub(super) fn open(
+    options: &ProbeOptions,
+    offsets: &Offsets,
+    loader: EbpfLoader<'_>,
+) -> Result<Ebpf, ProbeError> {
+    check()?;
     let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
     let ring_bytes = ring_bytes.unwrap_or(1 << 31);
     let layout = offsets.bytes();
@@ -29,7 +48,9 @@ pub(super) fn open(options: &ProbeOptions, offsets: &Offsets) -> Result<Ebpf, Pr
         operation: "count the processors",
         source,
     })?;
-    EbpfLoader::new()
+    // A loader may borrow only what was there before it.
+    let mut loader = loader;
+    loader
         // The object has no CO-RE relocations: offsets come from our own reader.
         .btf(None)
         .override_global("LAYOUT", layout.as_slice(), true)
