@@ -131,7 +131,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let (tgid, tid) = task::current();
-    let local_port = read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0);
+    let local_port = tcp::local_port(socket);
     let remote_port = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
     let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
     let reader = Reader {

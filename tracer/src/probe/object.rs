@@ -1,6 +1,8 @@
 //! The kernel programs: embedded, configured, opened. Programs are loaded one by one
 //! later, as the plan needs them.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use aya::{Ebpf, EbpfLoader};
 use tracer_common::{Config, config::scope};
 
@@ -76,6 +78,7 @@ fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
         system_call_openat: number(libc::SYS_openat),
         system_call_openat2: number(libc::SYS_openat2),
         kernel_stack_bytes: KERNEL_STACK_BYTES,
+        network: network_namespace(),
     };
     [
         config.scope,
@@ -86,13 +89,22 @@ fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
         config.system_call_openat,
         config.system_call_openat2,
         config.kernel_stack_bytes,
+        config.network,
     ]
     .iter()
     .flat_map(|word| word.to_ne_bytes())
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 8 * 4);
+const _: () = assert!(size_of::<Config>() == 9 * 4);
+
+/// inode number of the calling thread's network namespace, 0 where unknown.
+fn network_namespace() -> u32 {
+    std::fs::metadata("/proc/thread-self/ns/net")
+        .ok()
+        .and_then(|namespace| u32::try_from(namespace.ino()).ok())
+        .unwrap_or(0)
+}
 
 fn number(call: libc::c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)
