@@ -37,8 +37,22 @@ pub struct Arrival {
     pub vlan_tag: u16,
 }
 
-#[xdp(frags)]
+/// Without support for fragments, for generic mode. With it, the kernel (seen on 6.18)
+/// copies each frame to a new buffer and forgets `mac_len` on the way, so that every TC
+/// program after us, of whomever, would look for the Ethernet header in the wrong place.
+#[xdp]
 pub fn tracer_xdp(context: XdpContext) -> u32 {
+    arrived(&context)
+}
+
+/// For drivers that run XDP themselves: there a frame may come in several pieces.
+#[xdp(frags)]
+pub fn tracer_xdp_frags(context: XdpContext) -> u32 {
+    arrived(&context)
+}
+
+#[inline(always)]
+fn arrived(context: &XdpContext) -> u32 {
     let interface = context.ingress_ifindex() as u32;
     let arrival = Arrival {
         hook: hook::XDP,
@@ -49,7 +63,7 @@ pub fn tracer_xdp(context: XdpContext) -> u32 {
         vlan_protocol: 0,
         vlan_tag: 0,
     };
-    observe(&source::Xdp(&context), &arrival);
+    observe(&source::Xdp(context), &arrival);
     XDP_PASS
 }
 

@@ -209,16 +209,19 @@ impl Probe {
         self.order.finish()
     }
 
-    /// Takes every program out of the kernel.
+    /// Takes every program out of the kernel. Dropping does the same and tells nothing.
     pub async fn detach(mut self) -> DetachReport {
         let start = Instant::now();
-        attach::unload_all(&mut self.ebpf);
-        // What cannot be removed now, the next start removes.
-        let _ = cleanup::remove_qdiscs(&self.qdiscs).await;
+        self.take_away();
         drop(self);
         DetachReport {
             duration: start.elapsed(),
         }
+    }
+
+    fn take_away(&mut self) {
+        attach::unload_all(&mut self.ebpf);
+        cleanup::remove_qdiscs(std::mem::take(&mut self.qdiscs));
     }
 
     /// Reads what is in the ring and hands out what can no longer be overtaken.
@@ -282,6 +285,12 @@ pub fn check() -> Result<(), ProbeError> {
     object::check()
 }
 
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.take_away();
+    }
+}
+
 /// Tries every hook of the plan on this kernel and takes each away again. Where nothing
 /// can be tried, every hook is reported with the reason; [`check`] tells it as an error.
 pub fn inspect() -> Vec<HookReport> {
@@ -306,7 +315,9 @@ fn try_all() -> Result<Vec<HookReport>, ProbeError> {
         offsets: &offsets,
         interfaces: &interfaces,
     };
-    Ok(attach::inspect(&mut ebpf, &ground))
+    let outcome = attach::inspect(&mut ebpf, &ground);
+    cleanup::remove_qdiscs(outcome.qdiscs);
+    Ok(outcome.reports)
 }
 
 /// Opens the object with what this kernel's types say.

@@ -55,8 +55,12 @@ pub(super) enum Target {
     FramesOut,
 }
 
-pub(super) const FRAMES_IN: &str = "frames_in";
-pub(super) const FRAMES_OUT: &str = "frames_out";
+const FRAMES_IN: &str = "frames_in";
+const FRAMES_OUT: &str = "frames_out";
+
+/// The XDP programs; which of the two is used is an option of the run.
+pub(super) const XDP_GENERIC: &str = "tracer_xdp";
+pub(super) const XDP_NATIVE: &str = "tracer_xdp_frags";
 
 const fn required(program: &'static str, target: Target) -> Part {
     Part {
@@ -258,7 +262,10 @@ pub(super) const FACTS: &[Fact] = &[
         candidates: &[
             Candidate {
                 kind: HookKind::Xdp,
-                parts: &[required("tracer_xdp", Target::FramesIn)],
+                parts: &[
+                    required(XDP_GENERIC, Target::FramesIn),
+                    required(XDP_NATIVE, Target::FramesIn),
+                ],
                 needs: &[],
             },
             Candidate {

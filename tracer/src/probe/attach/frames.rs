@@ -12,7 +12,7 @@ use crate::{
         cleanup, error,
         error::ProbeError,
         interfaces::Interface,
-        plan::{Candidate, Fact, Part, Target},
+        plan::{self, Candidate, Fact, Part, Target},
     },
 };
 
@@ -57,7 +57,13 @@ impl Attacher<'_> {
         candidate: &Candidate,
         interfaces: &[&'b Interface],
     ) -> Vec<&'b Interface> {
-        let Some(part) = candidate.parts.first() else {
+        let unwanted = if self.ground.options.xdp_native {
+            plan::XDP_GENERIC
+        } else {
+            plan::XDP_NATIVE
+        };
+        let mut parts = candidate.parts.iter();
+        let Some(part) = parts.find(|part| part.program != unwanted) else {
             return interfaces.to_vec();
         };
         if let Err(refusal) = self.load_frames(part) {

@@ -9,7 +9,7 @@ use aya::{Btf, Ebpf, programs::Program};
 
 use super::{
     ProbeOptions,
-    cleanup::Qdisc,
+    cleanup::{self, Qdisc},
     error::ProbeError,
     interfaces::Interface,
     layout::{KernelTypes, Offsets},
@@ -46,6 +46,12 @@ impl Outcome {
             qdiscs: Vec::new(),
         }
     }
+
+    fn add(&mut self, other: Self) {
+        self.reports.extend(other.reports);
+        self.qdiscs.extend(other.qdiscs);
+        self.classifier = self.classifier.or(other.classifier);
+    }
 }
 
 /// Why a candidate does not serve.
@@ -76,28 +82,37 @@ impl Refusal {
 pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, ProbeError> {
     let outcomes = in_parallel(ebpf, ground, |attacher, fact| attacher.serve(fact));
     let mut whole = Outcome::nothing();
+    let mut failure = None;
     for outcome in outcomes {
-        let outcome = outcome?;
-        whole.reports.extend(outcome.reports);
-        whole.qdiscs.extend(outcome.qdiscs);
-        whole.classifier = whole.classifier.or(outcome.classifier);
+        match outcome {
+            Ok(outcome) => whole.add(outcome),
+            Err(error) => failure = failure.or(Some(error)),
+        }
     }
-    Ok(whole)
+    let Some(error) = failure else {
+        return Ok(whole);
+    };
+    unload_all(ebpf);
+    cleanup::remove_qdiscs(whole.qdiscs);
+    Err(error)
 }
 
-/// Tries every candidate of every fact, and takes each away again.
-pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Vec<HookReport> {
-    in_parallel(ebpf, ground, |attacher, fact| {
+/// Tries every candidate of every fact, and takes each away again; what is left to do is
+/// to remove the queueing disciplines.
+pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Outcome {
+    let outcomes = in_parallel(ebpf, ground, |attacher, fact| {
         for candidate in fact.candidates {
             let _ = attacher.try_candidate(fact, candidate);
             attacher.unload(candidate);
         }
         Ok(())
-    })
-    .into_iter()
-    .flatten()
-    .flat_map(|outcome| outcome.reports)
-    .collect()
+    });
+    let mut whole = Outcome::nothing();
+    outcomes
+        .into_iter()
+        .flatten()
+        .for_each(|outcome| whole.add(outcome));
+    whole
 }
 
 /// Works on all facts at the same time, each with its own programs: most of the time goes
