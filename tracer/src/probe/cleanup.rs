@@ -56,7 +56,7 @@ pub(super) fn attach_clsact(
     program
         .attach_with_options(&interface.name, way, options(PRIORITY))
         .or_else(|_| program.attach_with_options(&interface.name, way, options(0)))?;
-    Ok(made.then(|| Qdisc {
+    Ok(made.then_some(Qdisc {
         interface: interface.index,
     }))
 }
