@@ -19,6 +19,9 @@ pub struct Config {
     pub system_call_openat2: u32,
     /// Size of a kernel stack in bytes.
     pub kernel_stack_bytes: u32,
+    /// inode number of the watched network namespace, 0 where unknown. Interface names
+    /// mean nothing outside of it.
+    pub network: u32,
 }
 
 /// Whose events are wanted.

@@ -29,8 +29,10 @@ macro_rules! layout {
 layout! {
     sock_family: "sock_common"."skc_family";
     sock_state: "sock_common"."skc_state";
-    /// Local port, host byte order.
+    /// Local port, host byte order; 0 again once the socket has given it back.
     sock_local_port: "sock_common"."skc_num";
+    /// Local port, network byte order; it stays when the socket is closed.
+    sock_source_port: "inet_sock"."inet_sport";
     /// Remote port, network byte order.
     sock_remote_port: "sock_common"."skc_dport";
     sock_remote_v4: "sock_common"."skc_daddr";
@@ -56,6 +58,7 @@ layout! {
     fib6_next_hop_common: "fib6_nh"."nh_common";
     fib6_table_id: "fib6_table"."tb6_id";
     device_name: "net_device"."name";
+    device_network: "net_device"."nd_net";
     neighbor_table: "neighbour"."tbl";
     neighbor_state: "neighbour"."nud_state";
     neighbor_address: "neighbour"."ha";

@@ -1,10 +1,7 @@
 //! What the tracer resolved before it loaded these programs, and reads through it.
 
 use aya_ebpf::helpers::generated;
-use tracer_common::{
-    Config, Layout,
-    layout::ABSENT,
-};
+use tracer_common::{Config, Layout, layout::ABSENT};
 
 // The tracer overwrites both before loading; aya then freezes the map, so that the
 // verifier sees constants. Volatile reads keep LLVM from folding these values in.
@@ -21,6 +18,7 @@ static CONFIG: Config = Config {
     system_call_openat: u32::MAX,
     system_call_openat2: u32::MAX,
     kernel_stack_bytes: 16384,
+    network: 0,
 };
 
 /// One offset of the kernel's layout: `offset!(sock_cookie)`.
@@ -68,7 +66,8 @@ config_view!(
     system_call_open,
     system_call_openat,
     system_call_openat2,
-    kernel_stack_bytes
+    kernel_stack_bytes,
+    network
 );
 
 /// Reads a member of a kernel structure. `None` when this kernel has no such member or the
@@ -89,6 +88,23 @@ pub fn read<T: Copy>(base: u64, offset: u16) -> Option<T> {
     };
     // SAFETY: filled by the helper; `T` is plain data.
     (result == 0).then(|| unsafe { value.assume_init() })
+}
+
+/// inode number of a network namespace (`struct net`), 0 where unknown.
+#[inline(always)]
+pub fn network_inode(network: u64) -> u32 {
+    read(network, offset!(network_inode)).unwrap_or(0)
+}
+
+/// Is this device certainly in another network namespace than the watched one?
+#[inline(always)]
+pub fn is_elsewhere(device: u64) -> bool {
+    let watched = config().network();
+    if watched == 0 || device == 0 {
+        return false;
+    }
+    let network = read::<u64>(device, offset!(device_network)).map_or(0, network_inode);
+    network != 0 && network != watched
 }
 
 /// Reads a member straight into a record; zeroes it when that fails.

@@ -8,76 +8,105 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{offset, read, read_into},
+    layout::{is_elsewhere, offset, read, read_into},
     task,
 };
 
-/// Where the link-layer address of a record comes from.
-enum Mac {
-    /// The entry's own.
-    Entry,
-    /// An update's argument; null means that the update does not change it.
-    Given(u64),
+/// What is known of an entry: most of it from the entry itself, the rest from the arguments
+/// of the tracepoint.
+struct Sighting {
+    action: u8,
+    /// `struct neigh_table`, which says the address family.
+    table: u64,
+    /// `struct net_device`.
+    device: u64,
+    /// Where the IP address is.
+    key: u64,
+    /// NUD_* after it.
+    state: u8,
+    /// Where the link-layer address is, 0 when none is known.
+    mac: u64,
 }
 
 /// TP_PROTO(struct neigh_table *tbl, struct net_device *dev, const void *pkey,
-/// const struct neighbour *n, bool exempt_from_gc)
+/// const struct neighbour *n, bool exempt_from_gc). The entry itself is still empty.
 #[raw_tracepoint(tracepoint = "neigh_create")]
 pub fn neigh_create(context: RawTracePointContext) -> i32 {
-    report(&context, context.arg(3), neighbor::CREATE, None, Mac::Entry)
+    let sighting = Sighting {
+        action: neighbor::CREATE,
+        table: context.arg(0),
+        device: context.arg(1),
+        key: context.arg(2),
+        state: 0,
+        mac: 0,
+    };
+    report(&context, &sighting)
 }
 
 /// TP_PROTO(struct neighbour *n, const u8 *lladdr, u8 new, u32 flags, u32 nlmsg_pid)
 #[raw_tracepoint(tracepoint = "neigh_update")]
 pub fn neigh_update(context: RawTracePointContext) -> i32 {
+    let mut sighting = entry(context.arg(0), neighbor::UPDATE);
+    let given: u64 = context.arg(1);
     let state: u64 = context.arg(2);
-    report(
-        &context,
-        context.arg(0),
-        neighbor::UPDATE,
-        Some(state as u8),
-        Mac::Given(context.arg(1)),
-    )
+    sighting.state = state as u8;
+    // Null means that the address stays as it is.
+    if given != 0 {
+        sighting.mac = given;
+    }
+    report(&context, &sighting)
 }
 
 /// TP_PROTO(struct neighbour *neigh, int err)
 #[raw_tracepoint(tracepoint = "neigh_timer_handler")]
 pub fn neigh_timer_handler(context: RawTracePointContext) -> i32 {
-    report(&context, context.arg(0), neighbor::TIMER, None, Mac::Entry)
+    report(&context, &entry(context.arg(0), neighbor::TIMER))
 }
 
 /// TP_PROTO(struct neighbour *neigh, int err)
 #[raw_tracepoint(tracepoint = "neigh_event_send_done")]
 pub fn neigh_event_send_done(context: RawTracePointContext) -> i32 {
-    report(&context, context.arg(0), neighbor::USED, None, Mac::Entry)
+    report(&context, &entry(context.arg(0), neighbor::USED))
 }
 
 /// TP_PROTO(struct neighbour *neigh, int err)
 #[raw_tracepoint(tracepoint = "neigh_event_send_dead")]
 pub fn neigh_event_send_dead(context: RawTracePointContext) -> i32 {
-    report(&context, context.arg(0), neighbor::DEAD, None, Mac::Entry)
+    report(&context, &entry(context.arg(0), neighbor::DEAD))
 }
 
-/// NUD_NONE, INCOMPLETE and FAILED: what is in `ha` is not an address yet.
-const WITHOUT_ADDRESS: u8 = !(0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80);
+/// NUD_REACHABLE, STALE, DELAY, PROBE, NOARP, PERMANENT: the entry has an address.
+const WITH_ADDRESS: u8 = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
+
+/// What an entry says of itself.
+#[inline(always)]
+fn entry(address: u64, action: u8) -> Sighting {
+    let state = read::<u8>(address, offset!(neighbor_state)).unwrap_or(0);
+    Sighting {
+        action,
+        table: read::<u64>(address, offset!(neighbor_table)).unwrap_or(0),
+        device: read::<u64>(address, offset!(neighbor_device)).unwrap_or(0),
+        key: address.wrapping_add(u64::from(offset!(neighbor_key))),
+        state,
+        mac: if state & WITH_ADDRESS == 0 {
+            0
+        } else {
+            address.wrapping_add(u64::from(offset!(neighbor_address)))
+        },
+    }
+}
 
 #[inline(always)]
-fn report(
-    context: &impl EbpfContext,
-    entry: u64,
-    action: u8,
-    new_state: Option<u8>,
-    mac: Mac,
-) -> i32 {
-    let table_family = read::<u64>(entry, offset!(neighbor_table))
-        .and_then(|table| read::<u32>(table, offset!(neighbor_table_family)));
-    let address_family = match table_family {
-        Some(2) => family::INET,
-        Some(10) => family::INET6,
-        _ => return 0,
-    };
-    let old_state = read::<u8>(entry, offset!(neighbor_state)).unwrap_or(0);
-    let device = read::<u64>(entry, offset!(neighbor_device)).unwrap_or(0);
+fn report(context: &impl EbpfContext, sighting: &Sighting) -> i32 {
+    let table_family = read::<u32>(sighting.table, offset!(neighbor_table_family)).unwrap_or(0);
+    if table_family != u32::from(family::INET) && table_family != u32::from(family::INET6) {
+        return 0;
+    }
+    // Another namespace's entries would look like our own: it may use the same names and
+    // addresses.
+    if is_elsewhere(sighting.device) {
+        return 0;
+    }
     let Some(mut slot) = emit::reserve::<Neighbor>(hook::TRACEPOINT, context) else {
         return 0;
     };
@@ -85,29 +114,26 @@ fn report(
     // SAFETY: `record` points to reserved memory of a `Neighbor`.
     unsafe {
         (*record).tgid = task::current().0;
-        (*record).family = address_family;
-        (*record).action = action;
-        (*record).state = new_state.unwrap_or(old_state);
+        (*record).family = table_family as u16;
+        (*record).action = sighting.action;
+        (*record).state = sighting.state;
+        (*record).has_mac = u8::from(sighting.mac != 0);
         (*record).reserved = 0;
-        let has_old = old_state & !WITHOUT_ADDRESS != 0;
-        match mac {
-            Mac::Given(address) if address != 0 => {
-                (*record).has_mac = 1;
-                read_into(&raw mut (*record).mac, address, 0);
-            }
-            _ => {
-                (*record).has_mac = u8::from(has_old);
-                read_into(&raw mut (*record).mac, entry, offset!(neighbor_address));
-            }
+        core::ptr::write_bytes(&raw mut (*record).mac, 0, 1);
+        core::ptr::write_bytes(&raw mut (*record).ip, 0, 1);
+        if sighting.mac != 0 {
+            read_into(&raw mut (*record).mac, sighting.mac, 0);
         }
-        if address_family == family::INET6 {
-            read_into(&raw mut (*record).ip, entry, offset!(neighbor_key));
+        if table_family == u32::from(family::INET6) {
+            read_into(&raw mut (*record).ip, sighting.key, 0);
         } else {
-            core::ptr::write_bytes(&raw mut (*record).ip, 0, 1);
-            let first = (&raw mut (*record).ip).cast::<[u8; 4]>();
-            read_into(first, entry, offset!(neighbor_key));
+            read_into((&raw mut (*record).ip).cast::<[u8; 4]>(), sighting.key, 0);
         }
-        read_into(&raw mut (*record).interface, device, offset!(device_name));
+        read_into(
+            &raw mut (*record).interface,
+            sighting.device,
+            offset!(device_name),
+        );
     }
     slot.submit();
     0

@@ -213,7 +213,11 @@ fn argument_offset(first: bool) -> u16 {
     if cfg!(bpf_target_arch = "aarch64") {
         // regs[0] and regs[1] of 64 bits each.
         let registers = offset!(registers_aarch64);
-        if first { registers } else { registers.wrapping_add(8) }
+        if first {
+            registers
+        } else {
+            registers.wrapping_add(8)
+        }
     } else if first {
         offset!(registers_x86_first)
     } else {

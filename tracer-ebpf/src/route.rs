@@ -18,7 +18,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{offset, read, read_into},
+    layout::{config, is_elsewhere, network_inode, offset, read, read_into},
     task,
 };
 
@@ -47,7 +47,8 @@ pub fn fib_table_lookup(context: RawTracePointContext) -> i32 {
     let error: i32 = context.arg(3);
     let word = read::<u32>(flow, offset!(flow4_destination)).unwrap_or(0);
     let destination = [word, 0, 0, 0];
-    if !is_wanted(&context, destination, table) {
+    let device = device_of(next_hop);
+    if is_elsewhere(device) || !is_wanted(&context, destination, table) {
         return 0;
     }
     let Some(mut slot) = emit::reserve::<Route>(hook::TRACEPOINT, &context) else {
@@ -63,7 +64,7 @@ pub fn fib_table_lookup(context: RawTracePointContext) -> i32 {
             .write(destination);
         let source = (&raw mut (*record).source).cast::<[u8; 4]>();
         read_into(source, flow, offset!(flow4_source));
-        by_way_of(record, next_hop);
+        by_way_of(record, next_hop, device);
     }
     slot.submit();
     0
@@ -79,7 +80,7 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     let flow: u64 = context.arg(3);
     let table = read::<u32>(table, offset!(fib6_table_id)).unwrap_or(0);
     let destination = read::<[u32; 4]>(flow, offset!(flow6_destination)).unwrap_or_default();
-    if !is_wanted(&context, destination, table) {
+    if is_other_network(network) || !is_wanted(&context, destination, table) {
         return 0;
     }
     let next_hop = read::<u64>(result, offset!(fib6_result_next_hop)).unwrap_or(0);
@@ -104,7 +105,7 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
         } else {
             next_hop + u64::from(common)
         };
-        by_way_of(record, common);
+        by_way_of(record, common, device_of(common));
     }
     slot.submit();
     0
@@ -163,25 +164,45 @@ unsafe fn start(record: *mut Route, table: u32, address_family: u16) {
     }
 }
 
-/// Gateway and device of a `struct fib_nh_common`, which may be null.
+/// Device of a `struct fib_nh_common`, which may be null.
+#[inline(always)]
+fn device_of(next_hop: u64) -> u64 {
+    if next_hop == 0 {
+        return 0;
+    }
+    read(next_hop, offset!(next_hop_device)).unwrap_or(0)
+}
+
+/// Gateway and device of a `struct fib_nh_common`, either of which may be null.
 ///
 /// # Safety
 /// `record` is valid for writes.
 #[inline(always)]
-unsafe fn by_way_of(record: *mut Route, next_hop: u64) {
+unsafe fn by_way_of(record: *mut Route, next_hop: u64, device: u64) {
     if next_hop == 0 {
         return;
     }
-    let device = read::<u64>(next_hop, offset!(next_hop_device)).unwrap_or(0);
     let gateway = read::<u8>(next_hop, offset!(next_hop_gateway_family)).unwrap_or(0);
     // SAFETY: as the caller promises.
     unsafe {
         (*record).gateway_family = u16::from(gateway);
         if gateway != 0 {
-            read_into(&raw mut (*record).gateway, next_hop, offset!(next_hop_gateway));
+            read_into(
+                &raw mut (*record).gateway,
+                next_hop,
+                offset!(next_hop_gateway),
+            );
         }
         if device != 0 {
             read_into(&raw mut (*record).interface, device, offset!(device_name));
         }
     }
+}
+
+/// Is this network namespace certainly not the watched one?
+#[inline(always)]
+fn is_other_network(network: u64) -> bool {
+    let watched = config().network();
+    let inode = network_inode(network);
+    watched != 0 && inode != 0 && inode != watched
 }

@@ -81,7 +81,8 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
         // Full tables give up their oldest entry, so this cannot fail for lack of room.
         let _ = TRACED_SOCKETS.insert(cookie, tgid, 0);
     }
-    let Some(mut slot) = emit::reserve_flagged::<SocketOwner>(hook::CGROUP, flag::PROCESS_CONTEXT) else {
+    let Some(mut slot) = emit::reserve_flagged::<SocketOwner>(hook::CGROUP, flag::PROCESS_CONTEXT)
+    else {
         return PROCEED;
     };
     let record = slot.record();
@@ -108,9 +109,15 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
         } else {
             let words = &raw const (*address).user_ip6;
             remote.write(core::ptr::read_volatile(&raw const (*words)[0]));
-            remote.add(1).write(core::ptr::read_volatile(&raw const (*words)[1]));
-            remote.add(2).write(core::ptr::read_volatile(&raw const (*words)[2]));
-            remote.add(3).write(core::ptr::read_volatile(&raw const (*words)[3]));
+            remote
+                .add(1)
+                .write(core::ptr::read_volatile(&raw const (*words)[1]));
+            remote
+                .add(2)
+                .write(core::ptr::read_volatile(&raw const (*words)[2]));
+            remote
+                .add(3)
+                .write(core::ptr::read_volatile(&raw const (*words)[3]));
         }
         (*record).comm = bpf_get_current_comm().unwrap_or_default();
     }
@@ -124,7 +131,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let (tgid, tid) = task::current();
-    let local_port = read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0);
+    let local_port = tcp::local_port(socket);
     let remote_port = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
     let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
     let reader = Reader {
@@ -159,7 +166,10 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
             &raw mut (*record).family,
             &raw mut (*record).local,
             &raw mut (*record).remote,
-            [&raw mut (*record).local_port, &raw mut (*record).remote_port],
+            [
+                &raw mut (*record).local_port,
+                &raw mut (*record).remote_port,
+            ],
         );
     }
     slot.submit();

@@ -20,7 +20,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{offset, read, read_into},
+    layout::{network_inode, offset, read, read_into},
     task,
 };
 
@@ -36,13 +36,25 @@ pub static LISTENERS: HashMap<u16, u32> = HashMap::with_max_entries(1024, 0);
 
 #[kprobe]
 pub fn kprobe_tcp_set_state(context: ProbeContext) -> u32 {
-    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), false);
+    probe(
+        &context,
+        hook::KPROBE,
+        context.arg(0),
+        context.arg(1),
+        false,
+    );
     0
 }
 
 #[kprobe]
 pub fn kprobe_inet_sk_set_state(context: ProbeContext) -> u32 {
-    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), false);
+    probe(
+        &context,
+        hook::KPROBE,
+        context.arg(0),
+        context.arg(1),
+        false,
+    );
     0
 }
 
@@ -135,10 +147,8 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
     }
     let (tgid, tid) = task::current();
     if to == LISTEN && task::is_traced(tgid) {
-        if let Some(port) = read::<u16>(socket, offset!(sock_local_port)) {
-            // A full table only means that the flows start at the first answer.
-            let _ = LISTENERS.insert(port, tgid, 0);
-        }
+        // A full table only means that flows start with the answer to them.
+        let _ = LISTENERS.insert(local_port(socket), tgid, 0);
     }
     let Some(mut slot) = emit::reserve::<TcpState>(hook, context) else {
         return;
@@ -154,24 +164,32 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).comm = bpf_get_current_comm().unwrap_or_default();
         read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
-        (*record).network = network(socket);
+        (*record).network =
+            read::<u64>(socket, offset!(sock_network)).map_or(0, network_inode);
         endpoints(
             socket,
             &raw mut (*record).family,
             &raw mut (*record).local,
             &raw mut (*record).remote,
-            [&raw mut (*record).local_port, &raw mut (*record).remote_port],
+            [
+                &raw mut (*record).local_port,
+                &raw mut (*record).remote_port,
+            ],
         );
     }
     slot.submit();
 }
 
-/// inode number of the socket's network namespace, 0 where unknown.
+/// Local port, host byte order, 0 where none is chosen yet. `inet_sport` stays when a closed
+/// socket has given its port back, but before listen(2) only `skc_num` may be set.
 #[inline(always)]
-fn network(socket: u64) -> u32 {
-    read::<u64>(socket, offset!(sock_network))
-        .and_then(|network| read::<u32>(network, offset!(network_inode)))
-        .unwrap_or(0)
+pub fn local_port(socket: u64) -> u16 {
+    let port = u16::from_be(read::<u16>(socket, offset!(sock_source_port)).unwrap_or(0));
+    if port == 0 {
+        read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0)
+    } else {
+        port
+    }
 }
 
 /// Writes both ends of a socket: family, addresses, `[local, remote]` ports.
@@ -190,7 +208,7 @@ pub unsafe fn endpoints(
     // SAFETY: as the caller promises; an IPv4 address takes the first four bytes.
     unsafe {
         *family_into = socket_family;
-        *ports[0] = read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0);
+        *ports[0] = local_port(socket);
         *ports[1] = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
         if socket_family == family::INET6 {
             read_into(local, socket, offset!(sock_local_v6));

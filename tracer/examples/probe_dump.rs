@@ -53,7 +53,7 @@ async fn run() -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--inspect" => {
-                tracer::probe::inspect()?.iter().for_each(show_hook);
+                tracer::probe::inspect().iter().for_each(show_hook);
                 return Ok(());
             }
             "--host" => options.scope = Scope::Host,
@@ -126,9 +126,7 @@ async fn watch(probe: &mut Probe, command: &[String]) -> anyhow::Result<()> {
     let mut spawned = Some(spawned);
     let mut running = None;
     loop {
-        if let Ok(batch) =
-            tokio::time::timeout(Duration::from_millis(20), probe.next()).await
-        {
+        if let Ok(batch) = tokio::time::timeout(Duration::from_millis(20), probe.next()).await {
             batch?.iter().for_each(show);
         }
         if spawned.as_ref().is_some_and(|thread| thread.is_finished()) {

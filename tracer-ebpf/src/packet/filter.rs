@@ -8,8 +8,9 @@ use tracer_common::{event::direction, limits};
 
 use super::{
     Arrival,
-    flow::{self, FLOWS, FRAGMENTED, Flow, FlowKey},
-    parse::{Packet, kind},
+    flow::{self, FLOWS, FRAGMENTED, Flow},
+    parse::kind,
+    work::{Work, recall},
 };
 use crate::{layout::config, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
 
@@ -17,90 +18,89 @@ use crate::{layout::config, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
 const WHOLE: u32 = u32::MAX;
 /// The frame is not wanted at all.
 const NOTHING: u32 = 0;
+/// SYN, in the fourth word of a TCP header.
+const SYN: u32 = 0x0002_0000;
 
 /// How many bytes of the frame to copy; 0 when it is not wanted at all.
 #[inline(always)]
-pub fn bytes_wanted(packet: &Packet, arrival: &Arrival) -> u32 {
-    if packet.kind == kind::OTHER {
+pub fn bytes_wanted(of_kind: u32, work: *mut Work, arrival: &Arrival) -> u32 {
+    if of_kind == kind::OTHER {
         return NOTHING;
     }
-    if packet.kind == kind::CONTROL {
+    if of_kind == kind::CONTROL {
         return WHOLE;
     }
-    if packet.kind == kind::FRAGMENT {
-        let key = packet.key.of_fragments(packet.identification);
-        return if FRAGMENTED.get_ptr(key).is_some() {
+    // SAFETY: `work` is this CPU's entry of the map.
+    let fragments = unsafe { &(*work).packet.fragments };
+    if of_kind == kind::FRAGMENT {
+        return if FRAGMENTED.get_ptr(fragments).is_some() {
             WHOLE
         } else {
             NOTHING
         };
     }
-    let wanted = if packet.kind == kind::UDP {
-        udp(packet, arrival)
+    let wanted = if of_kind == kind::UDP {
+        udp(work, arrival)
     } else {
-        tcp(packet, arrival)
+        tcp(work, arrival)
     };
     // So are then the other fragments, which come without ports (a large DNS answer).
-    if wanted != NOTHING && packet.is_fragmented {
-        let key = packet.key.of_fragments(packet.identification);
-        let _ = FRAGMENTED.insert(key, 1, 0);
+    if wanted != NOTHING && recall!(work.packet.fragmented) != 0 {
+        let _ = FRAGMENTED.insert(fragments, &1, 0);
     }
     wanted
 }
 
 #[inline(always)]
-fn udp(packet: &Packet, arrival: &Arrival) -> u32 {
-    if is_service_port(packet.source_port) || is_service_port(packet.destination_port) {
+fn udp(work: *mut Work, arrival: &Arrival) -> u32 {
+    let source_port = recall!(work.packet.source_port);
+    let destination_port = recall!(work.packet.destination_port);
+    if is_service_port(source_port) || is_service_port(destination_port) {
         return WHOLE;
     }
-    let flow = match FLOWS.get_ptr_mut(packet.key) {
-        Some(flow) => flow,
-        None => {
-            let is_quic = packet.source_port == 443 || packet.destination_port == 443;
-            if !(task::whole_host() && is_quic) && !is_of_traced_socket(arrival) {
-                return NOTHING;
-            }
-            match make_flow(&packet.key) {
-                Some(flow) => flow,
-                None => return NOTHING,
-            }
-        }
+    let is_quic = source_port == 443 || destination_port == 443;
+    let Some(flow) = known_flow(work).or_else(|| {
+        let wanted = task::whole_host() && is_quic || is_of_traced_socket(arrival);
+        if wanted { make_flow(work) } else { None }
+    }) else {
+        return NOTHING;
     };
-    let slot = usize::from(packet.end) * 2 + usize::from(arrival.direction == direction::IN);
-    // SAFETY: `flow` is an entry of the map, `slot` is below 4.
-    let position = unsafe { flow::udp_position(flow, slot, packet.payload_length) };
-    within_budget(packet, position)
+    let end = recall!(work.packet.end) as usize;
+    let slot = end * 2 + usize::from(arrival.direction == direction::IN);
+    // SAFETY: `flow` is an entry of the map.
+    let position = unsafe { flow::udp_position(flow, slot, recall!(work.packet.payload_length)) };
+    within_budget(work, position)
 }
 
 #[inline(always)]
-fn tcp(packet: &Packet, arrival: &Arrival) -> u32 {
-    if packet.source_port == 53 || packet.destination_port == 53 {
+fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
+    let source_port = recall!(work.packet.source_port);
+    let destination_port = recall!(work.packet.destination_port);
+    if source_port == 53 || destination_port == 53 {
         return WHOLE;
     }
-    let flow = match FLOWS.get_ptr_mut(packet.key) {
-        Some(flow) => flow,
-        None => {
-            if !task::whole_host()
-                && !is_of_traced_socket(arrival)
-                && !is_of_traced_listener(packet, arrival)
-            {
-                return NOTHING;
-            }
-            match make_flow(&packet.key) {
-                Some(flow) => flow,
-                None => return NOTHING,
-            }
-        }
+    let own_port = if arrival.direction == direction::IN {
+        destination_port
+    } else {
+        source_port
     };
-    let end = usize::from(packet.end);
-    // SAFETY: `flow` is an entry of the map, `end` is 0 or 1.
-    let position = unsafe { flow::tcp_position(flow, end, packet.sequence, packet.is_syn) };
-    within_budget(packet, position)
+    let Some(flow) = known_flow(work).or_else(|| {
+        let wanted =
+            task::whole_host() || is_of_traced_socket(arrival) || is_of_traced_listener(own_port);
+        if wanted { make_flow(work) } else { None }
+    }) else {
+        return NOTHING;
+    };
+    let is_syn = recall!(work.packet.control) & SYN != 0;
+    let end = recall!(work.packet.end) as usize;
+    // SAFETY: `flow` is an entry of the map.
+    let position = unsafe { flow::tcp_position(flow, end, recall!(work.packet.sequence), is_syn) };
+    within_budget(work, position)
 }
 
 /// DNS (RFC 1035), DHCP (RFC 2131), DHCPv6 (RFC 8415), mDNS (RFC 6762), LLMNR (RFC 4795).
 #[inline(always)]
-fn is_service_port(port: u16) -> bool {
+fn is_service_port(port: u32) -> bool {
     port == 53
         || port == 67
         || port == 68
@@ -116,30 +116,32 @@ fn is_of_traced_socket(arrival: &Arrival) -> bool {
 }
 
 #[inline(always)]
-fn is_of_traced_listener(packet: &Packet, arrival: &Arrival) -> bool {
-    let own_port = if arrival.direction == direction::IN {
-        packet.destination_port
-    } else {
-        packet.source_port
-    };
-    LISTENERS.get_ptr(own_port).is_some()
+fn is_of_traced_listener(own_port: u32) -> bool {
+    LISTENERS.get_ptr(own_port as u16).is_some()
 }
 
 #[inline(always)]
-fn make_flow(key: &FlowKey) -> Option<*mut Flow> {
-    let _ = FLOWS.insert(key, &Flow::NEW, 0);
+fn known_flow(work: *const Work) -> Option<*mut Flow> {
+    // SAFETY: `work` is this CPU's entry of the map.
+    FLOWS.get_ptr_mut(unsafe { &(*work).packet.key })
+}
+
+#[inline(always)]
+fn make_flow(work: *const Work) -> Option<*mut Flow> {
+    // SAFETY: `work` is this CPU's entry of the map.
+    let key = unsafe { &(*work).packet.key };
+    let _ = FLOWS.insert(key, &flow::NEW, 0);
     FLOWS.get_ptr_mut(key)
 }
 
 /// The headers, and the part of the payload that the budget still covers.
 #[inline(always)]
-fn within_budget(packet: &Packet, position: u32) -> u32 {
+fn within_budget(work: *const Work, position: u32) -> u32 {
     if config().full() != 0 {
         return WHOLE;
     }
     let rest = config().payload_budget().saturating_sub(position);
-    packet
-        .payload_offset
+    recall!(work.packet.payload_offset)
         .saturating_add(rest)
         .max(limits::FRAME_HEADERS)
 }

@@ -3,6 +3,8 @@
 use aya_ebpf::{macros::map, maps::LruHashMap};
 use tracer_common::limits;
 
+use super::work::{Work, recall};
+
 /// Both directions of a flow share one entry: the lower end comes first.
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(limits::FLOWS, 0);
@@ -37,61 +39,56 @@ pub struct Flow {
     bytes: [u32; 4],
 }
 
-impl Flow {
-    pub const NEW: Self = Self {
-        base: [0; 2],
-        begun: [0; 2],
-        bytes: [0; 4],
+/// Where a flow starts.
+pub static NEW: Flow = Flow {
+    base: [0; 2],
+    begun: [0; 2],
+    bytes: [0; 4],
+};
+
+/// Writes the key of the flow between two ends; 1 when the source is the upper one. For
+/// fragments the identification takes the place of the ports: then both ends are compared
+/// by address only, and a packet between a host and itself keeps its order.
+///
+/// # Safety
+/// `key` is valid for writes, `work` is this CPU's entry of the map.
+#[inline(always)]
+pub unsafe fn write_key(
+    key: *mut FlowKey,
+    work: *const Work,
+    source_port: u32,
+    destination_port: u32,
+) -> u32 {
+    let source = [
+        recall!(work.network.source[0]),
+        recall!(work.network.source[1]),
+    ];
+    let destination = [
+        recall!(work.network.destination[0]),
+        recall!(work.network.destination[1]),
+    ];
+    let source_is_upper = if source[0] != destination[0] {
+        source[0] > destination[0]
+    } else if source[1] != destination[1] {
+        source[1] > destination[1]
+    } else {
+        source_port > destination_port
     };
-}
-
-impl FlowKey {
-    pub const NONE: Self = Self {
-        lower: [0; 2],
-        upper: [0; 2],
-        lower_port: 0,
-        upper_port: 0,
-        kind: 0,
-    };
-
-    /// Makes it the key of the flow between two ends; true when the source is the upper.
-    #[inline(always)]
-    pub fn make_canonical(
-        &mut self,
-        source: ([u64; 2], u16),
-        destination: ([u64; 2], u16),
-        kind: u32,
-    ) -> bool {
-        let source_is_upper = if source.0[0] != destination.0[0] {
-            source.0[0] > destination.0[0]
-        } else if source.0[1] != destination.0[1] {
-            source.0[1] > destination.0[1]
+    // SAFETY: as the caller promises.
+    unsafe {
+        (*key).kind = recall!(work.network.family) << 16 | recall!(work.network.protocol);
+        if source_is_upper {
+            (*key).lower = destination;
+            (*key).upper = source;
+            (*key).lower_port = destination_port as u16;
+            (*key).upper_port = source_port as u16;
+            1
         } else {
-            source.1 > destination.1
-        };
-        let (lower, upper) = if source_is_upper {
-            (destination, source)
-        } else {
-            (source, destination)
-        };
-        self.lower = lower.0;
-        self.upper = upper.0;
-        self.lower_port = lower.1;
-        self.upper_port = upper.1;
-        self.kind = kind;
-        source_is_upper
-    }
-
-    /// The key of a packet in fragments: its identification stands in for the ports, which
-    /// the later ones do not have.
-    #[inline(always)]
-    pub fn of_fragments(&self, identification: u32) -> Self {
-        Self {
-            lower: self.lower,
-            upper: self.upper,
-            lower_port: (identification >> 16) as u16,
-            upper_port: identification as u16,
-            kind: self.kind,
+            (*key).lower = source;
+            (*key).upper = destination;
+            (*key).lower_port = source_port as u16;
+            (*key).upper_port = destination_port as u16;
+            0
         }
     }
 }

@@ -7,6 +7,7 @@ mod filter;
 mod flow;
 mod parse;
 mod source;
+mod work;
 
 use aya_ebpf::{
     EbpfContext,
@@ -36,8 +37,22 @@ pub struct Arrival {
     pub vlan_tag: u16,
 }
 
-#[xdp(frags)]
+/// Without support for fragments, for generic mode. With it, the kernel (seen on 6.18)
+/// copies each frame to a new buffer and forgets `mac_len` on the way, so that every TC
+/// program after us, of whomever, would look for the Ethernet header in the wrong place.
+#[xdp]
 pub fn tracer_xdp(context: XdpContext) -> u32 {
+    arrived(&context)
+}
+
+/// For drivers that run XDP themselves: there a frame may come in several pieces.
+#[xdp(frags)]
+pub fn tracer_xdp_frags(context: XdpContext) -> u32 {
+    arrived(&context)
+}
+
+#[inline(always)]
+fn arrived(context: &XdpContext) -> u32 {
     let interface = context.ingress_ifindex() as u32;
     let arrival = Arrival {
         hook: hook::XDP,
@@ -48,7 +63,7 @@ pub fn tracer_xdp(context: XdpContext) -> u32 {
         vlan_protocol: 0,
         vlan_tag: 0,
     };
-    observe(&source::Xdp(&context), &arrival);
+    observe(&source::Xdp(context), &arrival);
     XDP_PASS
 }
 
@@ -98,10 +113,13 @@ fn classify(context: &TcContext, direction: u8, cookie: u64) -> i32 {
 
 #[inline(always)]
 fn observe(source: &impl Source, arrival: &Arrival) {
-    let packet = parse::packet(source, arrival.link);
-    let wanted = filter::bytes_wanted(&packet, arrival);
+    let Some(work) = work::place() else {
+        return;
+    };
+    let kind = parse::packet(source, arrival.link, work);
+    let wanted = filter::bytes_wanted(kind, work, arrival);
     if wanted != 0 {
-        copy::frame(source, arrival, wanted);
+        copy::frame(source, arrival, work, wanted);
     }
 }
 

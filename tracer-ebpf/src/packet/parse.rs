@@ -1,43 +1,25 @@
 //! Just enough parsing to filter: link layer, VLAN tags, IP, ports. Everything else is
 //! userspace's.
+//!
+//! Each stage leaves its result in [`Work`] and the next one reads it back; see there.
 
 use tracer_common::event::{family, link};
 
-use super::{flow::FlowKey, source::Source};
+use super::{
+    source::Source,
+    work::{Work, recall},
+};
 
-/// A frame as the filter sees it.
-///
-/// One flat value that is complete from the start and filled in place, not an `Option` of
-/// an enum: LLVM moves work on the members of a value that is returned by way of several
-/// branches ahead of the test of its discriminant, and the verifier refuses to look at a
-/// register that was never written on some of them.
-pub struct Packet {
-    pub kind: u8,
-    /// 0: sent by the lower end of the key, 1: by the upper.
-    pub end: u8,
-    /// First of several IP fragments: `identification` is theirs.
-    pub is_fragmented: bool,
-    pub is_syn: bool,
-    pub source_port: u16,
-    pub destination_port: u16,
-    /// Where the payload begins in the frame.
-    pub payload_offset: u32,
-    pub payload_length: u32,
-    pub identification: u32,
-    pub sequence: u32,
-    pub key: FlowKey,
-}
-
-/// Kinds of packets.
+/// What a frame is. The numbers are plain integers: see [`super::work`].
 pub mod kind {
     /// Nothing that is ever wanted, or too short to tell.
-    pub const OTHER: u8 = 0;
+    pub const OTHER: u32 = 0;
     /// ARP, NDP, ICMP: always wanted.
-    pub const CONTROL: u8 = 1;
+    pub const CONTROL: u32 = 1;
     /// A later fragment of an IP packet: it has no ports.
-    pub const FRAGMENT: u8 = 2;
-    pub const UDP: u8 = 3;
-    pub const TCP: u8 = 4;
+    pub const FRAGMENT: u32 = 2;
+    pub const UDP: u32 = 3;
+    pub const TCP: u32 = 4;
 }
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -45,88 +27,53 @@ const ETHERTYPE_ARP: u16 = 0x0806;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 const HOP_BY_HOP: u8 = 0;
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+const ICMP: u32 = 1;
+const TCP: u32 = 6;
+const UDP: u32 = 17;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
-const ICMPV6: u8 = 58;
+const ICMPV6: u32 = 58;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// An IP packet whose upper layer starts at `offset`.
-struct Network {
-    family: u16,
-    source: [u64; 2],
-    destination: [u64; 2],
-    protocol: u8,
-    offset: u32,
-    /// Where the IP packet ends in the frame: Ethernet pads short ones.
-    end: u32,
-    /// Fragment offset is not 0.
-    is_later_fragment: bool,
-    is_fragmented: bool,
-    /// Identification of a fragmented packet.
-    identification: u32,
+/// Takes the frame apart and says of which kind it is.
+#[inline(always)]
+pub fn packet(source: &impl Source, link_type: u8, work: *mut Work) -> u32 {
+    network(source, link_type, work)
+        .and_then(|found| {
+            if found == kind::CONTROL {
+                Some(found)
+            } else {
+                transport(source, work)
+            }
+        })
+        .unwrap_or(kind::OTHER)
 }
 
+/// Link layer and IP. [`kind::CONTROL`] for ARP, any other number when there is more.
 #[inline(always)]
-pub fn packet(source: &impl Source, link_type: u8) -> Packet {
-    let mut packet = Packet {
-        kind: kind::OTHER,
-        end: 0,
-        is_fragmented: false,
-        is_syn: false,
-        source_port: 0,
-        destination_port: 0,
-        payload_offset: 0,
-        payload_length: 0,
-        identification: 0,
-        sequence: 0,
-        key: FlowKey::NONE,
-    };
-    // What cannot be read stays of kind OTHER.
-    let _ = read(source, link_type, &mut packet);
-    packet
-}
-
-#[inline(always)]
-fn read(source: &impl Source, link_type: u8, packet: &mut Packet) -> Option<()> {
+fn network(source: &impl Source, link_type: u8, work: *mut Work) -> Option<u32> {
     let (ethertype, offset) = if link_type == link::RAW_IP {
         let version: u8 = source.load(0)?;
         if version >> 4 == 4 {
             (ETHERTYPE_IPV4, 0)
-        } else if version >> 4 == 6 {
-            (ETHERTYPE_IPV6, 0)
         } else {
-            return None;
+            (ETHERTYPE_IPV6, 0)
         }
     } else {
         ethernet(source)?
     };
     if ethertype == ETHERTYPE_ARP {
-        packet.kind = kind::CONTROL;
-        return Some(());
+        return Some(kind::CONTROL);
     }
-    let mut network = Network {
-        family: family::INET,
-        source: [0; 2],
-        destination: [0; 2],
-        protocol: 0,
-        offset,
-        end: 0,
-        is_later_fragment: false,
-        is_fragmented: false,
-        identification: 0,
-    };
     if ethertype == ETHERTYPE_IPV4 {
-        ipv4(source, &mut network)?;
+        ipv4(source, offset, work)?;
     } else if ethertype == ETHERTYPE_IPV6 {
-        ipv6(source, &mut network)?;
+        ipv6(source, offset, work)?;
     } else {
         return None;
     }
-    transport(source, &network, packet)
+    Some(kind::OTHER)
 }
 
 /// Type of what follows the Ethernet header and up to two VLAN tags, and where it starts.
@@ -147,72 +94,102 @@ fn ethernet(source: &impl Source) -> Option<(u16, u32)> {
 
 /// RFC 791, section 3.1.
 #[inline(always)]
-fn ipv4(source: &impl Source, network: &mut Network) -> Option<()> {
-    let offset = network.offset;
+fn ipv4(source: &impl Source, offset: u32, work: *mut Work) -> Option<()> {
     let header: [u32; 5] = source.load(offset)?;
     let first = u32::from_be(header[0]);
     let header_length = ((first >> 24) & 0x0f) * 4;
-    if header_length < 20 {
-        return None;
-    }
     let second = u32::from_be(header[1]);
-    let more_fragments = second & 0x2000 != 0;
-    network.source = [0, u64::from(header[3])];
-    network.destination = [0, u64::from(header[4])];
-    network.protocol = (u32::from_be(header[2]) >> 16) as u8;
-    network.offset = offset + header_length;
-    network.end = end_of_packet(source, offset, first & 0xffff);
-    network.is_later_fragment = second & 0x1fff != 0;
-    network.is_fragmented = network.is_later_fragment || more_fragments;
-    network.identification = second >> 16;
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        let network = &raw mut (*work).network;
+        (*network).source = [0, u64::from(header[3])];
+        (*network).destination = [0, u64::from(header[4])];
+        (*network).family = u32::from(family::INET);
+        (*network).protocol = (u32::from_be(header[2]) >> 16) & 0xff;
+        (*network).offset = offset + header_length;
+        (*network).end = end_of_packet(source, offset, first & 0xffff);
+        (*network).fragment_offset = second & 0x1fff;
+        (*network).fragmented = second & 0x3fff;
+        (*network).identification = second >> 16;
+    }
     Some(())
 }
 
 /// RFC 8200, section 3 and 4.
 #[inline(always)]
-fn ipv6(source: &impl Source, network: &mut Network) -> Option<()> {
-    let offset = network.offset;
-    let second: u32 = source.load(offset + 4)?;
-    let second = u32::from_be(second);
+fn ipv6(source: &impl Source, offset: u32, work: *mut Work) -> Option<()> {
+    let word: u32 = source.load(offset + 4)?;
     let addresses: [u64; 4] = source.load(offset + 8)?;
-    let payload_length = second >> 16;
+    let word = u32::from_be(word);
+    let payload_length = word >> 16;
     let total_length = if payload_length == 0 {
         0
     } else {
         payload_length + 40
     };
-    network.family = family::INET6;
-    network.source = [addresses[0], addresses[1]];
-    network.destination = [addresses[2], addresses[3]];
-    network.protocol = (second >> 8) as u8;
-    network.offset = offset + 40;
-    network.end = end_of_packet(source, offset, total_length);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        let network = &raw mut (*work).network;
+        (*network).source = [addresses[0], addresses[1]];
+        (*network).destination = [addresses[2], addresses[3]];
+        (*network).family = u32::from(family::INET6);
+        (*network).protocol = (word >> 8) & 0xff;
+        (*network).offset = offset + 40;
+        (*network).end = end_of_packet(source, offset, total_length);
+        (*network).fragment_offset = 0;
+        (*network).fragmented = 0;
+    }
     for _ in 0..6 {
-        let next = network.protocol;
-        if next == FRAGMENT {
-            let header: [u32; 2] = source.load(network.offset)?;
-            let word = u32::from_be(header[0]);
-            network.protocol = (word >> 24) as u8;
-            network.is_later_fragment = word & 0xfff8 != 0;
-            network.is_fragmented = network.is_later_fragment || word & 1 != 0;
-            network.identification = header[1];
-            network.offset += 8;
-            if network.is_later_fragment {
-                break;
-            }
-        } else if next == HOP_BY_HOP || next == ROUTING || next == DESTINATION_OPTIONS {
-            let header: [u8; 2] = source.load(network.offset)?;
-            network.protocol = header[0];
-            network.offset += (u32::from(header[1]) + 1) * 8;
-        } else if next == AUTHENTICATION {
-            let header: [u8; 2] = source.load(network.offset)?;
-            network.protocol = header[0];
-            network.offset += (u32::from(header[1]) + 2) * 4;
-        } else {
+        if !extension(source, work)? {
             break;
         }
     }
     Some(())
+}
+
+/// Steps over one extension header; false when there is none (or nothing behind it).
+#[inline(always)]
+fn extension(source: &impl Source, work: *mut Work) -> Option<bool> {
+    let protocol = recall!(work.network.protocol) as u8;
+    let offset = recall!(work.network.offset);
+    let step = if protocol == HOP_BY_HOP || protocol == ROUTING || protocol == DESTINATION_OPTIONS {
+        8
+    } else if protocol == AUTHENTICATION {
+        4
+    } else if protocol == FRAGMENT {
+        return fragment_header(source, work, offset);
+    } else {
+        return Some(false);
+    };
+    let header: [u8; 2] = source.load(offset)?;
+    // RFC 4302 counts in units of 4 bytes, less 2; all others in units of 8, less 1.
+    let length = if step == 8 {
+        (u32::from(header[1]) + 1) * 8
+    } else {
+        (u32::from(header[1]) + 2) * 4
+    };
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        (*work).network.protocol = u32::from(header[0]);
+        (*work).network.offset = offset + length;
+    }
+    Some(true)
+}
+
+/// RFC 8200, section 4.5.
+#[inline(always)]
+fn fragment_header(source: &impl Source, work: *mut Work, offset: u32) -> Option<bool> {
+    let header: [u32; 2] = source.load(offset)?;
+    let word = u32::from_be(header[0]);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        (*work).network.protocol = word >> 24;
+        (*work).network.offset = offset + 8;
+        (*work).network.fragment_offset = word & 0xfff8;
+        (*work).network.fragmented = word & 0xfff9;
+        (*work).network.identification = header[1];
+    }
+    Some(word & 0xfff8 == 0)
 }
 
 /// A length of 0 means that the packet is a GSO packet too large for the field.
@@ -227,49 +204,53 @@ fn end_of_packet(source: &impl Source, offset: u32, total_length: u32) -> u32 {
 }
 
 #[inline(always)]
-fn transport(source: &impl Source, network: &Network, packet: &mut Packet) -> Option<()> {
-    let protocol = network.protocol;
+fn transport(source: &impl Source, work: *mut Work) -> Option<u32> {
+    let protocol = recall!(work.network.protocol);
     if protocol == ICMP || protocol == ICMPV6 {
-        packet.kind = kind::CONTROL;
-        return Some(());
+        return Some(kind::CONTROL);
     }
     if protocol != TCP && protocol != UDP {
         return None;
     }
-    packet.identification = network.identification;
-    packet.is_fragmented = network.is_fragmented;
-    let family_and_protocol = u32::from(network.family) << 16 | u32::from(protocol);
-    if network.is_later_fragment {
-        packet.key.make_canonical(
-            (network.source, 0),
-            (network.destination, 0),
-            family_and_protocol,
+    let offset = recall!(work.network.offset);
+    let identification = recall!(work.network.identification);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        let packet = &raw mut (*work).packet;
+        (*packet).fragmented = recall!(work.network.fragmented);
+        // Their identification stands in for the ports, which later fragments do not have.
+        super::flow::write_key(
+            &raw mut (*packet).fragments,
+            work,
+            identification >> 16,
+            identification & 0xffff,
         );
-        packet.kind = kind::FRAGMENT;
-        return Some(());
+        if recall!(work.network.fragment_offset) != 0 {
+            return Some(kind::FRAGMENT);
+        }
+        let ports: [u16; 2] = source.load(offset)?;
+        (*packet).source_port = u32::from(u16::from_be(ports[0]));
+        (*packet).destination_port = u32::from(u16::from_be(ports[1]));
+        (*packet).end = super::flow::write_key(
+            &raw mut (*packet).key,
+            work,
+            recall!(work.packet.source_port),
+            recall!(work.packet.destination_port),
+        );
+        let end = recall!(work.network.end);
+        if protocol == UDP {
+            (*packet).payload_offset = offset + 8;
+            (*packet).payload_length = end.saturating_sub(offset + 8);
+            return Some(kind::UDP);
+        }
+        // RFC 9293, section 3.1: sequence number, then data offset and flags.
+        let words: [u32; 3] = source.load(offset + 4)?;
+        let control = u32::from_be(words[2]);
+        let payload_offset = offset + (control >> 28) * 4;
+        (*packet).payload_offset = payload_offset;
+        (*packet).payload_length = end.saturating_sub(payload_offset);
+        (*packet).sequence = u32::from_be(words[0]);
+        (*packet).control = control;
     }
-    let ports: [u16; 2] = source.load(network.offset)?;
-    packet.source_port = u16::from_be(ports[0]);
-    packet.destination_port = u16::from_be(ports[1]);
-    let source_is_upper = packet.key.make_canonical(
-        (network.source, packet.source_port),
-        (network.destination, packet.destination_port),
-        family_and_protocol,
-    );
-    packet.end = u8::from(source_is_upper);
-    if protocol == UDP {
-        packet.payload_offset = network.offset + 8;
-        packet.payload_length = network.end.saturating_sub(packet.payload_offset);
-        packet.kind = kind::UDP;
-        return Some(());
-    }
-    // RFC 9293, section 3.1: sequence number, then data offset and flags.
-    let words: [u32; 3] = source.load(network.offset + 4)?;
-    let control = u32::from_be(words[2]);
-    packet.payload_offset = network.offset + (control >> 28) * 4;
-    packet.payload_length = network.end.saturating_sub(packet.payload_offset);
-    packet.sequence = u32::from_be(words[0]);
-    packet.is_syn = control & 0x0002_0000 != 0;
-    packet.kind = kind::TCP;
-    Some(())
+    Some(kind::TCP)
 }

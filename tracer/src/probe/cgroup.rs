@@ -44,9 +44,7 @@ fn private_mount() -> io::Result<OwnedFd> {
     const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
     let kind = CString::new("cgroup2")?;
     // SAFETY: the arguments are those of fsopen(2); the text outlives the call.
-    let context = owned(unsafe {
-        libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC)
-    })?;
+    let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })?;
     let none = std::ptr::null::<libc::c_char>();
     // SAFETY: FSCONFIG_CMD_CREATE takes no key, no value and no number.
     let created = unsafe {

@@ -5,7 +5,7 @@
 //! whether it also made the queueing discipline. A tracer that is killed leaves them; the
 //! next one to start finds them, sees that their maker is dead, and removes them.
 
-use std::path::Path;
+use std::{path::Path, thread};
 
 use aya::programs::{
     ProgramError, SchedClassifier, TcAttachType,
@@ -31,7 +31,6 @@ const PRIORITY: u16 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Qdisc {
     interface: u32,
-    name: String,
 }
 
 /// Attaches a filter, and makes the queueing discipline if there is none.
@@ -57,9 +56,8 @@ pub(super) fn attach_clsact(
     program
         .attach_with_options(&interface.name, way, options(PRIORITY))
         .or_else(|_| program.attach_with_options(&interface.name, way, options(0)))?;
-    Ok(made.then(|| Qdisc {
+    Ok(made.then_some(Qdisc {
         interface: interface.index,
-        name: interface.name.clone(),
     }))
 }
 
@@ -80,19 +78,32 @@ pub(super) async fn remove_leftovers(interfaces: &[Interface]) -> Result<usize, 
     Ok(removed)
 }
 
-/// Removes the queueing disciplines that we made, if nobody else uses them by now.
-pub(super) async fn remove_qdiscs(qdiscs: &[Qdisc]) -> Result<(), rtnetlink::Error> {
+/// Removes the queueing disciplines that we made, if nobody else uses them by now. What
+/// cannot be removed stays empty and does nothing.
+pub(super) fn remove_qdiscs(qdiscs: Vec<Qdisc>) {
     if qdiscs.is_empty() {
-        return Ok(());
+        return;
     }
-    let (connection, route, _) =
-        rtnetlink::new_connection().map_err(|_| rtnetlink::Error::RequestFailed)?;
-    let running = tokio::spawn(connection);
-    for qdisc in qdiscs {
-        remove_empty_qdisc(&route, qdisc.interface).await;
-    }
-    running.abort();
-    Ok(())
+    // A thread of its own, because the caller may or may not be within a runtime; it
+    // starts in the network namespace of its maker.
+    let removal = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build();
+        let Ok(runtime) = runtime else {
+            return;
+        };
+        runtime.block_on(async {
+            let Ok((connection, route, _)) = rtnetlink::new_connection() else {
+                return;
+            };
+            tokio::spawn(connection);
+            for qdisc in &qdiscs {
+                remove_empty_qdisc(&route, qdisc.interface).await;
+            }
+        });
+    });
+    let _ = removal.join();
 }
 
 /// A BPF filter on the clsact qdisc.
@@ -149,8 +160,7 @@ async fn remove_if_orphaned(
         return false;
     }
     let handle = aya_handle(filter.handle);
-    let link =
-        SchedClassifierLink::attached(&interface.name, way, filter.priority, handle, None);
+    let link = SchedClassifierLink::attached(&interface.name, way, filter.priority, handle, None);
     // Dropping a link detaches it.
     let removed = link.is_ok();
     drop(link);

@@ -18,7 +18,9 @@ impl Clock {
         let before = boot_ns();
         let unix_ns = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+            .map_or(0, |since| {
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            });
         let after = boot_ns();
         Self {
             boot_ns: before + after.saturating_sub(before) / 2,

@@ -31,7 +31,9 @@ pub enum ProbeError {
     #[error("cannot watch interface {name}: {reason}: `ip link` lists what there is")]
     Interface { name: String, reason: String },
     /// The kernel refused an operation on a map of ours.
-    #[error("cannot {operation}: {reason}: this is a fault of tracer or of this kernel; please report it")]
+    #[error(
+        "cannot {operation}: {reason}: this is a fault of tracer or of this kernel; please report it"
+    )]
     Map {
         operation: &'static str,
         reason: String,

@@ -47,9 +47,7 @@ pub(super) fn find(function: &str) -> Vec<Place> {
     let mut seen = HashSet::new();
     files
         .into_iter()
-        .filter(|path| {
-            fs::metadata(path).is_ok_and(|data| seen.insert((data.dev(), data.ino())))
-        })
+        .filter(|path| fs::metadata(path).is_ok_and(|data| seen.insert((data.dev(), data.ino()))))
         .filter_map(|path| {
             let offset = offset_of(&path, function)?;
             Some(Place { path, offset })
@@ -77,11 +75,23 @@ fn mapped_libraries(maps: &str) -> Vec<&str> {
     found
 }
 
-/// File offset of a function, from the dynamic symbols or else from the full table. The
-/// file is read piecemeal: a debug build of a program can be large.
+/// A file up to this size is read at once, which is faster; a debug build of a program
+/// linked statically can be far larger, and is read piecemeal.
+const READ_AT_ONCE: u64 = 16 << 20;
+
+/// File offset of a function, from the dynamic symbols or else from the full table.
 fn offset_of(path: &Path, function: &str) -> Option<u64> {
-    let cache = ReadCache::new(File::open(path).ok()?);
-    let file = ElfFile64::<object::Endianness, _>::parse(&cache).ok()?;
+    if fs::metadata(path).ok()?.len() <= READ_AT_ONCE {
+        let bytes = fs::read(path).ok()?;
+        offset_in(bytes.as_slice(), function)
+    } else {
+        let cache = ReadCache::new(File::open(path).ok()?);
+        offset_in(&cache, function)
+    }
+}
+
+fn offset_in<'data>(data: impl ReadRef<'data>, function: &str) -> Option<u64> {
+    let file = ElfFile64::<object::Endianness, _>::parse(data).ok()?;
     let address = address_of(&file, function)?;
     file.segments().find_map(|segment| {
         let (in_file, length) = segment.file_range();

@@ -119,10 +119,8 @@ impl Probe {
     /// forced: it is in [`Probe::hooks`].
     pub async fn attach(options: ProbeOptions) -> Result<Self, ProbeError> {
         privileges::check()?;
-        let types = layout::KernelTypes::of_this_kernel()?;
-        let offsets = layout::Offsets::resolve(&types);
+        let (mut ebpf, types, offsets) = open(&options)?;
         let interfaces = interfaces::select(&options.interfaces)?;
-        let mut ebpf = object::open(&options, &offsets)?;
         name_link_types(&mut ebpf, &interfaces)?;
         // Not being able to look for leftovers is no reason not to work.
         let _ = cleanup::remove_leftovers(&interfaces).await;
@@ -145,7 +143,7 @@ impl Probe {
             ebpf,
             qdiscs: outcome.qdiscs,
             ring,
-            decoder: decode::Decoder::new(clock, outcome.classifier),
+            decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx)),
             owners: owners::Owners::default(),
             order: order::Reorder::default(),
             malformed: 0,
@@ -213,16 +211,19 @@ impl Probe {
         self.order.finish()
     }
 
-    /// Takes every program out of the kernel.
+    /// Takes every program out of the kernel. Dropping does the same and tells nothing.
     pub async fn detach(mut self) -> DetachReport {
         let start = Instant::now();
-        unload_all(&mut self.ebpf);
-        // What cannot be removed now, the next start removes.
-        let _ = cleanup::remove_qdiscs(&self.qdiscs).await;
+        self.take_away();
         drop(self);
         DetachReport {
             duration: start.elapsed(),
         }
+    }
+
+    fn take_away(&mut self) {
+        attach::unload_all(&mut self.ebpf);
+        cleanup::remove_qdiscs(std::mem::take(&mut self.qdiscs));
     }
 
     /// Reads what is in the ring and hands out what can no longer be overtaken.
@@ -276,24 +277,68 @@ impl Probe {
     }
 }
 
-/// Tries every hook of the plan on this kernel, and takes each away again.
+/// Can anything be traced here at all? What [`Probe::attach`] asks first.
 ///
 /// # Errors
-/// When nothing can be tried at all.
-pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
+/// [`ProbeError::NotPermitted`], [`ProbeError::Unsupported`], [`ProbeError::NotBuilt`].
+pub fn check() -> Result<(), ProbeError> {
+    privileges::check()?;
+    layout::KernelTypes::of_this_kernel()?;
+    object::check()
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.take_away();
+    }
+}
+
+/// Tries every hook of the plan on this kernel and takes each away again. Where nothing
+/// can be tried, every hook is reported with the reason; [`check`] tells it as an error.
+pub fn inspect() -> Vec<HookReport> {
+    try_all().unwrap_or_else(|error| {
+        let reason = error.to_string();
+        plan::FACTS
+            .iter()
+            .flat_map(|fact| fact.candidates.iter().map(move |one| (fact, one)))
+            .map(|(fact, candidate)| candidate.unavailable(fact, &reason))
+            .collect()
+    })
+}
+
+fn try_all() -> Result<Vec<HookReport>, ProbeError> {
     privileges::check()?;
     let options = ProbeOptions::default();
-    let types = layout::KernelTypes::of_this_kernel()?;
-    let offsets = layout::Offsets::resolve(&types);
+    let (mut ebpf, types, offsets) = open(&options)?;
     let interfaces = interfaces::select(&["lo".to_owned()])?;
-    let mut ebpf = object::open(&options, &offsets)?;
     let ground = attach::Ground {
         options: &options,
         types: &types,
         offsets: &offsets,
         interfaces: &interfaces,
     };
-    Ok(attach::inspect(&mut ebpf, &ground))
+    let outcome = attach::inspect(&mut ebpf, &ground);
+    cleanup::remove_qdiscs(outcome.qdiscs);
+    Ok(outcome.reports)
+}
+
+/// Opens the object with what this kernel's types say.
+fn open(
+    options: &ProbeOptions,
+) -> Result<(Ebpf, layout::KernelTypes, layout::Offsets), ProbeError> {
+    // Both read the kernel's types, each in its own way.
+    let (loader, types) = std::thread::scope(|scope| {
+        let loader = scope.spawn(object::loader);
+        let types = layout::KernelTypes::of_this_kernel();
+        let loader = loader
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (loader, types)
+    });
+    let types = types?;
+    let offsets = layout::Offsets::resolve(&types);
+    let ebpf = object::open(options, &offsets, loader)?;
+    Ok((ebpf, types, offsets))
 }
 
 /// A capture without a single hook is none.
@@ -318,7 +363,9 @@ fn require_any(hooks: &[HookReport]) -> Result<(), ProbeError> {
 /// Tells the packet programs which interfaces carry bare IP packets.
 fn name_link_types(ebpf: &mut Ebpf, interfaces: &[Interface]) -> Result<(), ProbeError> {
     // Borrowed and not taken: a program that is loaded later refers to its maps by number.
-    let map = ebpf.map_mut("LINK_TYPES").ok_or_else(|| no_map("LINK_TYPES"))?;
+    let map = ebpf
+        .map_mut("LINK_TYPES")
+        .ok_or_else(|| no_map("LINK_TYPES"))?;
     let mut link_types: HashMap<&mut MapData, u32, u32> =
         HashMap::try_from(map).map_err(|error| ProbeError::Map {
             operation: "open a map of the kernel programs",
@@ -354,11 +401,5 @@ fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
 fn no_map(name: &str) -> ProbeError {
     ProbeError::Object {
         reason: format!("it has no map {name}"),
-    }
-}
-
-fn unload_all(ebpf: &mut Ebpf) {
-    for (_, program) in ebpf.programs_mut() {
-        attach::unload(program);
     }
 }

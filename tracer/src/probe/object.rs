@@ -1,6 +1,8 @@
 //! The kernel programs: embedded, configured, opened. Programs are loaded one by one
 //! later, as the plan needs them.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use aya::{Ebpf, EbpfLoader};
 use tracer_common::{Config, config::scope};
 
@@ -16,11 +18,30 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 /// Kernel stacks of x86-64 and aarch64 (THREAD_SIZE).
 const KERNEL_STACK_BYTES: u32 = 16 * 1024;
 
-/// Opens the object: creates its maps and fills in its constants.
-pub(super) fn open(options: &ProbeOptions, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+/// Is there an object at all?
+pub(super) fn check() -> Result<(), ProbeError> {
     if OBJECT.is_empty() {
-        return Err(ProbeError::NotBuilt);
+        Err(ProbeError::NotBuilt)
+    } else {
+        Ok(())
     }
+}
+
+/// A loader. Making one takes a while: aya reads the kernel's types and tries its
+/// features, so this can be done on the side.
+pub(super) fn loader<'a>() -> EbpfLoader<'a> {
+    let loader = EbpfLoader::new();
+    aya::features();
+    loader
+}
+
+/// Opens the object: creates its maps and fills in its constants.
+pub(super) fn open(
+    options: &ProbeOptions,
+    offsets: &Offsets,
+    loader: EbpfLoader<'_>,
+) -> Result<Ebpf, ProbeError> {
+    check()?;
     let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
     let ring_bytes = ring_bytes.unwrap_or(1 << 31);
     let layout = offsets.bytes();
@@ -29,7 +50,9 @@ pub(super) fn open(options: &ProbeOptions, offsets: &Offsets) -> Result<Ebpf, Pr
         operation: "count the processors",
         source,
     })?;
-    EbpfLoader::new()
+    // A loader may borrow only what was there before it.
+    let mut loader = loader;
+    loader
         // The object has no CO-RE relocations: offsets come from our own reader.
         .btf(None)
         .override_global("LAYOUT", layout.as_slice(), true)
@@ -55,6 +78,7 @@ fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
         system_call_openat: number(libc::SYS_openat),
         system_call_openat2: number(libc::SYS_openat2),
         kernel_stack_bytes: KERNEL_STACK_BYTES,
+        network: network_namespace(),
     };
     [
         config.scope,
@@ -65,13 +89,22 @@ fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
         config.system_call_openat,
         config.system_call_openat2,
         config.kernel_stack_bytes,
+        config.network,
     ]
     .iter()
     .flat_map(|word| word.to_ne_bytes())
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 8 * 4);
+const _: () = assert!(size_of::<Config>() == 9 * 4);
+
+/// inode number of the calling thread's network namespace, 0 where unknown.
+fn network_namespace() -> u32 {
+    std::fs::metadata("/proc/thread-self/ns/net")
+        .ok()
+        .and_then(|namespace| u32::try_from(namespace.ino()).ok())
+        .unwrap_or(0)
+}
 
 fn number(call: libc::c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)

@@ -37,6 +37,7 @@ impl Owners {
         match event {
             ProcessEvent::Exec {
                 pid,
+                comm,
                 executable,
                 command,
                 cgroup,
@@ -44,8 +45,11 @@ impl Owners {
             } => {
                 let found = Description::of(*pid);
                 self.first_meeting(*pid);
-                *executable = found.executable;
                 *cgroup = found.cgroup;
+                // A script's interpreter may have replaced itself again by now.
+                if found.comm.as_ref() == Some(comm) {
+                    *executable = found.executable;
+                }
                 if continues(&found.command, command) {
                     *command = found.command;
                 }
@@ -96,6 +100,7 @@ fn seen(at_ns: u64, owner: &SocketOwner) -> Observation {
 /// What /proc says of a process, as far as it is still there.
 #[derive(Debug, Default)]
 struct Description {
+    comm: Option<String>,
     executable: Option<String>,
     command: Vec<String>,
     cgroup: Option<String>,
@@ -110,6 +115,7 @@ impl Description {
             return Self::default();
         };
         Self {
+            comm: process.stat().ok().map(|stat| stat.comm),
             executable: process
                 .exe()
                 .ok()

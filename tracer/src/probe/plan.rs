@@ -4,7 +4,10 @@
 //! load and attach, serves the fact. A kprobe comes before fentry and the tracepoint for
 //! TCP states because it is what ordinary kernels have; hardened ones have the tracepoint.
 
-use crate::capture::HookKind;
+use crate::{
+    capture::HookKind,
+    journey::model::{HookReport, HookStatus},
+};
 
 /// Something the timeline wants to know.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +55,12 @@ pub(super) enum Target {
     FramesOut,
 }
 
-pub(super) const FRAMES_IN: &str = "frames_in";
-pub(super) const FRAMES_OUT: &str = "frames_out";
+const FRAMES_IN: &str = "frames_in";
+const FRAMES_OUT: &str = "frames_out";
+
+/// The XDP programs; which of the two is used is an option of the run.
+pub(super) const XDP_GENERIC: &str = "tracer_xdp";
+pub(super) const XDP_NATIVE: &str = "tracer_xdp_frags";
 
 const fn required(program: &'static str, target: Target) -> Part {
     Part {
@@ -228,7 +235,10 @@ pub(super) const FACTS: &[Fact] = &[
         name: "file_open",
         candidates: &[Candidate {
             kind: HookKind::Tracepoint,
-            parts: &[required("sys_enter", tracepoint("raw_syscalls", "sys_enter"))],
+            parts: &[required(
+                "sys_enter",
+                tracepoint("raw_syscalls", "sys_enter"),
+            )],
             needs: ARGUMENTS,
         }],
     },
@@ -252,7 +262,10 @@ pub(super) const FACTS: &[Fact] = &[
         candidates: &[
             Candidate {
                 kind: HookKind::Xdp,
-                parts: &[required("tracer_xdp", Target::FramesIn)],
+                parts: &[
+                    required(XDP_GENERIC, Target::FramesIn),
+                    required(XDP_NATIVE, Target::FramesIn),
+                ],
                 needs: &[],
             },
             Candidate {
@@ -274,6 +287,23 @@ pub(super) const FACTS: &[Fact] = &[
 const ARGUMENTS: &[&str] = &["pt_regs.di", "pt_regs.si"];
 #[cfg(not(target_arch = "x86_64"))]
 const ARGUMENTS: &[&str] = &["user_pt_regs.regs"];
+
+impl Candidate {
+    /// The report of a hook that could not even be tried.
+    pub(super) fn unavailable(&self, fact: &Fact, reason: &str) -> HookReport {
+        HookReport {
+            fact: fact.name.to_owned(),
+            hook: self.kind.name().to_owned(),
+            target: self
+                .parts
+                .first()
+                .map(|part| part.target.label())
+                .unwrap_or_default(),
+            status: HookStatus::Unavailable,
+            reason: Some(reason.to_owned()),
+        }
+    }
+}
 
 impl Target {
     /// The word for it in reports. Interfaces and libraries are reported one by one.

@@ -2,19 +2,17 @@
 //! interface refuses, another may accept, and an interface may vanish meanwhile.
 
 use aya::programs::{
-    LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, XdpMode,
-    tc::TcAttachOptions,
+    LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, XdpMode, tc::TcAttachOptions,
 };
 
 use super::{Attacher, Refusal, single};
 use crate::{
     capture::{HookKind, LinkType},
     probe::{
-        cleanup,
-        error,
+        cleanup, error,
         error::ProbeError,
         interfaces::Interface,
-        plan::{Candidate, Fact, Part, Target},
+        plan::{self, Candidate, Fact, Part, Target},
     },
 };
 
@@ -59,7 +57,13 @@ impl Attacher<'_> {
         candidate: &Candidate,
         interfaces: &[&'b Interface],
     ) -> Vec<&'b Interface> {
-        let Some(part) = candidate.parts.first() else {
+        let unwanted = if self.ground.options.xdp_native {
+            plan::XDP_GENERIC
+        } else {
+            plan::XDP_NATIVE
+        };
+        let mut parts = candidate.parts.iter();
+        let Some(part) = parts.find(|part| part.program != unwanted) else {
             return interfaces.to_vec();
         };
         if let Err(refusal) = self.load_frames(part) {
@@ -99,6 +103,7 @@ impl Attacher<'_> {
         interface: &Interface,
     ) -> Result<(), Refusal> {
         let native = self.ground.options.xdp_native;
+        let mut qdisc = None;
         match self.program(part)? {
             Program::Xdp(program) => {
                 if interface.link_type == LinkType::RawIp {
@@ -106,7 +111,11 @@ impl Attacher<'_> {
                         "frames without a link layer are left to TC",
                     ));
                 }
-                let mode = if native { XdpMode::Default } else { XdpMode::Skb };
+                let mode = if native {
+                    XdpMode::Default
+                } else {
+                    XdpMode::Skb
+                };
                 program
                     .attach_to_if_index(interface.index, mode)
                     .map(drop)
@@ -120,12 +129,12 @@ impl Attacher<'_> {
                 match kind {
                     HookKind::Tcx => attach_tcx(program, interface, way)?,
                     _ => {
-                        let qdisc = cleanup::attach_clsact(program, interface, way)
+                        qdisc = cleanup::attach_clsact(program, interface, way)
                             .map_err(|error| Refusal::failed(error::chain(&error)))?;
-                        self.outcome.qdiscs.extend(qdisc);
                     }
                 }
-                self.outcome.classifier = kind;
+                self.outcome.qdiscs.extend(qdisc);
+                self.outcome.classifier = Some(kind);
                 Ok(())
             }
             _ => Err(single::mismatch(part)),

@@ -3,15 +3,13 @@
 mod frames;
 mod single;
 
-pub(super) use single::unload;
+use std::{cell::OnceCell, collections::HashMap, thread};
 
-use std::cell::OnceCell;
-
-use aya::{Btf, Ebpf};
+use aya::{Btf, Ebpf, programs::Program};
 
 use super::{
     ProbeOptions,
-    cleanup::Qdisc,
+    cleanup::{self, Qdisc},
     error::ProbeError,
     interfaces::Interface,
     layout::{KernelTypes, Offsets},
@@ -34,10 +32,26 @@ pub(super) struct Ground<'a> {
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub reports: Vec<HookReport>,
-    /// How classifiers were attached.
-    pub classifier: HookKind,
+    /// How classifiers were attached, if there are any.
+    pub classifier: Option<HookKind>,
     /// Queueing disciplines that we made and have to remove.
     pub qdiscs: Vec<Qdisc>,
+}
+
+impl Outcome {
+    fn nothing() -> Self {
+        Self {
+            reports: Vec::new(),
+            classifier: None,
+            qdiscs: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.reports.extend(other.reports);
+        self.qdiscs.extend(other.qdiscs);
+        self.classifier = self.classifier.or(other.classifier);
+    }
 }
 
 /// Why a candidate does not serve.
@@ -66,27 +80,91 @@ impl Refusal {
 /// Attaches what the plan asks for. Fails only when a hook that was asked for by name
 /// cannot serve; everything else degrades and is reported.
 pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, ProbeError> {
-    let mut attacher = Attacher::new(ebpf, ground);
-    for fact in FACTS {
-        attacher.serve(fact)?;
+    let outcomes = in_parallel(ebpf, ground, |attacher, fact| attacher.serve(fact));
+    let mut whole = Outcome::nothing();
+    let mut failure = None;
+    for outcome in outcomes {
+        match outcome {
+            Ok(outcome) => whole.add(outcome),
+            Err(error) => failure = failure.or(Some(error)),
+        }
     }
-    Ok(attacher.outcome)
+    let Some(error) = failure else {
+        return Ok(whole);
+    };
+    unload_all(ebpf);
+    cleanup::remove_qdiscs(whole.qdiscs);
+    Err(error)
 }
 
-/// Tries every candidate of every fact, and takes each away again.
-pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Vec<HookReport> {
-    let mut attacher = Attacher::new(ebpf, ground);
-    for fact in FACTS {
+/// Tries every candidate of every fact, and takes each away again; what is left to do is
+/// to remove the queueing disciplines.
+pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Outcome {
+    let outcomes = in_parallel(ebpf, ground, |attacher, fact| {
         for candidate in fact.candidates {
             let _ = attacher.try_candidate(fact, candidate);
             attacher.unload(candidate);
         }
-    }
-    attacher.outcome.reports
+        Ok(())
+    });
+    let mut whole = Outcome::nothing();
+    outcomes
+        .into_iter()
+        .flatten()
+        .for_each(|outcome| whole.add(outcome));
+    whole
+}
+
+/// Works on all facts at the same time, each with its own programs: most of the time goes
+/// into grace periods of the kernel, which can pass together. In the order of the plan.
+fn in_parallel<F>(ebpf: &mut Ebpf, ground: &Ground<'_>, work: F) -> Vec<Result<Outcome, ProbeError>>
+where
+    F: Fn(&mut Attacher<'_>, &Fact) -> Result<(), ProbeError> + Sync,
+{
+    let mut programs: HashMap<&str, &mut Program> = ebpf.programs_mut().collect();
+    let work = &work;
+    thread::scope(|scope| {
+        let running: Vec<_> = FACTS
+            .iter()
+            .map(|fact| {
+                let programs = fact
+                    .candidates
+                    .iter()
+                    .flat_map(|candidate| candidate.parts)
+                    .filter_map(|part| programs.remove_entry(part.program))
+                    .collect();
+                // Threads start in the network namespace of their maker.
+                scope.spawn(move || {
+                    let mut attacher = Attacher::new(programs, ground);
+                    work(&mut attacher, fact).map(|()| attacher.outcome)
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
+
+/// Takes every program out of the kernel, all at the same time: a uprobe alone waits for
+/// about 100 ms until nobody can be running it any more.
+pub(super) fn unload_all(ebpf: &mut Ebpf) {
+    thread::scope(|scope| {
+        for (_, program) in ebpf.programs_mut() {
+            if program.fd().is_ok() {
+                scope.spawn(|| single::unload(program));
+            }
+        }
+    });
 }
 
 struct Attacher<'a> {
-    ebpf: &'a mut Ebpf,
+    programs: HashMap<&'a str, &'a mut Program>,
     ground: &'a Ground<'a>,
     /// aya's own reading of the kernel's types, which only fentry needs.
     btf: OnceCell<Option<Btf>>,
@@ -94,25 +172,17 @@ struct Attacher<'a> {
 }
 
 impl<'a> Attacher<'a> {
-    fn new(ebpf: &'a mut Ebpf, ground: &'a Ground<'a>) -> Self {
+    fn new(programs: HashMap<&'a str, &'a mut Program>, ground: &'a Ground<'a>) -> Self {
         Self {
-            ebpf,
+            programs,
             ground,
             btf: OnceCell::new(),
-            outcome: Outcome {
-                reports: Vec::new(),
-                classifier: HookKind::Tcx,
-                qdiscs: Vec::new(),
-            },
+            outcome: Outcome::nothing(),
         }
     }
 
     fn serve(&mut self, fact: &Fact) -> Result<(), ProbeError> {
-        if fact
-            .candidates
-            .iter()
-            .any(|candidate| frames::is_about_frames(candidate))
-        {
+        if fact.candidates.iter().any(frames::is_about_frames) {
             return self.serve_frames(fact);
         }
         let mut served = false;
@@ -199,8 +269,8 @@ impl<'a> Attacher<'a> {
 
     fn unload(&mut self, candidate: &Candidate) {
         for Part { program, .. } in candidate.parts {
-            if let Some(program) = self.ebpf.program_mut(program) {
-                unload(program);
+            if let Some(program) = self.programs.get_mut(program) {
+                single::unload(program);
             }
         }
     }

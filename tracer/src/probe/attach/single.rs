@@ -80,7 +80,7 @@ impl Attacher<'_> {
         let Some(btf) = self.btf.get_or_init(|| Btf::from_sys_fs().ok()) else {
             return Err(Refusal::unavailable("its type information is not readable"));
         };
-        let Some(Program::FEntry(program)) = self.ebpf.program_mut(part.program) else {
+        let Some(Program::FEntry(program)) = self.programs.get_mut(part.program) else {
             return Err(mismatch(part));
         };
         program.load(name, btf).map_err(refused)?;
@@ -164,8 +164,9 @@ impl Attacher<'_> {
     }
 
     pub(super) fn program(&mut self, part: &Part) -> Result<&mut Program, Refusal> {
-        self.ebpf
-            .program_mut(part.program)
+        self.programs
+            .get_mut(part.program)
+            .map(|program| &mut **program)
             .ok_or_else(|| mismatch(part))
     }
 }
@@ -178,12 +179,35 @@ pub(super) fn mismatch(part: &Part) -> Refusal {
     ))
 }
 
+/// The kernel's refusal. Of the verifier's log, which can be long, only the sentence that
+/// says why.
 pub(super) fn refused(error: ProgramError) -> Refusal {
-    Refusal::failed(error::chain(&error))
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = &error
+    else {
+        return Refusal::failed(error::chain(&error));
+    };
+    let log = verifier_log.to_string();
+    Refusal::failed(match complaint(&log) {
+        Some(line) => format!("the kernel refused the program: {io_error}: {line}"),
+        None => format!("the kernel refused the program: {io_error}"),
+    })
+}
+
+/// The last line of a verifier's log before its statistics.
+fn complaint(log: &str) -> Option<&str> {
+    log.lines().map(str::trim).rev().find(|line| {
+        let is_statistic = ["processed ", "verification time ", "stack depth "]
+            .iter()
+            .any(|start| line.starts_with(start));
+        !line.is_empty() && !is_statistic
+    })
 }
 
 /// Detaches a program and takes it out of the kernel; nothing to do when it is not there.
-pub(in crate::probe) fn unload(program: &mut Program) {
+pub(super) fn unload(program: &mut Program) {
     let _ = match program {
         Program::RawTracePoint(program) => program.unload(),
         Program::KProbe(program) => program.unload(),
@@ -194,4 +218,17 @@ pub(in crate::probe) fn unload(program: &mut Program) {
         Program::SchedClassifier(program) => program.unload(),
         _ => Ok(()),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn of_a_verifier_log_the_reason_is_kept() {
+        let log = "0: (b7) r0 = 0\nR5 !read_ok\nverification time 620 usec\nstack depth 352\n\
+                   processed 171 insns (limit 1000000)\n\n";
+        assert_eq!(complaint(log), Some("R5 !read_ok"));
+        assert_eq!(complaint(""), None);
+    }
 }

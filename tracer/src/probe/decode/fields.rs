@@ -79,10 +79,7 @@ pub(super) fn address(of_family: u16, bytes: &[u8; 16]) -> Result<IpAddr, Malfor
 }
 
 /// As [`address`], `None` for 0.0.0.0 and ::, which say that nothing is chosen.
-pub(super) fn known_address(
-    of_family: u16,
-    bytes: &[u8; 16],
-) -> Result<Option<IpAddr>, Malformed> {
+pub(super) fn known_address(of_family: u16, bytes: &[u8; 16]) -> Result<Option<IpAddr>, Malformed> {
     Ok(Some(address(of_family, bytes)?).filter(|ip| !ip.is_unspecified()))
 }
 
@@ -173,7 +170,10 @@ mod tests {
         let (tagged, added) = with_vlan_tag(&frame, 0x8100, 0x0005, LinkType::Ethernet);
         assert_eq!(added, 4);
         assert_eq!(tagged[12..], [0x81, 0, 0, 5, 8, 0]);
-        assert_eq!(with_vlan_tag(&frame[..4], 0x8100, 5, LinkType::Ethernet).1, 0);
+        assert_eq!(
+            with_vlan_tag(&frame[..4], 0x8100, 5, LinkType::Ethernet).1,
+            0
+        );
     }
 
     #[test]

@@ -229,7 +229,12 @@ fn neighbor(entry: record::Neighbor, hook: HookKind) -> Result<NeighborEvent, Ma
         mac: (entry.has_mac != 0).then_some(entry.mac),
         state: entry.state,
         interface: Some(text(&entry.interface)).filter(|name| !name.is_empty()),
-        pid: entry.tgid,
+        // In an interrupt, whoever was running has nothing to do with it.
+        pid: if entry.header.flags & event::flag::PROCESS_CONTEXT != 0 {
+            entry.tgid
+        } else {
+            0
+        },
         hook,
     })
 }

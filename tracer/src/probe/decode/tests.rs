@@ -55,7 +55,10 @@ fn listening_says_both_the_state_and_whose_socket_it_is() {
     let [Fact::TcpState(change), Fact::SocketOwner(owner)] = facts.as_slice() else {
         panic!("{facts:?}");
     };
-    assert_eq!((change.from, change.to), (TcpState::Close, TcpState::Listen));
+    assert_eq!(
+        (change.from, change.to),
+        (TcpState::Close, TcpState::Listen)
+    );
     assert_eq!((change.cookie, change.network_namespace), (None, None));
     assert_eq!((owner.usage, owner.pid), (SocketUse::Listen, 42));
     assert_eq!(owner.local, Some(SocketAddr::from(([127, 0, 0, 1], 80))));

@@ -59,8 +59,8 @@ struct Type {
 impl KernelTypes {
     /// Reads the running kernel's.
     pub(in crate::probe) fn of_this_kernel() -> Result<Self, ProbeError> {
-        let data = fs::read(PATH)
-            .map_err(|error| ProbeError::no_types(format!("{PATH}: {error}")))?;
+        let data =
+            fs::read(PATH).map_err(|error| ProbeError::no_types(format!("{PATH}: {error}")))?;
         Self::parse(data).ok_or_else(|| ProbeError::no_types(format!("{PATH} is damaged")))
     }
 
@@ -104,7 +104,8 @@ impl KernelTypes {
             bits = bits.checked_add(offset)?;
             id = member;
         }
-        (bits % 8 == 0).then(|| u16::try_from(bits / 8).ok())?
+        bits.is_multiple_of(8)
+            .then(|| u16::try_from(bits / 8).ok())?
     }
 
     /// Does this tracepoint exist? `btf_trace_NAME` is the type of its probes.
@@ -235,7 +236,17 @@ mod tests {
             // 1: int
             vec![at("int"), kind(INT, 0), 4, 32],
             // 2: struct inner
-            vec![at("inner"), kind(STRUCT, 2), 8, at("a"), 1, 0, at("b"), 1, 32],
+            vec![
+                at("inner"),
+                kind(STRUCT, 2),
+                8,
+                at("a"),
+                1,
+                0,
+                at("b"),
+                1,
+                32,
+            ],
             // 3: anonymous struct
             vec![0, kind(STRUCT, 2), 8, at("pad"), 1, 0, at("deep"), 1, 32],
             // 4: anonymous union
@@ -262,7 +273,13 @@ mod tests {
         let types = u32::try_from(words.len() * 4).unwrap_or(0);
         let mut data = MAGIC.to_ne_bytes().to_vec();
         data.extend([1, 0]);
-        for word in [24, 0, types, types, u32::try_from(strings.len()).unwrap_or(0)] {
+        for word in [
+            24,
+            0,
+            types,
+            types,
+            u32::try_from(strings.len()).unwrap_or(0),
+        ] {
             data.extend(u32::to_ne_bytes(word));
         }
         for word in words {

@@ -18,16 +18,18 @@ impl Offsets {
         Self(
             MEMBERS
                 .iter()
-                .map(|(structure, member)| {
-                    types.member_offset(structure, member).unwrap_or(ABSENT)
-                })
+                .map(|(structure, member)| types.member_offset(structure, member).unwrap_or(ABSENT))
                 .collect(),
         )
     }
 
     /// The bytes of a [`Layout`], which is an array of 16-bit integers by definition.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|offset| offset.to_ne_bytes()).collect();
+        let bytes: Vec<u8> = self
+            .0
+            .iter()
+            .flat_map(|offset| offset.to_ne_bytes())
+            .collect();
         debug_assert_eq!(bytes.len(), size_of::<Layout>());
         bytes
     }
