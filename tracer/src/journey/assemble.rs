@@ -15,6 +15,7 @@ use super::tls::KeyLog;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
 };
+use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
 };
@@ -53,6 +54,7 @@ pub struct Assembler {
     pub(super) lost: Vec<(u64, &'static str, u64)>,
     pub(super) last_at_ns: u64,
     frames: u64,
+    fragments: Fragments,
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
     /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
@@ -74,6 +76,7 @@ impl Assembler {
             lost: Vec::new(),
             last_at_ns: 0,
             frames: 0,
+            fragments: Fragments::default(),
             reported: super::live::Reported::default(),
             next_journey: 1,
             datagram_owners: Vec::new(),
@@ -150,7 +153,8 @@ impl Assembler {
         if arrived_on_loopback {
             return;
         }
-        let ParsedFrame { network, .. } = frame::parse(frame.link_type, &frame.data);
+        let ParsedFrame { network, .. } =
+            frame::parse_cut(frame.link_type, &frame.data, frame.original_length);
         match network {
             Network::Arp(arp) => {
                 let request = match arp.operation {
@@ -178,7 +182,14 @@ impl Assembler {
     }
 
     fn packet(&mut self, ip: &Ip<'_>, mark: Mark, frame: &Frame) {
-        match &ip.transport {
+        match self.fragments.add(ip, mark.at_ns) {
+            Some(whole) => self.transport(ip, &whole.open().1, mark, frame),
+            None => self.transport(ip, &ip.transport, mark, frame),
+        }
+    }
+
+    fn transport(&mut self, ip: &Ip<'_>, transport: &Transport<'_>, mark: Mark, frame: &Frame) {
+        match transport {
             Transport::Tcp(tcp) => {
                 let source = endpoint(ip.source, tcp.source_port);
                 let destination = endpoint(ip.destination, tcp.destination_port);
@@ -244,12 +255,7 @@ impl Assembler {
             endpoint(destination, destination_port),
         );
         let number = self.connections.between(one, other);
-        let tracked = number.and_then(|number| {
-            self.connections
-                .iter_mut()
-                .find(|connection| connection.number == number)
-        });
-        if let Some(connection) = tracked {
+        if let Some(connection) = number.and_then(|number| self.connections.get_mut(number)) {
             let (version, kind, code) = error;
             connection
                 .icmp_error

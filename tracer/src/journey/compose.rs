@@ -23,6 +23,9 @@ pub struct Told {
 
 /// The whole capture, at its end.
 pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trace {
+    for connection in memory.connections.iter_mut() {
+        connection.close_gaps();
+    }
     dns_over_tcp(memory);
     let first_journey = memory.next_journey;
     let story = Story::new(memory, |_| true);

@@ -35,6 +35,8 @@ pub(super) struct EndState {
     pub segments: u64,
     /// Socket cookie of this end, when it is on this host.
     pub cookie: Option<u64>,
+    /// The first process that read from this end's socket.
+    pub reader: Option<u32>,
     /// The interface on which this end's frames were first seen: the same packet seen on
     /// a second interface (bridge, veth pair) must not count twice.
     interface: Option<u32>,
@@ -55,6 +57,7 @@ impl EndState {
             options: None,
             segments: 0,
             cookie: None,
+            reader: None,
             interface: None,
             fin: None,
             fin_acknowledged: false,
@@ -281,10 +284,9 @@ impl TrackedConnection {
         // A FIN occupies one sequence number (RFC 9293, section 3.4).
         let acknowledged = peer.stream.relative(tcp.acknowledgment) > fin;
         if acknowledged && !peer.fin_acknowledged {
+            // Data or the peer's own FIN may carry the acknowledgement, too.
             peer.fin_acknowledged = true;
-            if pure {
-                self.close_message(end, "ack", mark);
-            }
+            self.close_message(end, "ack", mark);
         }
     }
 
@@ -358,6 +360,12 @@ impl TrackedConnection {
             client: self.client_end.segments,
             server: self.server_end.segments,
         }
+    }
+
+    /// Nothing can fill a gap any more: what lies behind it becomes readable.
+    pub fn close_gaps(&mut self) {
+        self.client_end.stream.close_gaps();
+        self.server_end.stream.close_gaps();
     }
 
     /// How it ended, by what was on the wire.

@@ -57,6 +57,10 @@ impl Connections {
         self.tracked.values_mut()
     }
 
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut TrackedConnection> {
+        self.tracked.get_mut(&number)
+    }
+
     pub fn get(&self, number: u64) -> Option<&TrackedConnection> {
         self.tracked.get(&number)
     }
@@ -179,6 +183,9 @@ impl Connections {
 
     /// Takes what a process did with a TCP socket.
     pub fn owner(&mut self, at_ns: u64, owner: &SocketOwner) {
+        if owner.usage == SocketUse::Receive {
+            self.reader(owner);
+        }
         let (Some(cookie), SocketUse::Connect, TCP) = (owner.cookie, owner.usage, owner.protocol)
         else {
             return;
@@ -206,6 +213,26 @@ impl Connections {
                 at_ns,
                 pid: owner.pid,
             });
+        }
+    }
+
+    /// A socket that was never asked for its cookie (a server's child) has none; its
+    /// reader is joined by the addresses.
+    fn reader(&mut self, owner: &SocketOwner) {
+        let addresses = owner.local.zip(owner.remote);
+        let Some((local, remote)) = addresses.map(|(l, r)| (Endpoint::from(l), Endpoint::from(r)))
+        else {
+            return;
+        };
+        let number = self.between(local, remote);
+        let connection = number.and_then(|number| self.tracked.get_mut(&number));
+        if let Some(connection) = connection {
+            let end = if connection.client == local {
+                End::Client
+            } else {
+                End::Server
+            };
+            connection.end_mut(end).reader.get_or_insert(owner.pid);
         }
     }
 

@@ -52,6 +52,11 @@ impl Assembler {
     }
 
     fn take(&mut self, due: &BTreeSet<u64>, now_ns: u64) -> Vec<FinishedJourney> {
+        for number in due {
+            if let Some(connection) = self.connections.get_mut(*number) {
+                connection.close_gaps();
+            }
+        }
         let story = Story::new(self, |connection| due.contains(&connection.number));
         let mut finished = Vec::new();
         let mut failures = Vec::new();
@@ -87,8 +92,7 @@ impl Assembler {
                 self.connections.remove(number);
                 continue;
             }
-            let mut all = self.connections.iter_mut();
-            if let Some(connection) = all.find(|connection| connection.number == number) {
+            if let Some(connection) = self.connections.get_mut(number) {
                 connection.reported = reported;
                 connection.touched = false;
             }

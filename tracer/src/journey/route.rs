@@ -52,6 +52,18 @@ impl Routes {
         self.details.get(&destination)
     }
 
+    /// Where packets to `destination` go first, as far as lookups or rtnetlink told.
+    pub fn next_hop(&self, destination: IpAddr) -> IpAddr {
+        let mut lookups = self.lookups.iter().rev();
+        let seen = lookups.find(|(_, l)| l.destination == destination && l.error == 0);
+        let gateway = seen.and_then(|(_, lookup)| lookup.gateway);
+        let listed = || {
+            self.detail_of(destination)
+                .and_then(|detail| detail.gateway)
+        };
+        gateway.or_else(listed).unwrap_or(destination)
+    }
+
     /// The decision in the words of the model; `None` when neither source knows anything.
     pub fn route(&self, destination: IpAddr, lookups: &[&(u64, RouteLookup)]) -> Option<Route> {
         let detail = self.detail_of(destination);

@@ -58,7 +58,10 @@ impl<'a> Story<'a> {
     /// own socket was never met.
     pub fn process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
         let processes = &self.memory.processes;
-        let by_cookie = processes.of_cookie(connection.end(end).cookie);
+        let by_cookie = processes.of_cookie(connection.end(end).cookie).or_else(|| {
+            let reader = connection.end(end).reader?;
+            Some(processes.describe(reader, Attribution::Tuple))
+        });
         match end {
             End::Client => by_cookie.or_else(|| {
                 let call = connection.connect.as_ref()?;

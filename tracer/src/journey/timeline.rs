@@ -12,6 +12,7 @@ use super::resolution;
 use super::story::{Analysed, Story};
 use super::{failure, route};
 use crate::capture::{ClientEvent, NeighborAction};
+use std::net::IpAddr;
 
 /// States that a connection passes on its way up; the others belong to its end.
 const OPENING_STATES: [&str; 3] = ["SYN_SENT", "SYN_RECV", "ESTABLISHED"];
@@ -34,6 +35,7 @@ pub(super) fn timeline(
         lines.resolution(draft);
         lines.route(path);
         lines.neighbor(path, from, to);
+        lines.other_neighbors(draft, path, from, to);
         for number in &draft.attempts {
             if let Some((connection, _)) = story.connection(*number) {
                 lines.opening(connection);
@@ -245,6 +247,23 @@ impl Lines<'_> {
             let summary = format!("neighbour table: {next_hop} is {state}{mac}");
             let evidence = format!("{} neigh", entry.hook);
             self.local(entry.at_ns, Layer::Link, summary, &evidence);
+        }
+    }
+
+    /// Neighbours that the client had to ask for on the way, for instance its DNS server.
+    fn other_neighbors(&mut self, draft: &Draft, path: &Path<'_>, from: u64, to: u64) {
+        let story = self.story;
+        let queries = draft.resolved.queries.iter();
+        let servers: Vec<IpAddr> = queries
+            .filter_map(|index| resolution::query(story, *index))
+            .map(|query| story.memory.routes.next_hop(query.server.ip))
+            .collect();
+        let shown = path.neighbor.map(|exchange| exchange.number);
+        for exchange in &story.memory.neighbors.exchanges {
+            let during = (from..=to).contains(&exchange.first_at_ns());
+            if during && servers.contains(&exchange.ip) && Some(exchange.number) != shown {
+                self.neighbor_exchange(exchange);
+            }
         }
     }
 
