@@ -40,10 +40,10 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
     for entry in told {
         document.journeys.push(entry.journey);
         packets.extend(entry.packets);
-        if let Some(cached) = entry.cached_neighbor {
-            if !document.neighbors.iter().any(|n| n.id == cached.id) {
-                document.neighbors.push(cached);
-            }
+        if let Some(cached) = entry.cached_neighbor
+            && !document.neighbors.iter().any(|n| n.id == cached.id)
+        {
+            document.neighbors.push(cached);
         }
     }
     for (_, class, count) in &memory.lost {

@@ -262,11 +262,12 @@ impl Connections {
 
     fn end_of(&self, change: &TcpStateChange) -> Option<(u64, End)> {
         let (local, remote) = (Endpoint::from(change.local), Endpoint::from(change.remote));
-        if local.port != 0 && remote.port != 0 {
-            if let Some(number) = self.between(local, remote) {
-                let client = self.get(number)?.client == local;
-                return Some((number, if client { End::Client } else { End::Server }));
-            }
+        if local.port != 0
+            && remote.port != 0
+            && let Some(number) = self.between(local, remote)
+        {
+            let client = self.get(number)?.client == local;
+            return Some((number, if client { End::Client } else { End::Server }));
         }
         let number = *self.by_cookie.get(&change.cookie?)?;
         let connection = self.get(number)?;

@@ -182,7 +182,7 @@ fn connect_span(story: &Story<'_>, draft: &Draft) -> Option<Span> {
         .filter_map(|c| c.syns.first())
         .map(|m| m.at_ns)
         .min()?;
-    let last = attempts().last()?;
+    let last = attempts().next_back()?;
     let end = match last.ack.or(last.syn_ack) {
         Some(mark) => mark.at_ns,
         None => last.last_at_ns,
