@@ -391,6 +391,9 @@ pub struct Interface {
     pub mtu: u32,
     /// Address and prefix length.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Those of `addresses` with a limited lifetime: leased (DHCP) or announced (router
+    /// advertisement), not configured for good. IFA_F_PERMANENT is not set on them.
+    pub temporary: Vec<IpAddr>,
     pub loopback: bool,
 }
 

@@ -5,7 +5,7 @@ use super::connection::TrackedConnection;
 use super::drafts::{self, Draft};
 use super::model::{
     Connection, DnsExchange, Document, End, Finding, Gap, HttpExchange, Journey, NeighborExchange,
-    NeighborOutcome, NeighborProtocol, Outcome, Packet, Trace, Transport,
+    NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Trace, Transport,
 };
 use super::phases::{self, Carrier, Path};
 use super::story::{Analysed, Story};
@@ -139,6 +139,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
             .map(dns::TrackedQuery::id)
             .collect(),
         route: path.route.clone(),
+        own_address: own_address(story, draft, carrier),
         neighbor,
         attempts: draft.attempts.iter().map(|n| format!("c{n}")).collect(),
         connection: carrier.map(|carrier| carrier.connection.id()),
@@ -158,6 +159,37 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         cached_neighbor,
         packets,
     }
+}
+
+/// The address of the connection's client end, as this host's interfaces have it.
+fn own_address(
+    story: &Story<'_>,
+    draft: &Draft,
+    carrier: Option<Carrier<'_>>,
+) -> Option<OwnAddress> {
+    let ip = carrier?.connection.client.ip;
+    let mut interfaces = story.memory.interfaces.iter();
+    let (interface, prefix_length) = interfaces.find_map(|interface| {
+        let mut own = interface.addresses.iter();
+        let (_, length) = own.find(|(address, _)| *address == ip)?;
+        Some((interface, *length))
+    })?;
+    let mut resolvers = Vec::new();
+    for index in &draft.resolved.queries {
+        if let Some(query) = resolution::query(story, *index)
+            && !resolvers.contains(&query.server.ip)
+        {
+            resolvers.push(query.server.ip);
+        }
+    }
+    Some(OwnAddress {
+        ip,
+        prefix_length,
+        interface: interface.name.clone(),
+        mac: interface.mac.map(neighbor::mac_text),
+        permanent: (!story.is_file()).then(|| !interface.temporary.contains(&ip)),
+        resolvers,
+    })
 }
 
 /// A gap makes an otherwise good journey incomplete.

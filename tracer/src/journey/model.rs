@@ -680,6 +680,20 @@ pub struct Route {
     pub at_ns: Option<u64>,
 }
 
+/// The client's own address on the way to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OwnAddress {
+    pub ip: std::net::IpAddr,
+    pub prefix_length: u8,
+    pub interface: String,
+    pub mac: Option<String>,
+    /// The kernel gave it no end of life: configured by hand or by a network manager that
+    /// renews it. False: leased (DHCP) or announced (router advertisement).
+    pub permanent: Option<bool>,
+    /// DNS servers that this journey asked.
+    pub resolvers: Vec<std::net::IpAddr>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
@@ -766,6 +780,8 @@ pub struct Journey {
     /// Ids in `dns`.
     pub dns: Vec<String>,
     pub route: Option<Route>,
+    /// The address the client spoke from; null where the host's interfaces are not known.
+    pub own_address: Option<OwnAddress>,
     /// Id in `neighbors`.
     pub neighbor: Option<String>,
     /// Ids of every connection tried, in order.

@@ -9,7 +9,7 @@ use crate::capture::{
 };
 use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use rtnetlink::packet_route::route::{
@@ -48,6 +48,9 @@ pub async fn interfaces() -> io::Result<Vec<Interface>> {
                 .find(|interface| interface.index == message.header.index);
             if let (Some(owner), Some(ip)) = (owner, own_address(&message)) {
                 owner.addresses.push((ip, message.header.prefix_len));
+                if !message.header.flags.contains(AddressHeaderFlags::Permanent) {
+                    owner.temporary.push(ip);
+                }
             }
         }
         Ok(found)
@@ -152,6 +155,7 @@ fn interface(link: LinkMessage) -> Interface {
         mac: None,
         mtu: 0,
         addresses: Vec::new(),
+        temporary: Vec::new(),
         loopback: link.header.flags.contains(LinkFlags::Loopback),
     };
     for attribute in link.attributes {

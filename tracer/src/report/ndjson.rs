@@ -6,8 +6,8 @@
 use super::lookup::Lookup;
 use crate::journey::model::{
     CaptureInfo, Connection, DnsExchange, Document, Failure, Finding, Gap, HookReport, HostInfo,
-    HttpExchange, Journey, NeighborExchange, Outcome, Phases, Process, Resolution, Route, Source,
-    TimelineEvent, TracerInfo,
+    HttpExchange, Journey, NeighborExchange, Outcome, OwnAddress, Phases, Process, Resolution,
+    Route, Source, TimelineEvent, TracerInfo,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -88,6 +88,7 @@ pub struct JourneyLine<'a> {
     /// The DNS exchanges of this journey.
     pub dns: Vec<&'a DnsExchange>,
     pub route: Option<&'a Route>,
+    pub own_address: Option<&'a OwnAddress>,
     /// The neighbour resolution this journey needed.
     pub neighbor: Option<&'a NeighborExchange>,
     /// Every connection tried, in order.
@@ -122,6 +123,7 @@ impl<'a> JourneyLine<'a> {
             resolution: &journey.resolution,
             dns: lookup.dns_of(journey),
             route: journey.route.as_ref(),
+            own_address: journey.own_address.as_ref(),
             neighbor: lookup.neighbor_of(journey),
             attempts: lookup
                 .attempts_of(journey)

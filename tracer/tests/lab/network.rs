@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, ExitCode, Stdio};
 use tracer::capture::neighbor_state;
 use tracer::lab::{
-    CLIENT_MAC, CLIENT_V4, CLIENT_V6, GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Lab, SERVER_V4,
+    CLIENT_MAC, CLIENT_V4, CLIENT_V6, DNS_V4, GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6, Lab, SERVER_V4,
     SERVER_V6,
 };
 use tracer::launch::{self, LaunchSpec, Program};
@@ -117,13 +117,17 @@ async fn neighbors() -> anyhow::Result<()> {
     ensure!(cold.is_empty(), "{cold:?}");
     run_in(&lab, &["getent", "hosts", "www.shop.test"]).await?;
     let warm = netlink::neighbors().await?;
-    let gateway = warm
+    // The resolver is on the gateway's host, under an address of its own.
+    let resolver = warm
         .iter()
-        .find(|entry| entry.ip == IpAddr::V4(GATEWAY_V4))
+        .find(|entry| entry.ip == IpAddr::V4(DNS_V4))
         .with_context(|| format!("{warm:?}"))?;
-    ensure!(gateway.mac == Some(GATEWAY_MAC), "{gateway:?}");
-    ensure!(gateway.state == neighbor_state::REACHABLE, "{gateway:?}");
-    ensure!(gateway.interface.as_deref() == Some("eth0"), "{gateway:?}");
+    ensure!(resolver.mac == Some(GATEWAY_MAC), "{resolver:?}");
+    ensure!(resolver.state == neighbor_state::REACHABLE, "{resolver:?}");
+    ensure!(
+        resolver.interface.as_deref() == Some("eth0"),
+        "{resolver:?}"
+    );
     lab.flush_neighbors()?;
     let flushed = netlink::neighbors().await?;
     ensure!(flushed.is_empty(), "{flushed:?}");

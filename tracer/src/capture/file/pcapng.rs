@@ -98,6 +98,7 @@ impl Decoder {
                 .and_then(|value| value.try_into().ok()),
             mtu: 0,
             addresses: block.options.iter().filter_map(address).collect(),
+            temporary: Vec::new(),
         }));
     }
 

@@ -241,6 +241,7 @@ pub fn journey(id: &str, url: &str, started_at_ns: u64, duration_us: u64) -> Jou
         },
         dns: Vec::new(),
         route: None,
+        own_address: None,
         neighbor: None,
         attempts: Vec::new(),
         connection: None,

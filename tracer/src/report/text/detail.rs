@@ -34,6 +34,31 @@ pub(super) fn write_process(page: &mut Page, journey: &Journey) {
     labelled(page, "process", Role::Label, text);
 }
 
+/// The address the client spoke from, and where it came from.
+pub(super) fn write_own_address(page: &mut Page, journey: &Journey) {
+    let Some(own) = &journey.own_address else {
+        return;
+    };
+    let mut words = vec![format!(
+        "{}/{} on {}",
+        own.ip, own.prefix_length, own.interface
+    )];
+    words.extend(own.mac.as_ref().map(|mac| format!("MAC {mac}")));
+    words.extend(own.permanent.map(|permanent| {
+        match permanent {
+            true => "configured for good",
+            false => "leased or announced (DHCP, router advertisement)",
+        }
+        .to_owned()
+    }));
+    if !own.resolvers.is_empty() {
+        let resolvers: Vec<String> = own.resolvers.iter().map(ToString::to_string).collect();
+        words.push(format!("resolver {}", resolvers.join(", ")));
+    }
+    let text = vec![Piece::plain(words.join(", "))];
+    labelled(page, "own", Role::Label, text);
+}
+
 pub(super) fn write_protocols(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
     for exchange in lookup.dns_of(journey) {
         write_dns(page, exchange);

@@ -59,6 +59,7 @@ pub fn render_journey(
     verdict::write(&mut page, journey, lookup);
     if options.verbose >= 1 {
         detail::write_process(&mut page, journey);
+        detail::write_own_address(&mut page, journey);
         events::write(&mut page, journey);
     }
     if options.verbose >= 2 {
