@@ -401,3 +401,6 @@ fn no_map(name: &str) -> ProbeError {
         reason: format!("it has no map {name}"),
     }
 }
+
+#[cfg(test)]
+mod packet_tests;
