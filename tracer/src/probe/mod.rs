@@ -11,6 +11,7 @@ mod error;
 mod interfaces;
 mod layout;
 mod libraries;
+mod misses;
 mod object;
 mod order;
 mod owners;
@@ -91,6 +92,9 @@ pub struct DetachReport {
 /// Longer than a program takes from its time stamp to its submit.
 const HOLD_NS: u64 = 5_000_000;
 
+/// Skipped runs are asked for this often: they are rare, and each program is a system call.
+const MISSES_PERIOD: Duration = Duration::from_millis(500);
+
 /// A running capture.
 pub struct Probe {
     clock: Clock,
@@ -101,6 +105,8 @@ pub struct Probe {
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
+    misses: misses::Misses,
+    misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
     order: order::Reorder,
@@ -133,6 +139,8 @@ impl Probe {
         let outcome = attach::attach(&mut ebpf, &ground)?;
         require_any(&outcome.reports)?;
         Ok(Self {
+            misses: misses::Misses::of(&ebpf),
+            misses_asked: Instant::now(),
             clock,
             hooks: outcome.reports,
             interfaces: interfaces.into_iter().map(|one| one.name).collect(),
@@ -205,7 +213,7 @@ impl Probe {
         while !self.read_ring() {
             tokio::task::yield_now().await;
         }
-        self.note_losses();
+        self.note_losses(true);
         self.order.finish()
     }
 
@@ -220,6 +228,7 @@ impl Probe {
     }
 
     fn take_away(&mut self) {
+        self.misses.release();
         attach::unload_all(&mut self.ebpf);
         cleanup::remove_qdiscs(std::mem::take(&mut self.qdiscs));
     }
@@ -228,7 +237,7 @@ impl Probe {
     fn collect(&mut self) -> Vec<Observation> {
         let before = self.clock.elapsed_ns();
         let is_empty = self.read_ring();
-        self.note_losses();
+        self.note_losses(self.misses_asked.elapsed() >= MISSES_PERIOD);
         if is_empty {
             self.order.release(before.saturating_sub(HOLD_NS))
         } else {
@@ -260,8 +269,12 @@ impl Probe {
         })
     }
 
-    fn note_losses(&mut self) {
+    fn note_losses(&mut self, with_misses: bool) {
         let mut losses = self.ring.losses();
+        if with_misses {
+            losses.extend(self.misses.since_last());
+            self.misses_asked = Instant::now();
+        }
         if self.malformed != 0 {
             losses.push(("malformed", std::mem::take(&mut self.malformed)));
         }

@@ -183,7 +183,10 @@ fn vlan_tags_and_ipv6_extension_headers_do_not_hide_the_ports() {
     let mut bench = Bench::of_scope(Scope::Processes);
     let mut tagged = Vec::new();
     PacketBuilder::ethernet2(MAC, MAC)
-        .double_vlan(VlanId::try_new(5).expect("id"), VlanId::try_new(6).expect("id"))
+        .double_vlan(
+            VlanId::try_new(5).expect("id"),
+            VlanId::try_new(6).expect("id"),
+        )
         .ipv4(CLIENT, SERVER, 64)
         .udp(40000, 53)
         .write(&mut tagged, b"query")
