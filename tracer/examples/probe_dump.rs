@@ -1,7 +1,7 @@
 //! Prints what the probe observes while a command runs. Root only, needs the real object:
 //!
 //! ```text
-//! probe_dump [--host] [--force FACT=HOOK]... [--without HOOK]... [-- COMMAND...]
+//! probe_dump [--host] [--ring BYTES] [--force FACT=HOOK]... [--without HOOK]... [-- COMMAND...]
 //! probe_dump --inspect
 //! ```
 
@@ -56,6 +56,7 @@ async fn run() -> anyhow::Result<()> {
                 tracer::probe::inspect().iter().for_each(show_hook);
                 return Ok(());
             }
+            "--ring" => options.ring_bytes = arguments.next().unwrap_or_default().parse()?,
             "--host" => options.scope = Scope::Host,
             "--interface" => options.interfaces.extend(arguments.next()),
             "--force" => {

@@ -13,6 +13,7 @@ mod layout;
 mod libraries;
 /// Interfaces, neighbours and routes by rtnetlink.
 pub mod netlink;
+mod misses;
 mod object;
 mod order;
 mod owners;
@@ -93,6 +94,9 @@ pub struct DetachReport {
 /// Longer than a program takes from its time stamp to its submit.
 const HOLD_NS: u64 = 5_000_000;
 
+/// Skipped runs are asked for this often: they are rare, and each program is a system call.
+const MISSES_PERIOD: Duration = Duration::from_millis(500);
+
 /// A running capture.
 pub struct Probe {
     clock: Clock,
@@ -103,6 +107,8 @@ pub struct Probe {
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
+    misses: misses::Misses,
+    misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
     order: order::Reorder,
@@ -135,6 +141,8 @@ impl Probe {
         let outcome = attach::attach(&mut ebpf, &ground)?;
         require_any(&outcome.reports)?;
         Ok(Self {
+            misses: misses::Misses::of(&ebpf),
+            misses_asked: Instant::now(),
             clock,
             hooks: outcome.reports,
             interfaces: interfaces.into_iter().map(|one| one.name).collect(),
@@ -207,7 +215,7 @@ impl Probe {
         while !self.read_ring() {
             tokio::task::yield_now().await;
         }
-        self.note_losses();
+        self.note_losses(true);
         self.order.finish()
     }
 
@@ -222,6 +230,7 @@ impl Probe {
     }
 
     fn take_away(&mut self) {
+        self.misses.release();
         attach::unload_all(&mut self.ebpf);
         cleanup::remove_qdiscs(std::mem::take(&mut self.qdiscs));
     }
@@ -230,7 +239,7 @@ impl Probe {
     fn collect(&mut self) -> Vec<Observation> {
         let before = self.clock.elapsed_ns();
         let is_empty = self.read_ring();
-        self.note_losses();
+        self.note_losses(self.misses_asked.elapsed() >= MISSES_PERIOD);
         if is_empty {
             self.order.release(before.saturating_sub(HOLD_NS))
         } else {
@@ -262,8 +271,12 @@ impl Probe {
         })
     }
 
-    fn note_losses(&mut self) {
+    fn note_losses(&mut self, with_misses: bool) {
         let mut losses = self.ring.losses();
+        if with_misses {
+            losses.extend(self.misses.since_last());
+            self.misses_asked = Instant::now();
+        }
         if self.malformed != 0 {
             losses.push(("malformed", std::mem::take(&mut self.malformed)));
         }
@@ -403,3 +416,6 @@ fn no_map(name: &str) -> ProbeError {
         reason: format!("it has no map {name}"),
     }
 }
+
+#[cfg(test)]
+mod packet_tests;

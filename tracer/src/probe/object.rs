@@ -3,7 +3,8 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, util::KernelVersion};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use tracer_common::{Config, config::scope};
 
 use super::{
@@ -42,6 +43,7 @@ pub(super) fn open(
     loader: EbpfLoader<'_>,
 ) -> Result<Ebpf, ProbeError> {
     check()?;
+    raise_locked_memory();
     let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
     let ring_bytes = ring_bytes.unwrap_or(1 << 31);
     let layout = offsets.bytes();
@@ -61,6 +63,16 @@ pub(super) fn open(
         .map_max_entries("FRAME_BUFFERS", u32::try_from(processors).unwrap_or(1))
         .load(OBJECT)
         .map_err(|error| refusal(&error))
+}
+
+/// Before 5.11 the kernel counts maps and programs as locked memory. Only there, because a
+/// traced command would inherit the limit. If it may not be raised, the kernel will say so
+/// when there is too little.
+fn raise_locked_memory() {
+    let is_needed = KernelVersion::current().is_ok_and(|own| own < KernelVersion::new(5, 11, 0));
+    if is_needed {
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    }
 }
 
 /// The constants of this run, as the programs read them.

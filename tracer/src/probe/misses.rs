@@ -1,0 +1,104 @@
+//! Runs of programs that the kernel skipped.
+//!
+//! A program does not interrupt itself: when an interrupt arrives while it runs on a CPU
+//! and leads to the same hook, the kernel skips the second run and counts it (Linux 5.12).
+//! Such an event never reached the ring, so the ring's own counters do not know of it.
+
+use std::{
+    mem::size_of,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+};
+
+use aya::Ebpf;
+use aya_obj::generated::bpf_prog_info;
+
+use super::plan::FACTS;
+
+/// Facts of which a skipped run is a lost event. The others look at many events of which
+/// few matter: there a skipped run says nothing.
+const COUNTED: &[&str] = &["tcp_state", "process"];
+
+/// A program whose skipped runs are watched.
+#[derive(Debug)]
+struct Watched {
+    class: &'static str,
+    program: OwnedFd,
+    told: u64,
+}
+
+/// The skipped runs of all programs that matter.
+#[derive(Debug, Default)]
+pub(super) struct Misses(Vec<Watched>);
+
+impl Misses {
+    /// Of the programs that are loaded now.
+    pub(super) fn of(ebpf: &Ebpf) -> Self {
+        let parts = FACTS
+            .iter()
+            .filter(|fact| COUNTED.contains(&fact.name))
+            .flat_map(|fact| {
+                let parts = fact.candidates.iter().flat_map(|one| one.parts);
+                parts.map(move |part| (fact.name, part.program))
+            });
+        Self(
+            parts
+                .filter_map(|(class, name)| {
+                    let program = ebpf.program(name)?.fd().ok()?;
+                    Some(Watched {
+                        class,
+                        program: program.as_fd().try_clone_to_owned().ok()?,
+                        told: 0,
+                    })
+                })
+                .collect(),
+        )
+    }
+
+    /// Classes and numbers of runs skipped since the last call.
+    pub(super) fn since_last(&mut self) -> Vec<(&'static str, u64)> {
+        self.0
+            .iter_mut()
+            .filter_map(|watched| {
+                let now = skipped_runs(watched.program.as_fd())?;
+                let count = now.saturating_sub(watched.told);
+                watched.told = now;
+                (count != 0).then_some((watched.class, count))
+            })
+            .collect()
+    }
+
+    /// Lets go of the programs, so that they can leave the kernel.
+    pub(super) fn release(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// `recursion_misses` of a program; `None` on kernels that do not count.
+fn skipped_runs(program: BorrowedFd<'_>) -> Option<u64> {
+    /// The member of `union bpf_attr` for BPF_OBJ_GET_INFO_BY_FD.
+    #[repr(C)]
+    struct Query {
+        program: u32,
+        length: u32,
+        information: u64,
+    }
+    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+
+    // SAFETY: plain data, for which zeros are a value: no buffers are offered to fill.
+    let mut information: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut query = Query {
+        program: u32::try_from(program.as_raw_fd()).ok()?,
+        length: u32::try_from(size_of::<bpf_prog_info>()).ok()?,
+        information: (&raw mut information).addr() as u64,
+    };
+    // SAFETY: the query names a structure of the length it says, which outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_OBJ_GET_INFO_BY_FD,
+            &raw mut query,
+            size_of::<Query>(),
+        )
+    };
+    (result == 0).then_some(information.recursion_misses)
+}
