@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::setup;
 use crate::kernel_programs;
+use crate::machine::tools;
 use crate::output;
 use crate::process;
 use crate::workspace::{self, Workspace};
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Sets up if needed, builds everything and returns the path of the tracer.
 pub fn tracer(workspace: &Workspace, arguments: Arguments) -> Result<PathBuf> {
-    let tools = setup::ensure(workspace)?;
+    let tools = tools::ensure(workspace)?;
     let object = kernel_programs::build(workspace, &tools)?;
     let mut command = userspace(workspace, arguments, &object);
     command.args(["--package=tracer", "--bin=tracer"]);
@@ -57,7 +57,7 @@ pub fn tracer_and_test_program(
     arguments: Arguments,
     program: &str,
 ) -> Result<(PathBuf, PathBuf)> {
-    let tools = setup::ensure(workspace)?;
+    let tools = tools::ensure(workspace)?;
     let object = kernel_programs::build(workspace, &tools)?;
     let mut command = userspace(workspace, arguments, &object);
     command
