@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::machine::linker::{self, Linker};
 use crate::machine::toolchain::{Kind, TARGET, Toolchain};
+use crate::machine::tools::Tools;
 use crate::process;
 use crate::workspace::{self, Workspace};
 
@@ -17,13 +18,6 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// The name of the binary in tracer-ebpf's Cargo.toml.
 const OBJECT: &str = "tracer";
-
-/// A compiler and the linker that fits it.
-#[derive(Debug, Clone)]
-pub struct Tools {
-    pub toolchain: Toolchain,
-    pub linker: Linker,
-}
 
 /// Builds the object file and returns its absolute path.
 pub fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {

@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::setup;
 use crate::kernel_programs;
+use crate::machine::tools;
 use crate::output;
 use crate::process;
 use crate::workspace::{self, Workspace};
@@ -41,40 +41,43 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Sets up if needed, builds everything and returns the path of the tracer.
 pub fn tracer(workspace: &Workspace, arguments: Arguments) -> Result<PathBuf> {
-    let tools = setup::ensure(workspace)?;
+    let tools = tools::ensure(workspace)?;
     let object = kernel_programs::build(workspace, &tools)?;
     let mut command = userspace(workspace, arguments, &object);
-    command.args(["--package=tracer", "--bin=tracer"]);
     pick(&executables(&mut command)?, "tracer")
 }
 
 /// Builds the tracer and one program of the tests crate.
-///
-/// In one call: cargo unites the features of all packages it builds together, and two calls
-/// would compile most dependencies twice.
 pub fn tracer_and_test_program(
     workspace: &Workspace,
     arguments: Arguments,
     program: &str,
 ) -> Result<(PathBuf, PathBuf)> {
-    let tools = setup::ensure(workspace)?;
+    let tools = tools::ensure(workspace)?;
     let object = kernel_programs::build(workspace, &tools)?;
     let mut command = userspace(workspace, arguments, &object);
-    command
-        .args(["--package=tracer", "--bin=tracer", "--package=tracer-tests"])
-        .arg(format!("--bin={program}"));
+    command.arg(format!("--bin={program}"));
     let built = executables(&mut command)?;
     Ok((pick(&built, "tracer")?, pick(&built, program)?))
 }
 
-/// `cargo build` of userspace, told where the kernel programs are.
+/// `cargo build` of the tracer, told where the kernel programs are.
+///
+/// The tests crate is always named as well, even when none of its programs is built: cargo
+/// unites the features of the packages it is told of, so that the tracer that people run is the
+/// one that was tested, and nothing is compiled twice.
 fn userspace(workspace: &Workspace, arguments: Arguments, object: &Path) -> Command {
     let mut command = workspace::cargo();
     command
         .current_dir(&workspace.root)
         // tracer/build.rs embeds this object; without the variable it embeds an empty stub.
         .env("TRACER_BPF_OBJECT", object)
-        .arg("build");
+        .args([
+            "build",
+            "--package=tracer",
+            "--bin=tracer",
+            "--package=tracer-tests",
+        ]);
     if !arguments.debug {
         command.arg("--release");
     }

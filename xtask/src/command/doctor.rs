@@ -10,6 +10,7 @@ use clap::Args;
 use crate::machine::linker::Linker;
 use crate::machine::packages::{self, Program};
 use crate::machine::toolchain::Toolchain;
+use crate::machine::tools::Tools;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -20,7 +21,7 @@ pub struct Arguments {}
 struct Item {
     name: String,
     /// What was found; or what to do.
-    found: Result<String, String>,
+    found: Finding,
     /// Whether its absence is only worth a remark.
     optional: bool,
 }
@@ -58,22 +59,13 @@ fn section(text: &mut String, heading: &str, items: &[Item]) -> bool {
 }
 
 fn for_building(workspace: &Workspace) -> Vec<Item> {
-    let toolchain = Toolchain::find();
-    let compiler = toolchain.as_ref().map_or_else(
-        || Err("run `cargo xtask setup`".to_owned()),
-        |found| match found.check_release() {
-            Ok(()) => Ok(found.describe()),
-            Err(reason) => Err(format!("{reason:#}")),
-        },
-    );
-    let linker = toolchain.as_ref().map_or_else(
-        || Err("run `cargo xtask setup`, which first finds a compiler".to_owned()),
-        |toolchain| match Linker::find(workspace, toolchain) {
-            Ok(linker) => Ok(linker.path.display().to_string()),
-            Err(refused) if refused.is_empty() => Err("run `cargo xtask setup`".to_owned()),
-            Err(refused) => Err(format!("run `cargo xtask setup` ({})", refused.join("; "))),
-        },
-    );
+    let (compiler, linker) = match Tools::find(workspace) {
+        Some(tools) => (
+            Ok(tools.toolchain.describe()),
+            Ok(tools.linker.path.display().to_string()),
+        ),
+        None => incomplete_tools(workspace),
+    };
     vec![
         required("C compiler", c_compiler()),
         required("BPF compiler", compiler),
@@ -82,7 +74,28 @@ fn for_building(workspace: &Workspace) -> Vec<Item> {
     ]
 }
 
-fn required(name: &str, found: Result<String, String>) -> Item {
+type Finding = Result<String, String>;
+
+/// What is there of compiler and linker, when they do not make a pair.
+fn incomplete_tools(workspace: &Workspace) -> (Finding, Finding) {
+    let mend = "run `cargo xtask setup`";
+    let Some(toolchain) = Toolchain::any() else {
+        let linker = format!("{mend}, which first finds a compiler");
+        return (Err(mend.to_owned()), Err(linker));
+    };
+    let compiler = match toolchain.check_release() {
+        Ok(()) => Ok(toolchain.describe()),
+        Err(reason) => Err(format!("{reason:#}")),
+    };
+    let linker = match Linker::find(workspace, &toolchain) {
+        Ok(linker) => Ok(linker.path.display().to_string()),
+        Err(refused) if refused.is_empty() => Err(mend.to_owned()),
+        Err(refused) => Err(format!("{mend} ({})", refused.join("; "))),
+    };
+    (compiler, linker)
+}
+
+fn required(name: &str, found: Finding) -> Item {
     Item {
         name: name.to_owned(),
         found,
@@ -90,13 +103,13 @@ fn required(name: &str, found: Result<String, String>) -> Item {
     }
 }
 
-fn c_compiler() -> Result<String, String> {
+fn c_compiler() -> Finding {
     process::find_program("cc")
         .map(|path| path.display().to_string())
         .ok_or_else(|| "run `sudo apt-get install gcc libc6-dev`, or your system's like".to_owned())
 }
 
-fn root() -> Result<String, String> {
+fn root() -> Finding {
     if nix::unistd::geteuid().is_root() {
         return Ok("this user is root".to_owned());
     }

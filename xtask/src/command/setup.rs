@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
-use crate::kernel_programs::Tools;
-use crate::machine::{linker, packages, toolchain};
+use crate::machine::{packages, tools};
 use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
@@ -20,19 +19,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
     let workspace = Workspace::find()?;
-    let tools = ensure(&workspace)?;
+    let found = tools::ensure(&workspace)?;
     if arguments.tests {
         packages::ensure_for_tests()?;
     }
-    eprintln!("setup: {}", tools.toolchain.describe());
-    eprintln!("setup: bpf-linker at {}", tools.linker.path.display());
+    eprintln!("setup: {}", found.toolchain.describe());
+    eprintln!("setup: bpf-linker at {}", found.linker.path.display());
     eprintln!("setup: ready ({:.1} s)", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
-}
-
-/// Finds or installs the compiler of the kernel programs and its linker.
-pub fn ensure(workspace: &Workspace) -> Result<Tools> {
-    let toolchain = toolchain::ensure()?;
-    let linker = linker::ensure(workspace, &toolchain).context("no bpf-linker")?;
-    Ok(Tools { toolchain, linker })
 }

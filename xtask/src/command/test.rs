@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::{build, setup, vm};
+use super::{build, vm};
 use crate::guest::release::Release;
-use crate::kernel_programs::{self, Tools};
+use crate::kernel_programs;
 use crate::machine::packages;
+use crate::machine::tools::{self, Tools};
 use crate::output::say;
 use crate::process;
 use crate::results::Counts;
@@ -196,7 +197,7 @@ fn perform(session: &mut Session, stage: Stage) -> Counts {
 impl Session {
     fn set_up(&mut self) -> Result<Counts> {
         // Both are tried, so that one run shows all that this machine lacks.
-        let tools = setup::ensure(&self.workspace);
+        let tools = tools::ensure(&self.workspace);
         let programs = packages::ensure_for_tests();
         self.tools = Some(tools?);
         programs?;

@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use memchr::memmem;
 
-use super::packages;
+use super::llvm;
 use super::toolchain::{Kind, TARGET, Toolchain};
 use crate::process;
 use crate::workspace::{self, Workspace};
@@ -20,7 +21,7 @@ use crate::workspace::{self, Workspace};
 const VERSION: &str = "0.13.0";
 
 /// LLVM majors that this release of bpf-linker can be built for.
-const SUPPORTED_LLVM: [u32; 3] = [21, 22, 23];
+pub const SUPPORTED_LLVM: [u32; 3] = [21, 22, 23];
 
 const QUICK: Duration = Duration::from_secs(30);
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
@@ -35,7 +36,7 @@ impl Linker {
     /// The first installed linker that fits; or why each installed one does not.
     pub fn find(workspace: &Workspace, toolchain: &Toolchain) -> Result<Self, Vec<String>> {
         let mut refused = Vec::new();
-        for path in candidates(workspace, toolchain) {
+        for path in candidates(workspace, toolchain.llvm) {
             match check(workspace, toolchain, &path) {
                 Ok(()) => return Ok(Self { path }),
                 Err(reason) => refused.push(format!("{}: {reason:#}", path.display())),
@@ -62,8 +63,16 @@ fn own_folder(workspace: &Workspace, llvm: u32) -> PathBuf {
     workspace.tools().join(format!("llvm-{llvm}"))
 }
 
-fn candidates(workspace: &Workspace, toolchain: &Toolchain) -> Vec<PathBuf> {
-    let own = own_folder(workspace, toolchain.llvm).join("bin/bpf-linker");
+/// Whether a linker of the right release and of this LLVM is installed.
+pub fn is_installed_for(workspace: &Workspace, llvm: u32) -> bool {
+    candidates(workspace, llvm).iter().any(|path| {
+        check_version(path).is_ok()
+            && fs::read(path).is_ok_and(|program| llvm_of(&program) == Some(llvm))
+    })
+}
+
+fn candidates(workspace: &Workspace, llvm: u32) -> Vec<PathBuf> {
+    let own = own_folder(workspace, llvm).join("bin/bpf-linker");
     let mut found = Vec::new();
     if process::is_executable(&own) {
         found.push(own);
@@ -84,10 +93,7 @@ fn candidates(workspace: &Workspace, toolchain: &Toolchain) -> Vec<PathBuf> {
 
 /// Whether a linker has the right release and LLVM and really links for this compiler.
 fn check(workspace: &Workspace, toolchain: &Toolchain, path: &Path) -> Result<()> {
-    let version = process::capture(Command::new(path).arg("--version"), QUICK)?;
-    if version.split_whitespace().nth(1) != Some(VERSION) {
-        bail!("its version is {}, and {VERSION} is needed", version.trim());
-    }
+    check_version(path)?;
     // Linking takes a moment, so success is remembered for exactly this linker and compiler.
     let stamp = workspace.tools().join("linker-checked");
     let key = identity(toolchain, path)?;
@@ -95,14 +101,15 @@ fn check(workspace: &Workspace, toolchain: &Toolchain, path: &Path) -> Result<()
     if known.lines().any(|line| line == key) {
         return Ok(());
     }
-    if let Some(llvm) = llvm_of(&fs::read(path)?)
-        && llvm != toolchain.llvm
-    {
-        bail!(
+    match llvm_of(&fs::read(path)?) {
+        Some(llvm) if llvm != toolchain.llvm => bail!(
             "it links with LLVM {llvm}, and {} needs LLVM {}",
             toolchain.rustc.display(),
             toolchain.llvm
-        );
+        ),
+        // Without a prebuilt `core` there is nothing to link on trial.
+        None if toolchain.kind == Kind::BuildStd => bail!("its LLVM cannot be told"),
+        _ => {}
     }
     if toolchain.kind == Kind::Prebuilt {
         link_probe(workspace, toolchain, path)?;
@@ -128,53 +135,64 @@ fn identity(toolchain: &Toolchain, path: &Path) -> Result<String> {
     ))
 }
 
-/// The LLVM major of a linker that loads LLVM as a shared library, from the library's name:
-/// `libLLVM.so.22.1` or, before LLVM 18, `libLLVM-17.so`.
+fn check_version(path: &Path) -> Result<()> {
+    let version = process::capture(Command::new(path).arg("--version"), QUICK)?;
+    if version.split_whitespace().nth(1) == Some(VERSION) {
+        return Ok(());
+    }
+    bail!("its version is {}, and {VERSION} is needed", version.trim())
+}
+
+/// The LLVM major of a linker, from the name of the library it loads (`libLLVM.so.22.1` or,
+/// before LLVM 18, `libLLVM-17.so`), or from the mark that an LLVM inside it leaves in what it
+/// writes (`LLVM22.1.8`).
 fn llvm_of(program: &[u8]) -> Option<u32> {
-    const NAMES: [&[u8]; 2] = [b"libLLVM.so.", b"libLLVM-"];
-    NAMES.iter().find_map(|name| {
-        let at = program
-            .windows(name.len())
-            .position(|window| window == *name)?;
-        let rest = program.get(at + name.len()..)?;
-        let digits: String = rest
+    const WORD: &[u8] = b"LLVM";
+    memmem::find_iter(program, WORD).find_map(|at| {
+        let rest = program.get(at + WORD.len()..)?;
+        let rest = [&b".so."[..], b"-"]
             .iter()
-            .take(3)
-            .take_while(|byte| byte.is_ascii_digit())
-            .map(|byte| char::from(*byte))
-            .collect();
-        digits.parse().ok()
+            .find_map(|separator| rest.strip_prefix(*separator))
+            .unwrap_or(rest);
+        // Two digits and a dot: no other text of a linker looks like that.
+        let (digits, rest) = rest.split_at_checked(2)?;
+        (rest.first() == Some(&b'.') && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
     })
 }
 
-/// Compiles and links the smallest program, and looks for its type information (BTF).
+/// Compiles the smallest program to bitcode, links it, and looks for its type information (BTF).
+///
+/// Bitcode is handed over by itself: linking all of `core` would take seconds and prove no more.
 fn link_probe(workspace: &Workspace, toolchain: &Toolchain, path: &Path) -> Result<()> {
     const PROGRAM: &str = r#"#![no_std]
-#![no_main]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "socket")]
-pub extern "C" fn probe(_context: *mut core::ffi::c_void) -> u32 { 0 }
+pub extern "C" fn probe(_context: *mut u8) -> u32 { 0 }
 "#;
     let folder = workspace.tools().join("probe");
     fs::create_dir_all(&folder)?;
-    let (source, object) = (folder.join("probe.rs"), folder.join("probe.o"));
+    let file = |extension: &str| folder.join("probe").with_extension(extension);
+    let (source, bitcode, object) = (file("rs"), file("bc"), file("o"));
     fs::write(&source, PROGRAM)?;
-    let mut command = Command::new(&toolchain.rustc);
-    workspace::without_toolchain(&mut command);
-    command
+    let mut compile = Command::new(&toolchain.rustc);
+    workspace::without_toolchain(&mut compile);
+    compile
+        .args(["--edition=2024", "--crate-type=lib", "--emit=llvm-bc"])
         .args([
-            "--edition=2024",
-            "--crate-type=bin",
             "-Copt-level=2",
             "-Cdebuginfo=2",
+            "-Cpanic=abort",
+            "--target",
+            TARGET,
         ])
-        .args(["-Cpanic=abort", "-Clink-arg=--btf", "--target", TARGET])
-        .arg(format!("-Clinker={}", path.display()))
         .arg("-o")
-        .args([&object, &source]);
-    process::capture(&mut command, QUICK).context("it cannot link a program of this compiler")?;
+        .args([&bitcode, &source]);
+    process::capture(&mut compile, QUICK)?;
+    let mut link = Command::new(path);
+    link.args(["--btf", "--export", "probe", "--output"])
+        .args([&object, &bitcode]);
+    process::capture(&mut link, QUICK).context("it cannot link a program of this compiler")?;
     let linked = fs::read(&object).context("it leaves no object for a program of this compiler")?;
     if !has_type_information(&linked) {
         bail!("it links a program of this compiler without type information (BTF)");
@@ -184,8 +202,7 @@ pub extern "C" fn probe(_context: *mut core::ffi::c_void) -> u32 { 0 }
 
 /// Whether an object has a `.BTF` section, told by the name in its section name table.
 pub fn has_type_information(object: &[u8]) -> bool {
-    const NAME: &[u8] = b".BTF\0";
-    object.windows(NAME.len()).any(|window| window == NAME)
+    memmem::find(object, b".BTF\0").is_some()
 }
 
 fn install(workspace: &Workspace, toolchain: &Toolchain) -> Result<Linker> {
@@ -197,7 +214,7 @@ fn install(workspace: &Workspace, toolchain: &Toolchain) -> Result<Linker> {
             toolchain.rustc.display()
         );
     }
-    let prefix = llvm_prefix(llvm)?;
+    let prefix = llvm::ensure(llvm)?;
     eprintln!("setup: building bpf-linker {VERSION} for LLVM {llvm} (about a minute or two, once)");
     let root = own_folder(workspace, llvm);
     let mut command = host_cargo();
@@ -238,65 +255,16 @@ fn host_cargo() -> Command {
     command
 }
 
-/// The folder above LLVM's `lib`, where distributions put it.
-fn llvm_prefix(llvm: u32) -> Result<PathBuf> {
-    if let Some(prefix) = find_llvm(llvm) {
-        return Ok(prefix);
-    }
-    let package = format!("llvm-{llvm}-dev");
-    if packages::has_apt() && packages::offered(&package)? {
-        eprintln!("setup: installing {package}, which bpf-linker is linked with");
-        packages::install(&[&package])?;
-    }
-    find_llvm(llvm).with_context(|| {
-        format!(
-            "bpf-linker needs the development files of LLVM {llvm}: install them ({package} on \
-             Debian and Ubuntu, llvm{llvm}-devel or llvm-devel elsewhere) and run `cargo xtask setup` again"
-        )
-    })
-}
-
-fn find_llvm(llvm: u32) -> Option<PathBuf> {
-    let named = [
-        format!("/usr/lib/llvm-{llvm}"),
-        format!("/usr/lib64/llvm{llvm}"),
-        format!("/usr/lib/llvm{llvm}"),
-        format!("/usr/lib/llvm/{llvm}"),
-    ];
-    let has_library = |prefix: &PathBuf| {
-        ["lib", "lib64"]
-            .iter()
-            .any(|folder| prefix.join(folder).join("libLLVM.so").exists())
-    };
-    named
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(configured_llvm(llvm))
-        .find(has_library)
-}
-
-/// The prefix that an `llvm-config` on PATH names, where it is of this major.
-fn configured_llvm(llvm: u32) -> Option<PathBuf> {
-    [format!("llvm-config-{llvm}"), "llvm-config".to_owned()]
-        .iter()
-        .find_map(|name| {
-            let config = process::find_program(name)?;
-            let ask = |what: &str| process::capture(Command::new(&config).arg(what), QUICK).ok();
-            let version = ask("--version")?;
-            (version.split('.').next()?.trim().parse() == Ok(llvm)).then_some(())?;
-            Some(PathBuf::from(ask("--prefix")?.trim()))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_llvm_of_a_linker_is_read_from_the_library_it_loads() {
+    fn the_llvm_of_a_linker_is_told_whether_it_is_inside_or_loaded() {
         assert_eq!(llvm_of(b"\0libgcc_s.so.1\0libLLVM.so.22.1\0"), Some(22));
         assert_eq!(llvm_of(b"\0libLLVM-17.so.1\0"), Some(17));
-        assert_eq!(llvm_of(b"a static linker"), None);
+        assert_eq!(llvm_of(b"\0LLVM is here\0LLVM23.1.0\0"), Some(23));
+        assert_eq!(llvm_of(b"something else, LLVM"), None);
     }
 
     #[test]

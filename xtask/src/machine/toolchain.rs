@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
-use super::packages;
+use super::{nightly, packages};
 use crate::process;
 use crate::workspace;
 
@@ -47,25 +47,13 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// The first complete compiler on this machine, Debian's before a nightly.
-    pub fn find() -> Option<Self> {
-        Self::debian().or_else(Self::nightly)
+    /// Any installed compiler for the kernel programs, Debian's before nightlies.
+    pub fn any() -> Option<Self> {
+        debian().or_else(|| nightly::installed().into_iter().next())
     }
 
-    fn debian() -> Option<Self> {
-        let core = Path::new("/usr/lib/rustlib").join(TARGET).join("lib");
-        has_file_like(&core, "libcore-", ".rlib").then_some(())?;
-        Self::from_folder(Path::new("/usr/bin"), Kind::Prebuilt)
-    }
-
-    fn nightly() -> Option<Self> {
-        let bin = nightly_folder()?;
-        let core = bin.parent()?.join("lib/rustlib/src/rust/library/core");
-        core.is_dir().then_some(())?;
-        Self::from_folder(&bin, Kind::BuildStd)
-    }
-
-    fn from_folder(bin: &Path, kind: Kind) -> Option<Self> {
+    /// A compiler by the folder of its programs; None where one of them is missing or broken.
+    pub fn from_folder(bin: &Path, kind: Kind) -> Option<Self> {
         let (rustc, cargo) = (bin.join("rustc"), bin.join("cargo"));
         if !process::is_executable(&cargo) {
             return None;
@@ -118,78 +106,32 @@ impl Toolchain {
     }
 }
 
-/// Finds a compiler, installing one where there is none.
-pub fn ensure() -> Result<Toolchain> {
-    let toolchain = match Toolchain::find() {
-        Some(toolchain) => toolchain,
-        None => install()?,
-    };
-    toolchain.check_release()?;
-    Ok(toolchain)
+/// Debian's compiler, where it is complete.
+pub fn debian() -> Option<Toolchain> {
+    let core = Path::new("/usr/lib/rustlib").join(TARGET).join("lib");
+    has_file_like(&core, "libcore-", ".rlib").then_some(())?;
+    Toolchain::from_folder(Path::new("/usr/bin"), Kind::Prebuilt)
 }
 
-fn install() -> Result<Toolchain> {
-    let debian = match packages::offered("rustc-web") {
-        Ok(true) => {
-            eprintln!("setup: installing Debian's compiler for the kernel programs");
-            packages::install(&DEBIAN_PACKAGES).and_then(|()| {
-                Toolchain::debian().ok_or_else(|| {
-                    anyhow!(
-                        "the packages {} hold no BPF target",
-                        DEBIAN_PACKAGES.join(", ")
-                    )
-                })
-            })
-        }
-        Ok(false) => Err(anyhow!("this system's packages offer no rustc-web")),
-        Err(error) => Err(error),
-    };
-    let reason = match debian {
-        Ok(toolchain) => return Ok(toolchain),
-        Err(reason) => reason,
-    };
-    eprintln!("setup: {reason:#}; trying a rustup nightly instead");
-    install_nightly().with_context(|| {
+/// Debian's compiler, after installing it where this system offers it.
+pub fn ensure_debian() -> Result<Toolchain> {
+    if let Some(toolchain) = debian() {
+        return Ok(toolchain);
+    }
+    if !packages::has_apt() {
+        bail!("this system has no apt");
+    }
+    if !packages::offered("rustc-web")? {
+        bail!("this system's packages offer no rustc-web");
+    }
+    eprintln!("setup: installing Debian's compiler for the kernel programs");
+    packages::install(&DEBIAN_PACKAGES)?;
+    debian().with_context(|| {
         format!(
-            "no compiler for the kernel programs ({reason:#}): install Debian's packages {}, or \
-             a nightly with `rustup toolchain install nightly --profile minimal --component rust-src`",
-            DEBIAN_PACKAGES.join(" ")
+            "the packages {} hold no BPF target",
+            DEBIAN_PACKAGES.join(", ")
         )
     })
-}
-
-fn install_nightly() -> Result<Toolchain> {
-    if process::find_program("rustup").is_none() {
-        bail!("there is no rustup to install a nightly with");
-    }
-    let mut command = rustup();
-    command.args([
-        "toolchain",
-        "install",
-        "nightly",
-        "--profile=minimal",
-        "--no-self-update",
-    ]);
-    command.arg("--component=rust-src");
-    process::run(&mut command, Duration::from_secs(600)).context("the nightly cannot be had")?;
-    Toolchain::nightly().context("the nightly was installed but cannot be found")
-}
-
-/// The `bin` folder of an installed nightly.
-fn nightly_folder() -> Option<PathBuf> {
-    process::find_program("rustup")?;
-    let mut command = rustup();
-    command.args(["which", "--toolchain=nightly", "rustc"]);
-    let path = process::capture(&mut command, QUICK).ok()?;
-    Path::new(path.trim()).parent().map(Path::to_path_buf)
-}
-
-fn rustup() -> Command {
-    let mut command = Command::new("rustup");
-    workspace::without_toolchain(&mut command);
-    // Looking for a toolchain must never download one behind the user's back.
-    command.env("RUSTUP_AUTO_INSTALL", "0");
-    command
 }
 
 fn has_file_like(folder: &Path, prefix: &str, suffix: &str) -> bool {
