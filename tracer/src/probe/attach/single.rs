@@ -181,6 +181,10 @@ pub(super) fn refused(error: ProgramError) -> Refusal {
         return Refusal::failed(error::chain(&error));
     };
     let log = verifier_log.to_string();
+    // How the verifier calls a helper that came later than the kernel.
+    if complaint(&log).is_some_and(|line| line.contains("func unknown#")) {
+        return Refusal::unavailable("this kernel is too old: it lacks a helper the program calls");
+    }
     Refusal::failed(match complaint(&log) {
         Some(line) => format!("the kernel refused the program: {io_error}: {line}"),
         None => format!("the kernel refused the program: {io_error}"),
