@@ -67,8 +67,9 @@ fn udp(work: *mut Work, arrival: &Arrival) -> u32 {
     };
     let end = recall!(work.packet.end) as usize;
     let slot = end * 2 + usize::from(arrival.direction == direction::IN);
+    let length = recall!(work.packet.payload_length);
     // SAFETY: `flow` is an entry of the map.
-    let position = unsafe { flow::udp_position(flow, slot, recall!(work.packet.payload_length)) };
+    let position = unsafe { flow::udp_position(flow, slot, length) };
     within_budget(work, position)
 }
 
@@ -93,8 +94,9 @@ fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
     };
     let is_syn = recall!(work.packet.control) & SYN != 0;
     let end = recall!(work.packet.end) as usize;
+    let sequence = recall!(work.packet.sequence);
     // SAFETY: `flow` is an entry of the map.
-    let position = unsafe { flow::tcp_position(flow, end, recall!(work.packet.sequence), is_syn) };
+    let position = unsafe { flow::tcp_position(flow, end, sequence, is_syn) };
     within_budget(work, position)
 }
 

@@ -74,9 +74,10 @@ pub unsafe fn write_key(
     } else {
         source_port > destination_port
     };
+    let kind = recall!(work.network.family) << 16 | recall!(work.network.protocol);
     // SAFETY: as the caller promises.
     unsafe {
-        (*key).kind = recall!(work.network.family) << 16 | recall!(work.network.protocol);
+        (*key).kind = kind;
         if source_is_upper {
             (*key).lower = destination;
             (*key).upper = source;

@@ -6,6 +6,7 @@
 use tracer_common::event::{family, link};
 
 use super::{
+    flow,
     source::Source,
     work::{Work, recall},
 };
@@ -212,45 +213,65 @@ fn transport(source: &impl Source, work: *mut Work) -> Option<u32> {
     if protocol != TCP && protocol != UDP {
         return None;
     }
+    write_fragments_key(work);
+    if recall!(work.network.fragment_offset) != 0 {
+        return Some(kind::FRAGMENT);
+    }
     let offset = recall!(work.network.offset);
+    write_ports(source, offset, work)?;
+    if protocol == UDP {
+        write_payload(work, offset + 8);
+        return Some(kind::UDP);
+    }
+    // RFC 9293, section 3.1: sequence number, then data offset and flags.
+    let words: [u32; 3] = source.load(offset + 4)?;
+    let control = u32::from_be(words[2]);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        (*work).packet.sequence = u32::from_be(words[0]);
+        (*work).packet.control = control;
+    }
+    write_payload(work, offset + (control >> 28) * 4);
+    Some(kind::TCP)
+}
+
+/// Their identification stands in for the ports, which later fragments do not have.
+#[inline(always)]
+fn write_fragments_key(work: *mut Work) {
+    let fragmented = recall!(work.network.fragmented);
     let identification = recall!(work.network.identification);
     // SAFETY: `work` is this CPU's entry of the map.
     unsafe {
-        let packet = &raw mut (*work).packet;
-        (*packet).fragmented = recall!(work.network.fragmented);
-        // Their identification stands in for the ports, which later fragments do not have.
-        super::flow::write_key(
-            &raw mut (*packet).fragments,
+        (*work).packet.fragmented = fragmented;
+        flow::write_key(
+            &raw mut (*work).packet.fragments,
             work,
             identification >> 16,
             identification & 0xffff,
         );
-        if recall!(work.network.fragment_offset) != 0 {
-            return Some(kind::FRAGMENT);
-        }
-        let ports: [u16; 2] = source.load(offset)?;
-        (*packet).source_port = u32::from(u16::from_be(ports[0]));
-        (*packet).destination_port = u32::from(u16::from_be(ports[1]));
-        (*packet).end = super::flow::write_key(
-            &raw mut (*packet).key,
-            work,
-            recall!(work.packet.source_port),
-            recall!(work.packet.destination_port),
-        );
-        let end = recall!(work.network.end);
-        if protocol == UDP {
-            (*packet).payload_offset = offset + 8;
-            (*packet).payload_length = end.saturating_sub(offset + 8);
-            return Some(kind::UDP);
-        }
-        // RFC 9293, section 3.1: sequence number, then data offset and flags.
-        let words: [u32; 3] = source.load(offset + 4)?;
-        let control = u32::from_be(words[2]);
-        let payload_offset = offset + (control >> 28) * 4;
-        (*packet).payload_offset = payload_offset;
-        (*packet).payload_length = end.saturating_sub(payload_offset);
-        (*packet).sequence = u32::from_be(words[0]);
-        (*packet).control = control;
     }
-    Some(kind::TCP)
+}
+
+#[inline(always)]
+fn write_ports(source: &impl Source, offset: u32, work: *mut Work) -> Option<()> {
+    let ports: [u16; 2] = source.load(offset)?;
+    let from = u32::from(u16::from_be(ports[0]));
+    let to = u32::from(u16::from_be(ports[1]));
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        (*work).packet.source_port = from;
+        (*work).packet.destination_port = to;
+        (*work).packet.end = flow::write_key(&raw mut (*work).packet.key, work, from, to);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn write_payload(work: *mut Work, offset: u32) {
+    let end = recall!(work.network.end);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        (*work).packet.payload_offset = offset;
+        (*work).packet.payload_length = end.saturating_sub(offset);
+    }
 }

@@ -25,10 +25,6 @@ use crate::{
 const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe/type";
 /// Present when it has uprobes.
 const UPROBE_EVENTS: &str = "/sys/bus/event_source/devices/uprobe/type";
-/// fentry needs ftrace's direct calls (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS), and this
-/// function is there exactly when they are.
-const DIRECT_CALLS: &str = "register_ftrace_direct";
-
 impl Attacher<'_> {
     pub(super) fn attach_part(&mut self, kind: HookKind, part: &Part) -> Result<(), Refusal> {
         match part.target {
@@ -72,11 +68,6 @@ impl Attacher<'_> {
     }
 
     fn attach_fentry(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
-        if !self.ground.types.has_function(DIRECT_CALLS) {
-            return Err(Refusal::unavailable(
-                "this kernel has no fentry (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)",
-            ));
-        }
         let Some(btf) = self.btf.get_or_init(|| Btf::from_sys_fs().ok()) else {
             return Err(Refusal::unavailable("its type information is not readable"));
         };
@@ -190,6 +181,10 @@ pub(super) fn refused(error: ProgramError) -> Refusal {
         return Refusal::failed(error::chain(&error));
     };
     let log = verifier_log.to_string();
+    // How the verifier calls a helper that came later than the kernel.
+    if complaint(&log).is_some_and(|line| line.contains("func unknown#")) {
+        return Refusal::unavailable("this kernel is too old: it lacks a helper the program calls");
+    }
     Refusal::failed(match complaint(&log) {
         Some(line) => format!("the kernel refused the program: {io_error}: {line}"),
         None => format!("the kernel refused the program: {io_error}"),
