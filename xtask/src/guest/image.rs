@@ -78,7 +78,7 @@ fn test_script(arguments: &[String]) -> String {
     let mut command = Command::new("/usr/bin/end_to_end");
     command.arg("--color=never").args(arguments);
     format!(
-        "#!/usr/bin/busybox sh\nexport TRACER_BINARY=/usr/bin/tracer\nexec {}\n",
+        "#!/usr/bin/busybox sh\nexport TRACER_BINARY=/usr/bin/tracer TRACER_GUEST=1\nexec {}\n",
         process::line(&command)
     )
 }
