@@ -18,7 +18,7 @@ use crate::results::Counts;
 use crate::workspace::Workspace;
 
 /// Long enough for a boot under emulation and all scenarios.
-pub const DEFAULT_LIMIT: Duration = Duration::from_secs(180);
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub struct Arguments {
