@@ -7,5 +7,6 @@ pub mod lab;
 pub mod launch;
 pub mod probe;
 pub mod protocol;
+pub mod replay;
 pub mod report;
 pub mod session;
