@@ -5,9 +5,9 @@
 
 use super::compose;
 use super::connections::Connections;
-use super::dns::{PORT as DNS_PORT, Resolutions};
+use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
-use super::model::{DnsTransport, Endpoint, NeighborProtocol, Source, Trace};
+use super::model::{DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
 use super::route::Routes;
@@ -23,6 +23,9 @@ use std::net::IpAddr;
 
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
+
+/// Tunnels within tunnels that are opened.
+const TUNNELS: usize = 4;
 
 /// What the assembler is to do.
 #[derive(Debug, Clone)]
@@ -64,10 +67,11 @@ pub struct Assembler {
 impl Assembler {
     pub fn new(options: AssemblerOptions) -> Self {
         let keep = options.keep_frames;
+        let is_file = options.source == Source::File;
         Self {
-            connections: Connections::new(options.stream_limit, keep),
-            resolutions: Resolutions::new(keep),
-            neighbors: Neighbors::new(keep),
+            connections: Connections::new(options.stream_limit, keep, is_file),
+            resolutions: Resolutions::new(keep, is_file),
+            neighbors: Neighbors::new(keep, is_file),
             interfaces: InterfaceNames::default(),
             routes: Routes::default(),
             processes: Processes::default(),
@@ -153,8 +157,7 @@ impl Assembler {
         if arrived_on_loopback {
             return;
         }
-        let ParsedFrame { network, .. } =
-            frame::parse_cut(frame.link_type, &frame.data, frame.original_length);
+        let ParsedFrame { network, .. } = self.open(frame);
         match network {
             Network::Arp(arp) => {
                 let request = match arp.operation {
@@ -171,7 +174,8 @@ impl Assembler {
                     protocol: NeighborProtocol::Arp,
                     target: IpAddr::V4(asked),
                     asker: IpAddr::V4(asker),
-                    mac: (!request).then_some(arp.sender_mac),
+                    // An announcement is about the sender itself (RFC 5227, section 2.3).
+                    mac: (!request || asked == asker).then_some(arp.sender_mac),
                     request,
                 };
                 self.neighbors.message(&message, mark, frame);
@@ -179,6 +183,23 @@ impl Assembler {
             Network::Ip(ip) => self.packet(&ip, mark, frame),
             Network::Other { .. } => {}
         }
+    }
+
+    /// The frame, and in files what a tunnel carries in it: a live capture sees that again
+    /// where the tunnel ends, a file mostly does not.
+    fn open<'a>(&self, frame: &'a Frame) -> ParsedFrame<'a> {
+        let mut parsed = frame::parse_cut(frame.link_type, &frame.data, frame.original_length);
+        if self.options.source == Source::File {
+            for _ in 0..TUNNELS {
+                match frame::parse_inner(&parsed) {
+                    Some(inner) if !matches!(inner.network, Network::Other { .. }) => {
+                        parsed = inner;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        parsed
     }
 
     fn packet(&mut self, ip: &Ip<'_>, mark: Mark, frame: &Frame) {
@@ -232,15 +253,15 @@ impl Assembler {
     fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) {
         let source = endpoint(ip.source, udp.source_port);
         let destination = endpoint(ip.destination, udp.destination_port);
-        if source.port == DNS_PORT || destination.port == DNS_PORT {
-            self.resolutions.message(
-                DnsTransport::Udp,
+        if let Some(protocol) = DnsProtocol::of_ports(source.port, destination.port) {
+            let message = DnsPacket {
+                protocol,
+                transport: DnsTransport::Udp,
                 source,
                 destination,
-                udp.payload,
-                mark,
-                Some(frame),
-            );
+                bytes: udp.payload,
+            };
+            self.resolutions.message(&message, mark, Some(frame));
         }
     }
 

@@ -2,10 +2,12 @@
 
 use super::assemble::Assembler;
 use super::connection::TrackedConnection;
+use super::dns::DnsPacket;
 use super::drafts::{self, Draft};
 use super::model::{
-    Connection, DnsExchange, Document, End, Finding, Gap, HttpExchange, Journey, NeighborExchange,
-    NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Trace, Transport,
+    Connection, DnsExchange, DnsProtocol, DnsTransport, Document, End, Finding, Gap, HttpExchange,
+    Journey, NeighborExchange, NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet,
+    Trace, Transport,
 };
 use super::phases::{self, Carrier, Path};
 use super::story::{Analysed, Story};
@@ -26,6 +28,7 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
     for connection in memory.connections.iter_mut() {
         connection.close_gaps();
     }
+    memory.connections.settle_roles();
     dns_over_tcp(memory);
     let first_journey = memory.next_journey;
     let story = Story::new(memory, |_| true);
@@ -63,13 +66,27 @@ fn dns_over_tcp(memory: &mut Assembler) {
         if connection.server.port != dns::PORT {
             continue;
         }
+        let mut messages = Vec::new();
         for end in [End::Client, End::Server] {
-            memory.resolutions.stream(
-                connection.address(end),
-                connection.address(end.peer()),
-                connection.end(end).stream.bytes(),
-                |at_ns| connection.frame_at(end, at_ns),
-            );
+            let found = dns::in_stream(connection.end(end).stream.bytes());
+            messages.extend(found.into_iter().map(|(at_ns, range)| (at_ns, end, range)));
+        }
+        // Both ends in order of time, so that an answer does not come before its query.
+        messages.sort_by_key(|(at_ns, _, _)| *at_ns);
+        for (at_ns, end, range) in messages {
+            let stream = connection.end(end).stream.bytes().as_slice();
+            let (Some(mark), Some(bytes)) = (connection.frame_at(end, at_ns), stream.get(range))
+            else {
+                continue;
+            };
+            let packet = DnsPacket {
+                protocol: DnsProtocol::Dns,
+                transport: DnsTransport::Tcp,
+                source: connection.address(end),
+                destination: connection.address(end.peer()),
+                bytes,
+            };
+            memory.resolutions.message(&packet, mark, None);
         }
     }
 }

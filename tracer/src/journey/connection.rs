@@ -9,10 +9,17 @@ use super::stream::{SegmentKind, StreamAssembler};
 use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 
+mod roles;
+
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
+/// Resets listed after the first.
+const LATER_RESETS: usize = 64;
+/// Data that comes behind later data by more than this was sent again, after it was lost
+/// before the point of capture; by less it was overtaken. Used where no round trip was seen.
+const REORDERING_NS: u64 = 3_000_000;
 /// Retransmissions listed; more are only counted.
 const RETRANSMISSIONS: usize = 1000;
 /// A retransmission later than this after the original is a timeout: the smallest
@@ -80,11 +87,15 @@ pub(super) struct TrackedConnection {
     /// Every SYN of the client, retries included.
     pub syns: Vec<Mark>,
     pub syn_ack: Option<Mark>,
+    /// Who sent it: the client where both ends opened the connection.
+    syn_ack_by: End,
     pub ack: Option<Mark>,
     pub states: Vec<StateTransition>,
     pub retransmissions: Vec<(Retransmission, Mark)>,
     pub close_messages: Vec<(CloseMessage, Mark)>,
     pub reset: Option<EndMark>,
+    /// Resets after the first: they close nothing any more.
+    later_resets: Vec<CloseMessage>,
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
@@ -115,11 +126,13 @@ impl TrackedConnection {
             server_end: EndState::new(stream_limit),
             syns: Vec::new(),
             syn_ack: None,
+            syn_ack_by: End::Server,
             ack: None,
             states: Vec::new(),
             retransmissions: Vec::new(),
             close_messages: Vec::new(),
             reset: None,
+            later_resets: Vec::new(),
             icmp_error: None,
             connect: None,
             payload_marks: Vec::new(),
@@ -181,7 +194,7 @@ impl TrackedConnection {
         }
         if tcp.flags.syn {
             self.synchronize(end, tcp, mark);
-        } else if end == End::Client && tcp.flags.ack && self.syn_ack.is_some() {
+        } else if end != self.syn_ack_by && tcp.flags.ack && self.syn_ack.is_some() {
             self.ack.get_or_insert(mark);
         }
         if tcp.payload_length > 0 {
@@ -205,25 +218,25 @@ impl TrackedConnection {
         }
     }
 
+    /// Usually the client's SYN and the server's SYN-ACK. Where both ends open at once, and
+    /// in a handshake of four messages, the server sends a SYN, too (RFC 9293, section 3.5).
     fn synchronize(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         let state = self.end_mut(end);
-        if state.initial_sequence.is_none() {
+        let repeated = state.initial_sequence.is_some();
+        if !repeated {
             state.initial_sequence = Some(tcp.sequence);
             state.stream.set_initial_sequence(tcp.sequence);
             state.options = Some(options(&tcp.options));
         }
-        let first = match end {
-            End::Client => {
-                self.syns.push(mark);
-                self.syns.len() == 1
+        if tcp.flags.ack {
+            if self.syn_ack.is_none() {
+                self.syn_ack = Some(mark);
+                self.syn_ack_by = end;
             }
-            End::Server => {
-                let first = self.syn_ack.is_none();
-                self.syn_ack.get_or_insert(mark);
-                first
-            }
-        };
-        if !first {
+        } else if end == End::Client {
+            self.syns.push(mark);
+        }
+        if repeated {
             self.retransmitted(end, 0, 0, "syn", mark);
         }
     }
@@ -231,34 +244,60 @@ impl TrackedConnection {
     fn payload(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         // Data in a SYN (Fast Open, RFC 7413) begins one after the SYN's own number.
         let sequence = tcp.sequence.wrapping_add(u32::from(tcp.flags.syn));
-        let peer_duplicates = self.end(end.peer()).duplicate_acknowledgments;
+        let reordering = self.reordering_ns();
+        let peer = self.end(end.peer());
+        let duplicates = peer.duplicate_acknowledgments;
+        let asked_for = duplicates >= 2 && peer.last_acknowledgment == sequence;
         let state = self.end_mut(end);
+        let before = state.stream.highest();
         let kind = state
             .stream
             .segment(sequence, tcp.payload, tcp.payload_length, mark.at_ns);
         let since_last = mark.at_ns.saturating_sub(state.last_payload_at_ns);
-        match kind {
-            SegmentKind::Retransmission { relative } => {
-                // Three duplicate acknowledgements call for a fast retransmit (RFC 5681, 3.2).
-                let cause = match (peer_duplicates >= 3, since_last >= RTO_MIN_NS) {
-                    (true, _) => "fast",
-                    (false, true) => "timeout",
-                    (false, false) => "unknown",
-                };
-                self.retransmitted(end, relative, u64::from(tcp.payload_length), cause, mark);
+        if state.stream.highest() > before {
+            state.last_payload_at_ns = mark.at_ns;
+        }
+        let late = asked_for || since_last >= reordering;
+        let again = match kind {
+            SegmentKind::Retransmission { relative } => Some(relative),
+            SegmentKind::OutOfOrder { relative } => Some(relative).filter(|_| late),
+            // One byte before the end is a probe of a closed window that goes on with data.
+            SegmentKind::Overlap { relative, .. } => {
+                Some(relative).filter(|start| late && start + 1 < before)
             }
-            SegmentKind::KeepAlive => {}
-            _ => {
-                state.last_payload_at_ns = mark.at_ns;
-                if self.payload_marks.len() < PAYLOAD_MARKS {
-                    self.payload_marks.push(EndMark { end, mark });
-                }
-            }
+            _ => None,
+        };
+        if let Some(relative) = again {
+            // Duplicate acknowledgements call for a fast retransmit (RFC 5681, 3.2).
+            let cause = match (duplicates >= 3, since_last >= RTO_MIN_NS) {
+                (true, _) => "fast",
+                (false, true) => "timeout",
+                (false, false) => "unknown",
+            };
+            self.retransmitted(end, relative, u64::from(tcp.payload_length), cause, mark);
+        }
+        let brought = !matches!(
+            kind,
+            SegmentKind::Retransmission { .. } | SegmentKind::KeepAlive
+        );
+        if brought && self.payload_marks.len() < PAYLOAD_MARKS {
+            self.payload_marks.push(EndMark { end, mark });
         }
     }
 
+    /// How far segments may fall behind on the way: a round trip, where one was seen.
+    fn reordering_ns(&self) -> u64 {
+        let first = self.syns.first().zip(self.ack);
+        first.map_or(REORDERING_NS, |(syn, ack)| {
+            ack.at_ns.saturating_sub(syn.at_ns).max(1)
+        })
+    }
+
     fn retransmitted(&mut self, end: End, seq: u64, bytes: u64, kind: &str, mark: Mark) {
-        if self.retransmissions.len() < RETRANSMISSIONS {
+        let known = self.retransmissions.last();
+        // Data and FIN of one segment are sent again together.
+        let counted = known.is_some_and(|(_, last)| last.number == mark.number);
+        if !counted && self.retransmissions.len() < RETRANSMISSIONS {
             let entry = Retransmission {
                 at_ns: mark.at_ns,
                 end,
@@ -307,6 +346,12 @@ impl TrackedConnection {
         if self.reset.is_none() {
             self.reset = Some(EndMark { end, mark });
             self.close_message(end, "rst", mark);
+        } else if self.later_resets.len() < LATER_RESETS {
+            self.later_resets.push(CloseMessage {
+                at_ns: mark.at_ns,
+                end,
+                kind: "rst".to_owned(),
+            });
         }
     }
 
@@ -385,6 +430,7 @@ impl TrackedConnection {
                 .close_messages
                 .iter()
                 .map(|(message, _)| message.clone())
+                .chain(self.later_resets.iter().cloned())
                 .collect(),
         }
     }

@@ -32,12 +32,15 @@ pub(super) struct Connections {
     next_number: u64,
     stream_limit: usize,
     keep_frames: bool,
+    /// A segment without payload makes a connection, too. Not in live mode, where it is
+    /// the rest of one that was reported and forgotten.
+    every_segment: bool,
 }
 
 impl Connections {
     /// `stream_limit`: bytes of payload kept per direction. `keep_frames`: whole frames of
     /// the key moments are kept for the layers view.
-    pub fn new(stream_limit: usize, keep_frames: bool) -> Self {
+    pub fn new(stream_limit: usize, keep_frames: bool, every_segment: bool) -> Self {
         Self {
             tracked: BTreeMap::new(),
             by_tuple: HashMap::new(),
@@ -46,6 +49,7 @@ impl Connections {
             next_number: 1,
             stream_limit,
             keep_frames,
+            every_segment,
         }
     }
 
@@ -67,9 +71,25 @@ impl Connections {
 
     /// Forgets a connection that was reported and is over.
     pub fn remove(&mut self, number: u64) {
-        self.tracked.remove(&number);
-        self.by_tuple.retain(|_, value| *value != number);
-        self.by_cookie.retain(|_, value| *value != number);
+        let Some(connection) = self.tracked.remove(&number) else {
+            return;
+        };
+        let key = tuple(connection.client, connection.server);
+        if self.by_tuple.get(&key) == Some(&number) {
+            self.by_tuple.remove(&key);
+        }
+        for end in [End::Client, End::Server] {
+            if let Some(cookie) = connection.end(end).cookie
+                && self.by_cookie.get(&cookie) == Some(&number)
+            {
+                self.by_cookie.remove(&cookie);
+            }
+        }
+    }
+
+    /// Decides who the client is where no handshake was seen, from what was said.
+    pub fn settle_roles(&mut self) {
+        self.iter_mut().for_each(TrackedConnection::settle_roles);
     }
 
     /// Forgets the least recently used connections beyond `limit`.
@@ -136,20 +156,17 @@ impl Connections {
     ) -> Option<u64> {
         let known = self.between(source, destination);
         let opens = tcp.flags.syn && !tcp.flags.ack;
-        if let Some(number) = known {
-            let connection = self.tracked.get(&number)?;
-            let isn = connection.end(End::Client).initial_sequence;
-            let same = !opens || connection.client != source || isn == Some(tcp.sequence);
-            if same {
-                return Some(number);
-            }
+        if let Some(number) = known
+            && self.tracked.get_mut(&number)?.takes(source, tcp)
+        {
+            return Some(number);
         }
         let number = if opens {
             self.adopt(source, destination, cookie)
                 .unwrap_or_else(|| self.create(source, destination, mark.at_ns))
         } else if tcp.flags.syn {
             self.create(destination, source, mark.at_ns)
-        } else if tcp.payload_length > 0 {
+        } else if tcp.payload_length > 0 || self.every_segment {
             // It began before the capture. Servers sit on the lower port in nearly every
             // protocol with assigned ports (RFC 6335, section 6).
             let (client, server) = if source.port >= destination.port {

@@ -2,13 +2,20 @@
 //! getaddrinfo(3) calls and the resolver's files.
 
 use super::evidence::Mark;
-use super::model::{DnsAnswer, DnsExchange, DnsQuestion, DnsTransport, Endpoint};
+use super::model::{DnsAnswer, DnsExchange, DnsProtocol, DnsQuestion, DnsTransport, Endpoint};
 use crate::capture::{FileOpen, Frame, GetAddrInfoCall};
 use crate::protocol::dns::{self, DnsMessage};
 use std::collections::HashMap;
 
 /// Exchanges, calls and file opens remembered each; beyond this the oldest are dropped.
 const LIMIT: usize = 16_384;
+/// The same of a file, which ends.
+const FILE_LIMIT: usize = 1 << 20;
+/// Questions looked at in one message; more than one are seen in multicast DNS only.
+const QUESTIONS: usize = 32;
+/// An answer of multicast DNS later than this answers somebody else (RFC 6762, section 5.2:
+/// the second query follows after a second at least).
+const MULTICAST_WINDOW_NS: u64 = 5_000_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 const RETRY_WINDOW_NS: u64 = 30_000_000_000;
@@ -20,6 +27,7 @@ pub(super) const PORT: u16 = 53;
 pub(super) struct TrackedQuery {
     pub number: u64,
     pub transport: DnsTransport,
+    pub protocol: DnsProtocol,
     pub client: Endpoint,
     pub server: Endpoint,
     pub query_id: u16,
@@ -88,8 +96,12 @@ impl TrackedQuery {
         DnsExchange {
             id: self.id(),
             at_ns: self.first_at_ns,
-            duration_ns: self.end_at_ns().map(|at| at - self.first_at_ns.min(at)),
+            duration_ns: self
+                .end_at_ns()
+                .filter(|_| !self.queries.is_empty())
+                .map(|at| at.saturating_sub(self.first_at_ns)),
             transport: self.transport,
+            protocol: self.protocol,
             client: self.client,
             server: self.server,
             query_id: self.query_id,
@@ -115,26 +127,90 @@ fn record(record: &dns::Record) -> DnsAnswer {
     }
 }
 
-type Key = (DnsTransport, Endpoint, Endpoint, u16, Option<DnsQuestion>);
+/// One DNS message and how it travelled.
+pub(super) struct DnsPacket<'a> {
+    pub protocol: DnsProtocol,
+    pub transport: DnsTransport,
+    pub source: Endpoint,
+    pub destination: Endpoint,
+    /// Without the length prefix of TCP.
+    pub bytes: &'a [u8],
+}
+
+/// What a query and its answer have in common. Servers may answer in another case than
+/// they were asked in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    transport: DnsTransport,
+    protocol: DnsProtocol,
+    client: Endpoint,
+    /// `None` where the question goes to a group and the answer comes from a member.
+    server: Option<Endpoint>,
+    id: u16,
+    name: String,
+    record_type: String,
+}
+
+impl Key {
+    fn new(packet: &DnsPacket<'_>, message: &DnsMessage, question: &DnsQuestion) -> Self {
+        let (client, server) = ends(packet, message);
+        Self {
+            transport: packet.transport,
+            protocol: packet.protocol,
+            client,
+            server: (packet.protocol == DnsProtocol::Dns).then_some(server),
+            id: message.id,
+            name: question.name.to_ascii_lowercase(),
+            record_type: question.record_type.clone(),
+        }
+    }
+}
+
+/// Client and server of a message.
+fn ends(packet: &DnsPacket<'_>, message: &DnsMessage) -> (Endpoint, Endpoint) {
+    match message.response {
+        true => (packet.destination, packet.source),
+        false => (packet.source, packet.destination),
+    }
+}
+
+fn questions(message: &DnsMessage) -> Vec<DnsQuestion> {
+    let questions = message.questions.iter().take(QUESTIONS);
+    questions
+        .map(|question| DnsQuestion {
+            name: question.name.clone(),
+            record_type: question.record_type.clone(),
+            class: question.class.clone(),
+        })
+        .collect()
+}
 
 /// All name resolution of a capture.
 #[derive(Debug)]
 pub(super) struct Resolutions {
     pub queries: Vec<TrackedQuery>,
     pending: HashMap<Key, usize>,
+    /// Questions of multicast DNS by name and type, which anybody may have asked.
+    multicast: HashMap<(String, String), Vec<usize>>,
+    /// The last query between two ends with an id, for answers that repeat no question.
+    by_id: HashMap<(Endpoint, Endpoint, u16), usize>,
     next_number: u64,
     keep_frames: bool,
+    limit: usize,
     pub calls: Vec<(u64, GetAddrInfoCall)>,
     pub files: Vec<(u64, FileOpen)>,
 }
 
 impl Resolutions {
-    pub fn new(keep_frames: bool) -> Self {
+    pub fn new(keep_frames: bool, is_file: bool) -> Self {
         Self {
             queries: Vec::new(),
             pending: HashMap::new(),
+            multicast: HashMap::new(),
+            by_id: HashMap::new(),
             next_number: 1,
             keep_frames,
+            limit: if is_file { FILE_LIMIT } else { LIMIT },
             calls: Vec::new(),
             files: Vec::new(),
         }
@@ -150,41 +226,34 @@ impl Resolutions {
         self.files.push((at_ns, file));
     }
 
-    /// Takes one DNS message from `source` to `destination`; `frame` as evidence.
-    pub fn message(
-        &mut self,
-        transport: DnsTransport,
-        source: Endpoint,
-        destination: Endpoint,
-        bytes: &[u8],
-        mark: Mark,
-        frame: Option<&Frame>,
-    ) {
-        let Some(message) = dns::parse(bytes) else {
+    /// Takes one DNS message; `frame` as evidence.
+    pub fn message(&mut self, packet: &DnsPacket<'_>, mark: Mark, frame: Option<&Frame>) {
+        let Some(message) = dns::parse(packet.bytes) else {
             return;
         };
-        let question = message.questions.first().map(|question| DnsQuestion {
-            name: question.name.clone(),
-            record_type: question.record_type.clone(),
-            class: question.class.clone(),
-        });
-        if message.response {
-            let key = (transport, destination, source, message.id, question);
-            self.answer(&key, message, mark, frame);
+        if !message.response {
+            for question in questions(&message) {
+                self.query(packet, &message, question, mark, frame);
+            }
+        } else if packet.protocol == DnsProtocol::Mdns {
+            self.multicast_answer(packet, message, mark, frame);
         } else {
-            let key = (transport, source, destination, message.id, question);
-            self.query(key, mark, frame);
+            self.answer(packet, message, mark, frame);
         }
     }
 
-    fn query(&mut self, key: Key, mark: Mark, frame: Option<&Frame>) {
-        let kept = frame.filter(|_| self.keep_frames);
+    fn query(
+        &mut self,
+        packet: &DnsPacket<'_>,
+        message: &DnsMessage,
+        question: DnsQuestion,
+        mark: Mark,
+        frame: Option<&Frame>,
+    ) {
+        let key = Key::new(packet, message, &question);
         let cookie = frame.and_then(|frame| frame.cookie);
-        if let Some(query) = self
-            .pending
-            .get(&key)
-            .and_then(|i| self.queries.get_mut(*i))
-        {
+        let known = self.pending.get(&key);
+        if let Some(query) = known.and_then(|index| self.queries.get_mut(*index)) {
             let recent = mark.at_ns.saturating_sub(query.last_at_ns()) < RETRY_WINDOW_NS;
             if query.answer.is_none() && recent {
                 query.queries.push(mark);
@@ -192,35 +261,129 @@ impl Resolutions {
                 return;
             }
         }
-        if self.queries.len() >= LIMIT {
-            self.queries.drain(..LIMIT / 2);
-            self.pending.clear();
+        let index = self.begin(packet, message, question, mark, frame);
+        if packet.protocol == DnsProtocol::Mdns {
+            let asked = (key.name.clone(), key.record_type.clone());
+            let asking = self.multicast.entry(asked).or_default();
+            if asking.len() >= QUESTIONS {
+                asking.remove(0);
+            }
+            asking.push(index);
         }
-        let (transport, client, server, query_id, question) = key.clone();
-        let Some(question) = question else { return };
-        self.pending.insert(key, self.queries.len());
-        self.queries.push(TrackedQuery {
-            number: self.next_number,
-            transport,
-            client,
-            server,
-            query_id,
-            question,
-            queries: vec![mark],
-            answer: None,
-            cookie,
-            first_at_ns: mark.at_ns,
-            kept_frames: kept
-                .map(|frame| (mark, frame.clone()))
-                .into_iter()
-                .collect(),
-        });
-        self.next_number += 1;
+        let ends = (packet.source, packet.destination, message.id);
+        self.by_id.insert(ends, index);
+        self.pending.insert(key, index);
+        if let Some(query) = self.queries.get_mut(index) {
+            query.queries.push(mark);
+        }
     }
 
-    fn answer(&mut self, key: &Key, message: DnsMessage, mark: Mark, frame: Option<&Frame>) {
+    /// A new exchange without query and answer yet; gives its index.
+    fn begin(
+        &mut self,
+        packet: &DnsPacket<'_>,
+        message: &DnsMessage,
+        question: DnsQuestion,
+        mark: Mark,
+        frame: Option<&Frame>,
+    ) -> usize {
+        if self.queries.len() >= self.limit {
+            self.queries.drain(..self.limit / 2);
+            self.pending.clear();
+            self.multicast.clear();
+            self.by_id.clear();
+        }
+        let (client, server) = ends(packet, message);
+        let kept = frame.filter(|_| self.keep_frames);
+        let kept = kept.map(|frame| (mark, frame.clone()));
+        self.queries.push(TrackedQuery {
+            number: self.next_number,
+            transport: packet.transport,
+            protocol: packet.protocol,
+            client,
+            server,
+            query_id: message.id,
+            question,
+            queries: Vec::new(),
+            answer: None,
+            cookie: frame.and_then(|frame| frame.cookie),
+            first_at_ns: mark.at_ns,
+            kept_frames: kept.into_iter().collect(),
+        });
+        self.next_number += 1;
+        self.queries.len() - 1
+    }
+
+    fn answer(
+        &mut self,
+        packet: &DnsPacket<'_>,
+        message: DnsMessage,
+        mark: Mark,
+        frame: Option<&Frame>,
+    ) {
+        let (client, server) = ends(packet, &message);
+        let mut asked = questions(&message);
+        if asked.is_empty() {
+            let index = self.by_id.get(&(client, server, message.id)).copied();
+            match index {
+                Some(index) => return self.set_answer(index, message, mark, frame),
+                // What was asked can be read from the first record of an answer.
+                None => asked.extend(message.answers.first().map(question_of)),
+            }
+        }
+        for question in asked {
+            let key = Key::new(packet, &message, &question);
+            let index = match self.pending.get(&key) {
+                Some(index) => *index,
+                None => {
+                    // The query was before the capture, or took another way.
+                    let index = self.begin(packet, &message, question, mark, None);
+                    self.pending.insert(key, index);
+                    index
+                }
+            };
+            self.set_answer(index, message.clone(), mark, frame);
+        }
+    }
+
+    /// An answer to a group answers everybody who asked lately; nobody may have asked.
+    fn multicast_answer(
+        &mut self,
+        packet: &DnsPacket<'_>,
+        message: DnsMessage,
+        mark: Mark,
+        frame: Option<&Frame>,
+    ) {
+        let mut answered = Vec::new();
+        for record in message.answers.iter().take(QUESTIONS) {
+            let name = record.name.to_ascii_lowercase();
+            for record_type in [record.record_type.as_str(), "ANY"] {
+                let asking = self
+                    .multicast
+                    .remove(&(name.clone(), record_type.to_owned()));
+                answered.extend(asking.into_iter().flatten());
+            }
+        }
+        answered.sort_unstable();
+        answered.dedup();
+        answered.retain(|index| {
+            self.queries.get(*index).is_some_and(|query| {
+                mark.at_ns.saturating_sub(query.last_at_ns()) < MULTICAST_WINDOW_NS
+            })
+        });
+        if answered.is_empty()
+            && let Some(record) = message.answers.first()
+        {
+            answered.push(self.begin(packet, &message, question_of(record), mark, None));
+        }
+        for index in answered {
+            self.set_answer(index, message.clone(), mark, frame);
+        }
+    }
+
+    fn set_answer(&mut self, index: usize, message: DnsMessage, mark: Mark, frame: Option<&Frame>) {
         let keep = self.keep_frames;
-        let Some(query) = self.pending.get(key).and_then(|i| self.queries.get_mut(*i)) else {
+        let Some(query) = self.queries.get_mut(index) else {
             return;
         };
         if query.answer.is_some() {
@@ -231,30 +394,33 @@ impl Resolutions {
             query.kept_frames.push((mark, frame.clone()));
         }
     }
+}
 
-    /// Takes the DNS messages of a TCP stream, each behind two bytes of length (RFC 1035,
-    /// section 4.2.2).
-    pub fn stream(
-        &mut self,
-        source: Endpoint,
-        destination: Endpoint,
-        bytes: &super::bytes::TimedBytes,
-        mark_of: impl Fn(u64) -> Option<Mark>,
-    ) {
-        let mut offset = 0;
-        while let Some(header) = bytes.as_slice().get(offset..offset + 2) {
-            let length = header.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
-            let start = offset + 2;
-            let Some(message) = bytes.as_slice().get(start..start + length) else {
-                return;
-            };
-            let at_ns = bytes.time_of((start + length).saturating_sub(1));
-            if let Some(mark) = mark_of(at_ns) {
-                self.message(DnsTransport::Tcp, source, destination, message, mark, None);
-            }
-            offset = start + length;
-        }
+fn question_of(record: &dns::Record) -> DnsQuestion {
+    DnsQuestion {
+        name: record.name.clone(),
+        record_type: record.record_type.clone(),
+        class: "IN".to_owned(),
     }
+}
+
+/// Where the messages of a TCP stream stand, each behind two bytes of length (RFC 1035,
+/// section 4.2.2), and when each was complete.
+pub(super) fn in_stream(stream: &super::bytes::TimedBytes) -> Vec<(u64, std::ops::Range<usize>)> {
+    let bytes = stream.as_slice();
+    let mut found = Vec::new();
+    let mut offset = 0;
+    while let Some(header) = bytes.get(offset..offset + 2) {
+        let length = header.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
+        let start = offset + 2;
+        let end = start + length;
+        if end > bytes.len() {
+            break;
+        }
+        found.push((stream.time_of(end.saturating_sub(1)), start..end));
+        offset = end;
+    }
+    found
 }
 
 fn halve<T>(list: &mut Vec<T>) {

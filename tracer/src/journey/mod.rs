@@ -20,6 +20,7 @@ pub mod live;
 pub mod model;
 mod neighbor;
 mod packets;
+mod payload;
 mod phases;
 mod process;
 mod resolution;

@@ -161,6 +161,8 @@ pub struct DnsExchange {
     /// From the first query to the answer; null when none came.
     pub duration_ns: Option<u64>,
     pub transport: DnsTransport,
+    /// Which of the protocols that share DNS's messages.
+    pub protocol: DnsProtocol,
     pub client: Endpoint,
     pub server: Endpoint,
     pub query_id: u16,
@@ -173,6 +175,30 @@ pub struct DnsExchange {
     pub truncated: bool,
     pub answers: Vec<DnsAnswer>,
     pub process: Option<Process>,
+}
+
+/// DNS and its relatives on the local link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DnsProtocol {
+    /// RFC 1035.
+    Dns,
+    /// Multicast DNS (RFC 6762).
+    Mdns,
+    /// Link-local multicast name resolution (RFC 4795).
+    Llmnr,
+}
+
+impl DnsProtocol {
+    /// By the port of either side.
+    pub const fn of_ports(one: u16, other: u16) -> Option<Self> {
+        match (one, other) {
+            (53, _) | (_, 53) => Some(Self::Dns),
+            (5353, _) | (_, 5353) => Some(Self::Mdns),
+            (5355, _) | (_, 5355) => Some(Self::Llmnr),
+            _ => None,
+        }
+    }
 }
 
 /// How a DNS message travelled.

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 /// Exchanges remembered; beyond this the oldest are dropped.
 const LIMIT: usize = 16_384;
+/// The same of a file, which ends.
+const FILE_LIMIT: usize = 1 << 20;
 /// A request later than this after the last one is a new exchange. The kernel asks every
 /// RETRANS_TIMER (1 s, RFC 4861 section 10) and gives up after three.
 const SAME_EXCHANGE_NS: u64 = 5_000_000_000;
@@ -43,9 +45,10 @@ impl TrackedNeighbor {
     }
 
     pub fn outcome(&self) -> NeighborOutcome {
-        match self.answer {
-            Some(_) => NeighborOutcome::Resolved,
-            None => NeighborOutcome::Failed,
+        // An announcement brings the address along.
+        match self.answer.is_some() || self.mac.is_some() {
+            true => NeighborOutcome::Resolved,
+            false => NeighborOutcome::Failed,
         }
     }
 
@@ -96,16 +99,18 @@ pub(super) struct Neighbors {
     table: BTreeMap<IpAddr, Vec<TableEntry>>,
     next_number: u64,
     keep_frames: bool,
+    limit: usize,
 }
 
 impl Neighbors {
-    pub fn new(keep_frames: bool) -> Self {
+    pub fn new(keep_frames: bool, is_file: bool) -> Self {
         Self {
             exchanges: Vec::new(),
             pending: HashMap::new(),
             table: BTreeMap::new(),
             next_number: 1,
             keep_frames,
+            limit: if is_file { FILE_LIMIT } else { LIMIT },
         }
     }
 
@@ -136,8 +141,8 @@ impl Neighbors {
     }
 
     fn begin(&mut self, message: &NeighborMessage, mark: Mark, frame: &Frame, key: (u32, IpAddr)) {
-        if self.exchanges.len() >= LIMIT {
-            self.exchanges.drain(..LIMIT / 2);
+        if self.exchanges.len() >= self.limit {
+            self.exchanges.drain(..self.limit / 2);
             self.pending.clear();
         }
         self.pending.insert(key, self.exchanges.len());
@@ -146,7 +151,7 @@ impl Neighbors {
             number: self.next_number,
             protocol: message.protocol,
             ip: message.target,
-            mac: None,
+            mac: message.mac,
             interface: mark.interface,
             asker: message.asker,
             requests: vec![mark],

@@ -5,8 +5,8 @@ use super::assemble::Assembler;
 use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
 use super::model::{Attribution, End, HttpExchange, Process, Source};
-use super::tls::{self, TlsAnalysis};
-use super::{bytes::TimedBytes, http};
+use super::payload::analyse;
+use super::tls::TlsAnalysis;
 use crate::capture::SocketUse;
 use std::collections::BTreeMap;
 
@@ -101,31 +101,4 @@ impl<'a> Story<'a> {
             _ => None,
         }
     }
-}
-
-fn analyse(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
-    let client = connection.end(End::Client).stream.bytes();
-    let server = connection.end(End::Server).stream.bytes();
-    let tls = tls::analyse(client, server, &memory.secrets);
-    let exchanges = |client: &TimedBytes, server: &TimedBytes, alpn: Option<&str>, scheme: &str| {
-        let id = connection.id();
-        http::analyse(
-            client,
-            server,
-            alpn,
-            scheme,
-            &id,
-            memory.options.show_secrets,
-        )
-    };
-    let http = match &tls {
-        None => exchanges(client, server, None, "http"),
-        Some(tls) => match (&tls.client_plaintext, &tls.server_plaintext) {
-            (Some(client), Some(server)) => {
-                exchanges(client, server, tls.session.alpn.as_deref(), "https")
-            }
-            _ => Vec::new(),
-        },
-    };
-    Analysed { tls, http }
 }

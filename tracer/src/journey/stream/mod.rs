@@ -142,6 +142,11 @@ impl StreamAssembler {
         &self.bytes
     }
 
+    /// Sequence number of the first byte, as far as it is known.
+    pub fn begins(&self) -> Option<u32> {
+        self.base
+    }
+
     /// Offset in the stream of a sequence number: 0 is the first payload byte, and what
     /// comes before it (the SYN) is 0 too. Right for numbers within 2 GiB of the highest
     /// byte seen, also after the sequence numbers wrapped. 0 before anything was seen.
