@@ -16,6 +16,8 @@ const QUESTIONS: usize = 32;
 /// An answer of multicast DNS later than this answers somebody else (RFC 6762, section 5.2:
 /// the second query follows after a second at least).
 const MULTICAST_WINDOW_NS: u64 = 5_000_000_000;
+/// Responders repeat themselves after a second at the earliest (RFC 6762, section 6).
+const COPY_NS: u64 = 100_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 const RETRY_WINDOW_NS: u64 = 30_000_000_000;
@@ -192,6 +194,8 @@ pub(super) struct Resolutions {
     pending: HashMap<Key, usize>,
     /// Questions of multicast DNS by name and type, which anybody may have asked.
     multicast: HashMap<(String, String), Vec<usize>>,
+    /// The last answer each host gave to a group: the same again at once is a copy.
+    announced: HashMap<Endpoint, (u64, DnsMessage)>,
     /// The last query between two ends with an id, for answers that repeat no question.
     by_id: HashMap<(Endpoint, Endpoint, u16), usize>,
     next_number: u64,
@@ -207,6 +211,7 @@ impl Resolutions {
             queries: Vec::new(),
             pending: HashMap::new(),
             multicast: HashMap::new(),
+            announced: HashMap::new(),
             by_id: HashMap::new(),
             next_number: 1,
             keep_frames,
@@ -291,6 +296,7 @@ impl Resolutions {
             self.queries.drain(..self.limit / 2);
             self.pending.clear();
             self.multicast.clear();
+            self.announced.clear();
             self.by_id.clear();
         }
         let (client, server) = ends(packet, message);
@@ -354,6 +360,15 @@ impl Resolutions {
         mark: Mark,
         frame: Option<&Frame>,
     ) {
+        let copy = self
+            .announced
+            .insert(packet.source, (mark.at_ns, message.clone()))
+            .is_some_and(|(at_ns, last)| {
+                last == message && mark.at_ns.saturating_sub(at_ns) < COPY_NS
+            });
+        if copy {
+            return;
+        }
         let mut answered = Vec::new();
         for record in message.answers.iter().take(QUESTIONS) {
             let name = record.name.to_ascii_lowercase();

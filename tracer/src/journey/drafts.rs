@@ -7,6 +7,7 @@ use super::resolution::{self, Resolved};
 use super::story::{Analysed, Story};
 use crate::capture::ClientEvent;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Ports on which a connection without any payload is still taken for a web request when
 /// the capture is not limited to one command (RFC 9110 section 4.2, and their usual alternatives).
@@ -62,7 +63,16 @@ impl Candidate<'_> {
     }
 }
 
-type GroupKey = (Option<u32>, u16, Option<usize>, Option<usize>);
+/// Process, port, library call, first query; and where a file knows neither process nor
+/// name, the two hosts.
+type GroupKey = (
+    Option<u32>,
+    u16,
+    Option<usize>,
+    Option<usize>,
+    Option<IpAddr>,
+    Option<IpAddr>,
+);
 
 /// Connections of one process to one port after one resolution: one journey, or several
 /// attempts at it.
@@ -76,7 +86,15 @@ fn groups<'a>(story: &'a Story<'_>) -> BTreeMap<GroupKey, Vec<Candidate<'a>>> {
         let host = request_host(analysed.http.first(), analysed);
         let resolved = resolution::of_connection(story, connection, pid, host.as_deref());
         let first_query = resolved.queries.first().copied();
-        let key = (pid, connection.server.port, resolved.call, first_query);
+        let unnamed = resolved.is_empty() && story.is_file();
+        let key = (
+            pid,
+            connection.server.port,
+            resolved.call,
+            first_query,
+            Some(connection.client.ip).filter(|_| pid.is_none()),
+            Some(connection.server.ip).filter(|_| unnamed),
+        );
         groups.entry(key).or_default().push(Candidate {
             connection,
             analysed,
@@ -120,14 +138,23 @@ pub(super) fn without_port(host: &str) -> &str {
 fn connection_drafts(story: &Story<'_>, group: Vec<Candidate<'_>>, drafts: &mut Vec<Draft>) {
     let (carriers, mut failed): (Vec<_>, Vec<_>) = group.into_iter().partition(Candidate::carries);
     let mut lost_to: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    // A carrier beats the attempts that began before it did, or before it was established.
+    let mut winners: Vec<(u64, u64)> = carriers
+        .iter()
+        .map(|carrier| {
+            let established = carrier.connection.ack.map_or(0, |ack| ack.at_ns);
+            let reach = established.max(carrier.connection.first_at_ns);
+            (reach, carrier.connection.number)
+        })
+        .collect();
+    winners.sort_unstable();
     failed.retain(|candidate| {
         let started = candidate.connection.first_at_ns;
-        let winner = carriers.iter().find(|carrier| {
-            let established = carrier.connection.ack.map_or(0, |ack| ack.at_ns);
-            carrier.connection.first_at_ns >= started || established >= started
-        });
-        let Some(winner) = winner else { return true };
-        let losers = lost_to.entry(winner.connection.number).or_default();
+        let first = winners.partition_point(|(reach, _)| *reach < started);
+        let Some((_, winner)) = winners.get(first) else {
+            return true;
+        };
+        let losers = lost_to.entry(*winner).or_default();
         losers.push(candidate.connection.number);
         false
     });

@@ -105,10 +105,10 @@ pub(super) fn path<'a>(story: &'a Story<'_>, draft: &Draft) -> Path<'a> {
     };
     let neighbor = next_hop.and_then(|ip| {
         let from = draft.at_ns;
-        let mut fitting = memory.neighbors.exchanges.iter().filter(|exchange| {
+        let mut fitting = story.neighbors_of(ip).filter(|exchange| {
             let start = exchange.first_at_ns();
             let own_question = story.is_file() || exchange.asker != ip;
-            exchange.ip == ip && own_question && (from..=left.max(asked)).contains(&start)
+            own_question && (from..=left.max(asked)).contains(&start)
         });
         fitting.next_back()
     });

@@ -4,7 +4,11 @@ use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
 use super::model::{GetAddrInfo, Resolution, ResolutionSource};
 use super::story::Story;
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+/// Answers with the right address that are looked at for one with the right name.
+const CANDIDATES: usize = 256;
 
 /// The A and AAAA queries of one resolution leave together; later ones are another.
 const SIBLINGS_NS: u64 = 5_000_000_000;
@@ -40,9 +44,9 @@ pub(super) fn of_connection(
     if let Some(call) = pid.and_then(|pid| call_for(story, pid, address, before, host)) {
         return of_call(story, call);
     }
+    let queries = &story.memory.resolutions.queries;
     let usable = |query: &TrackedQuery| {
         query.end_at_ns().is_some_and(|end| end <= before)
-            && query.addresses().any(|found| found == address)
             && same_host(story, query.client.ip, connection.client.ip)
             && pid.is_none_or(|pid| {
                 story
@@ -50,25 +54,63 @@ pub(super) fn of_connection(
                     .is_none_or(|owner| owner.pid == pid)
             })
     };
-    let queries = &story.memory.resolutions.queries;
-    let candidates = || queries.iter().enumerate().rev().filter(|(_, q)| usable(q));
+    let index = story.query_index();
+    let candidates = || {
+        let giving = index.by_address.get(&address).into_iter().flatten().rev();
+        let found = giving.filter_map(|position| queries.get(*position));
+        found.filter(|query| usable(query)).take(CANDIDATES)
+    };
     let named = candidates()
-        .find(|(_, q)| host.is_some_and(|host| q.question.name.eq_ignore_ascii_case(host)));
-    let Some((_, chosen)) = named.or_else(|| candidates().next()) else {
+        .find(|query| host.is_some_and(|host| query.question.name.eq_ignore_ascii_case(host)));
+    let Some(chosen) = named.or_else(|| candidates().next()) else {
         return Resolved::default();
     };
-    let same = queries.iter().enumerate().filter(|(_, query)| {
-        query
-            .question
-            .name
-            .eq_ignore_ascii_case(&chosen.question.name)
-            && query.client.ip == chosen.client.ip
-            && query.first_at_ns <= before
-            && query.first_at_ns.abs_diff(chosen.first_at_ns) < SIBLINGS_NS
-    });
+    let name = chosen.question.name.to_ascii_lowercase();
+    let of_name = index.by_name.get(&name).map_or(&[][..], Vec::as_slice);
+    let time_of = |position: &usize| queries.get(*position).map_or(0, |query| query.first_at_ns);
+    let from = chosen.first_at_ns.saturating_sub(SIBLINGS_NS);
+    let first = of_name.partition_point(|position| time_of(position) <= from);
+    let near = of_name.get(first..).unwrap_or_default().iter().copied();
+    let same = near
+        .filter_map(|position| Some((position, queries.get(position)?)))
+        .take_while(|(_, query)| {
+            query.first_at_ns <= before
+                && query.first_at_ns < chosen.first_at_ns.saturating_add(SIBLINGS_NS)
+        })
+        .filter(|(_, query)| query.client.ip == chosen.client.ip);
     Resolved {
         call: None,
-        queries: same.map(|(index, _)| index).collect(),
+        queries: same.map(|(position, _)| position).collect(),
+    }
+}
+
+/// Queries by what their answers give and by what they ask for, in order of time: a
+/// connection finds its resolution without looking at all others.
+#[derive(Debug, Default)]
+pub(super) struct QueryIndex {
+    by_address: HashMap<IpAddr, Vec<usize>>,
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+impl QueryIndex {
+    pub fn new(queries: &[TrackedQuery]) -> Self {
+        let mut index = Self::default();
+        for (position, query) in queries.iter().enumerate() {
+            for address in query.addresses() {
+                let known = index.by_address.entry(address).or_default();
+                if known.last() != Some(&position) {
+                    known.push(position);
+                }
+            }
+            let name = query.question.name.to_ascii_lowercase();
+            index.by_name.entry(name).or_default().push(position);
+        }
+        // Those over TCP were read when their streams were over.
+        let lists = index.by_address.values_mut();
+        for list in lists.chain(index.by_name.values_mut()) {
+            list.sort_by_key(|position| queries.get(*position).map_or(0, |it| it.first_at_ns));
+        }
+        index
     }
 }
 

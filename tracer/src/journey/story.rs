@@ -5,10 +5,14 @@ use super::assemble::Assembler;
 use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
 use super::model::{Attribution, End, HttpExchange, Process, Source};
+use super::neighbor::TrackedNeighbor;
 use super::payload::analyse;
+use super::resolution::QueryIndex;
 use super::tls::TlsAnalysis;
 use crate::capture::SocketUse;
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 /// A datagram socket that was connected or sent through this long before a query, and to
 /// the same server, may be the query's; longer ago it may be anybody's.
@@ -25,6 +29,8 @@ pub(super) struct Analysed {
 pub(super) struct Story<'a> {
     pub memory: &'a Assembler,
     pub analysed: BTreeMap<u64, Analysed>,
+    query_index: OnceCell<QueryIndex>,
+    neighbor_index: OnceCell<HashMap<IpAddr, Vec<usize>>>,
 }
 
 impl<'a> Story<'a> {
@@ -35,7 +41,28 @@ impl<'a> Story<'a> {
         Self {
             memory,
             analysed: analysed.collect(),
+            query_index: OnceCell::new(),
+            neighbor_index: OnceCell::new(),
         }
+    }
+
+    pub fn query_index(&self) -> &QueryIndex {
+        let queries = &self.memory.resolutions.queries;
+        self.query_index.get_or_init(|| QueryIndex::new(queries))
+    }
+
+    /// The neighbour exchanges about an address, in order.
+    pub fn neighbors_of(&self, ip: IpAddr) -> impl DoubleEndedIterator<Item = &'a TrackedNeighbor> {
+        let exchanges = &self.memory.neighbors.exchanges;
+        let index = self.neighbor_index.get_or_init(|| {
+            let mut index: HashMap<IpAddr, Vec<usize>> = HashMap::new();
+            for (position, exchange) in exchanges.iter().enumerate() {
+                index.entry(exchange.ip).or_default().push(position);
+            }
+            index
+        });
+        let found = index.get(&ip).map_or(&[][..], Vec::as_slice).iter();
+        found.filter_map(|position| exchanges.get(*position))
     }
 
     /// The chosen connections, in order of their numbers.
