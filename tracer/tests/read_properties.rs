@@ -2,6 +2,8 @@
 //! packets without changing what was said (tags, duplicates, other segments, overtaking)
 //! does not change the journeys.
 
+#[path = "support/packets.rs"]
+mod packets;
 mod support;
 
 use std::collections::BTreeSet;
@@ -15,7 +17,11 @@ use tracer::replay::{Replay, ReplayOptions};
 type Timed = (u64, Frame);
 
 fn replayed(frames: &[Timed]) -> Document {
-    let mut replay = Replay::new(&ReplayOptions::default());
+    replayed_with(frames, &ReplayOptions::default())
+}
+
+fn replayed_with(frames: &[Timed], options: &ReplayOptions) -> Document {
+    let mut replay = Replay::new(options);
     for (at_ns, frame) in frames {
         let fact = Fact::Frame(frame.clone());
         replay.observe(Observation {
@@ -30,7 +36,7 @@ fn replayed(frames: &[Timed]) -> Document {
 fn small_captures() -> Vec<(String, Vec<Timed>)> {
     let files = support::files(&support::captures());
     let captures = files.iter().map(|path: &std::path::PathBuf| {
-        let frames = support::frames(Path::new(path));
+        let frames = packets::frames(Path::new(path));
         (path.display().to_string(), frames)
     });
     let captures: Vec<_> = captures.filter(|(_, frames)| frames.len() < 400).collect();
@@ -192,7 +198,7 @@ fn damage(frames: &[Timed], random: &mut Random) -> Vec<Timed> {
 fn every_document_hangs_together() {
     for path in support::files(&support::captures()) {
         let name = path.display().to_string();
-        check(&name, &replayed(&support::frames(&path)));
+        check(&name, &replayed(&packets::frames(&path)));
     }
 }
 
@@ -213,6 +219,24 @@ fn the_same_capture_gives_the_same_bytes() {
     for (name, frames) in small_captures() {
         let text = |document: &Document| serde_json::to_string(document).expect("JSON");
         assert_eq!(text(&replayed(&frames)), text(&replayed(&frames)), "{name}");
+    }
+}
+
+/// Connections that are over are read and forgotten while the capture goes on, unless
+/// frames are kept: it must not show.
+#[test]
+fn forgetting_streams_early_changes_nothing() {
+    let kept = ReplayOptions {
+        keep_frames: true,
+        ..ReplayOptions::default()
+    };
+    for (name, frames) in small_captures() {
+        let (early, late) = (replayed(&frames), replayed_with(&frames, &kept));
+        let text = |document: &Document| {
+            let connections = serde_json::to_string(&document.connections).expect("JSON");
+            (connections, document.dns.len(), document.journeys.len())
+        };
+        assert_eq!(text(&early), text(&late), "{name}");
     }
 }
 

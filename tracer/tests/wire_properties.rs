@@ -1,6 +1,8 @@
 //! Real frames, damaged: whatever happens to them, nothing may panic, and what is said of
 //! them must hang together.
 
+#[path = "support/packets.rs"]
+mod packets;
 mod support;
 
 use proptest::prelude::*;
@@ -18,7 +20,7 @@ fn frames() -> &'static [Frame] {
     static FRAMES: OnceLock<Vec<Frame>> = OnceLock::new();
     FRAMES.get_or_init(|| {
         let files = support::files(&support::captures());
-        let frames = files.iter().flat_map(|path| support::frames(path));
+        let frames = files.iter().flat_map(|path| packets::frames(path));
         let frames: Vec<Frame> = frames.map(|(_, frame)| frame).collect();
         assert!(!frames.is_empty(), "the folder holds no captures");
         frames

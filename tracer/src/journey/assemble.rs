@@ -93,7 +93,10 @@ impl Assembler {
         let at_ns = observation.at_ns;
         self.last_at_ns = self.last_at_ns.max(at_ns);
         match observation.fact {
-            Fact::Frame(frame) => self.frame(at_ns, &frame),
+            Fact::Frame(frame) => {
+                self.frame(at_ns, &frame);
+                self.settle(at_ns);
+            }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
             Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),

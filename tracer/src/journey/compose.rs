@@ -2,12 +2,10 @@
 
 use super::assemble::Assembler;
 use super::connection::TrackedConnection;
-use super::dns::DnsPacket;
 use super::drafts::{self, Draft};
 use super::model::{
-    Connection, DnsExchange, DnsProtocol, DnsTransport, Document, End, Finding, Gap, HttpExchange,
-    Journey, NeighborExchange, NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet,
-    Trace, Transport,
+    Connection, DnsExchange, Document, End, Finding, Gap, HttpExchange, Journey, NeighborExchange,
+    NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Trace, Transport,
 };
 use super::phases::{self, Carrier, Path};
 use super::story::{Analysed, Story};
@@ -25,11 +23,10 @@ pub struct Told {
 
 /// The whole capture, at its end.
 pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trace {
-    for connection in memory.connections.iter_mut() {
-        connection.close_gaps();
+    let numbers: Vec<u64> = memory.connections.iter().map(|it| it.number).collect();
+    for number in numbers {
+        memory.prepare(number);
     }
-    memory.connections.settle_roles();
-    dns_over_tcp(memory);
     let first_journey = memory.next_journey;
     let story = Story::new(memory, |_| true);
     let told = journeys(&story, first_journey);
@@ -58,37 +55,6 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
     }
     document.capture.complete &= document.capture.lost.is_empty();
     Trace { document, packets }
-}
-
-/// DNS over TCP is read from the streams, once they are whole.
-fn dns_over_tcp(memory: &mut Assembler) {
-    for connection in memory.connections.iter() {
-        if connection.server.port != dns::PORT {
-            continue;
-        }
-        let mut messages = Vec::new();
-        for end in [End::Client, End::Server] {
-            let found = dns::in_stream(connection.end(end).stream.bytes());
-            messages.extend(found.into_iter().map(|(at_ns, range)| (at_ns, end, range)));
-        }
-        // Both ends in order of time, so that an answer does not come before its query.
-        messages.sort_by_key(|(at_ns, _, _)| *at_ns);
-        for (at_ns, end, range) in messages {
-            let stream = connection.end(end).stream.bytes().as_slice();
-            let (Some(mark), Some(bytes)) = (connection.frame_at(end, at_ns), stream.get(range))
-            else {
-                continue;
-            };
-            let packet = DnsPacket {
-                protocol: DnsProtocol::Dns,
-                transport: DnsTransport::Tcp,
-                source: connection.address(end),
-                destination: connection.address(end.peer()),
-                bytes,
-            };
-            memory.resolutions.message(&packet, mark, None);
-        }
-    }
 }
 
 /// Every journey of the chosen connections, in order of their start.
@@ -378,15 +344,15 @@ fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -
         .collect();
     let Some(carrier) = carrier else { return gaps };
     for end in [End::Client, End::Server] {
-        let stream = carrier.connection.end(end).stream.bytes();
-        if let Some((offset, length)) = stream.next_hole(0) {
+        if let Some(hole) = carrier.connection.first_hole(end) {
             gaps.push(Gap {
                 class: "payload".to_owned(),
-                count: length as u64,
-                at_ns: stream.time_of(offset),
+                count: hole.length as u64,
+                at_ns: hole.at_ns,
                 message: format!(
-                    "payload of the {} from byte {offset} on was not captured",
-                    end.name()
+                    "payload of the {} from byte {} on was not captured",
+                    end.name(),
+                    hole.offset
                 ),
             });
         }

@@ -5,9 +5,11 @@ use super::model::{
     Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission,
     StateTransition, TcpOptions,
 };
+use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
 use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
+use std::sync::Arc;
 
 mod roles;
 
@@ -33,6 +35,14 @@ pub(super) struct ConnectCall {
     pub pid: u32,
 }
 
+/// A stretch of payload that was not captured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hole {
+    pub offset: usize,
+    pub length: usize,
+    pub at_ns: u64,
+}
+
 /// What is known of one end.
 #[derive(Debug)]
 pub(super) struct EndState {
@@ -50,6 +60,8 @@ pub(super) struct EndState {
     /// Relative sequence number of the FIN.
     fin: Option<u64>,
     fin_acknowledged: bool,
+    /// The first stretch that was not captured, once the bytes are forgotten.
+    hole: Option<Hole>,
     last_acknowledgment: u32,
     duplicate_acknowledgments: u32,
     /// When the highest byte so far was sent.
@@ -68,6 +80,7 @@ impl EndState {
             interface: None,
             fin: None,
             fin_acknowledged: false,
+            hole: None,
             last_acknowledgment: 0,
             duplicate_acknowledgments: 0,
             last_payload_at_ns: 0,
@@ -103,6 +116,10 @@ pub(super) struct TrackedConnection {
     pub kept_frames: Vec<(EndMark, Frame)>,
     pub first_at_ns: u64,
     pub last_at_ns: u64,
+    /// What the payload was, once its bytes are forgotten.
+    pub settled: Option<Arc<Analysed>>,
+    /// It is over, and waits to be settled.
+    pub over: bool,
     /// How many exchanges of this connection were already reported (live mode).
     pub reported: usize,
     /// Something came in since the last report (live mode).
@@ -139,6 +156,8 @@ impl TrackedConnection {
             kept_frames: Vec::new(),
             first_at_ns: at_ns,
             last_at_ns: at_ns,
+            settled: None,
+            over: false,
             reported: 0,
             touched: true,
         }
@@ -405,6 +424,30 @@ impl TrackedConnection {
             client: self.client_end.segments,
             server: self.server_end.segments,
         }
+    }
+
+    /// Remembers what the payload was and forgets its bytes.
+    pub fn settle(&mut self, analysed: Analysed) {
+        self.settled = Some(Arc::new(analysed));
+        for end in [End::Client, End::Server] {
+            let hole = self.first_hole(end);
+            let state = self.end_mut(end);
+            state.hole = hole;
+            state.stream.release();
+        }
+        self.payload_marks.shrink_to_fit();
+    }
+
+    /// The first stretch of payload that was not captured.
+    pub fn first_hole(&self, end: End) -> Option<Hole> {
+        let state = self.end(end);
+        let stream = state.stream.bytes();
+        let found = stream.next_hole(0).map(|(offset, length)| Hole {
+            offset,
+            length,
+            at_ns: stream.time_of(offset),
+        });
+        found.or(state.hole)
     }
 
     /// Nothing can fill a gap any more: what lies behind it becomes readable.

@@ -5,7 +5,7 @@ use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
 use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::Tcp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 /// IP protocol number of TCP.
@@ -35,6 +35,8 @@ pub(super) struct Connections {
     /// A segment without payload makes a connection, too. Not in live mode, where it is
     /// the rest of one that was reported and forgotten.
     every_segment: bool,
+    /// Connections of a file that are over, in order of their end.
+    over: VecDeque<u64>,
 }
 
 impl Connections {
@@ -50,15 +52,12 @@ impl Connections {
             stream_limit,
             keep_frames,
             every_segment,
+            over: VecDeque::new(),
         }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &TrackedConnection> {
         self.tracked.values()
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut TrackedConnection> {
-        self.tracked.values_mut()
     }
 
     pub fn get_mut(&mut self, number: u64) -> Option<&mut TrackedConnection> {
@@ -87,9 +86,19 @@ impl Connections {
         }
     }
 
-    /// Decides who the client is where no handshake was seen, from what was said.
-    pub fn settle_roles(&mut self) {
-        self.iter_mut().for_each(TrackedConnection::settle_roles);
+    /// A connection that is over since `before_ns` and not yet settled.
+    pub fn take_over(&mut self, before_ns: u64) -> Option<u64> {
+        loop {
+            let number = *self.over.front()?;
+            let last_at_ns = self.tracked.get(&number).map(|it| it.last_at_ns);
+            if last_at_ns.is_some_and(|last| last > before_ns) {
+                return None;
+            }
+            self.over.pop_front();
+            if last_at_ns.is_some() {
+                return Some(number);
+            }
+        }
     }
 
     /// Forgets the least recently used connections beyond `limit`.
@@ -141,6 +150,10 @@ impl Connections {
             End::Server
         };
         connection.segment(end, tcp, mark, frame, keep);
+        if self.every_segment && !connection.over && connection.is_closed() {
+            connection.over = true;
+            self.over.push_back(number);
+        }
         if let Some(cookie) = frame.cookie {
             self.by_cookie.entry(cookie).or_insert(number);
         }

@@ -25,6 +25,7 @@ mod phases;
 mod process;
 mod resolution;
 mod route;
+mod settle;
 mod story;
 /// TCP reassembly.
 pub mod stream;

@@ -21,6 +21,16 @@ const HANDSHAKE: u8 = 22;
 
 /// Reads the streams of a connection.
 pub(super) fn analyse(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
+    let mut analysed = read(memory, connection);
+    if let Some(tls) = &mut analysed.tls {
+        // What was to be read in them was read; they are as large as the streams.
+        tls.client_plaintext = None;
+        tls.server_plaintext = None;
+    }
+    analysed
+}
+
+fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
     let client = connection.end(End::Client).stream.bytes();
     let server = connection.end(End::Server).stream.bytes();
     let reader = Reader {

@@ -13,6 +13,7 @@ use crate::capture::SocketUse;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A datagram socket that was connected or sent through this long before a query, and to
 /// the same server, may be the query's; longer ago it may be anybody's.
@@ -28,7 +29,7 @@ pub(super) struct Analysed {
 /// The memory of the capture and the analysed connections.
 pub(super) struct Story<'a> {
     pub memory: &'a Assembler,
-    pub analysed: BTreeMap<u64, Analysed>,
+    pub analysed: BTreeMap<u64, Arc<Analysed>>,
     query_index: OnceCell<QueryIndex>,
     neighbor_index: OnceCell<HashMap<IpAddr, Vec<usize>>>,
 }
@@ -37,7 +38,11 @@ impl<'a> Story<'a> {
     /// Reads the streams of the chosen connections.
     pub fn new(memory: &'a Assembler, chosen: impl Fn(&TrackedConnection) -> bool) -> Self {
         let connections = memory.connections.iter().filter(|c| chosen(c));
-        let analysed = connections.map(|c| (c.number, analyse(memory, c)));
+        let analysed = connections.map(|connection| {
+            let settled = connection.settled.clone();
+            let analysed = settled.unwrap_or_else(|| Arc::new(analyse(memory, connection)));
+            (connection.number, analysed)
+        });
         Self {
             memory,
             analysed: analysed.collect(),
@@ -69,12 +74,12 @@ impl<'a> Story<'a> {
     pub fn connections(&self) -> impl Iterator<Item = (&'a TrackedConnection, &Analysed)> {
         self.analysed
             .iter()
-            .filter_map(|(number, a)| Some((self.memory.connections.get(*number)?, a)))
+            .filter_map(|(number, a)| Some((self.memory.connections.get(*number)?, a.as_ref())))
     }
 
     pub fn connection(&self, number: u64) -> Option<(&'a TrackedConnection, &Analysed)> {
         let analysed = self.analysed.get(&number)?;
-        Some((self.memory.connections.get(number)?, analysed))
+        Some((self.memory.connections.get(number)?, analysed.as_ref()))
     }
 
     pub fn is_file(&self) -> bool {

@@ -1,7 +1,6 @@
 //! What the tests against captures share.
 
 use std::path::{Path, PathBuf};
-use tracer::capture::{Fact, Frame, Observation, file};
 
 /// The captures: `../shared/captures` beside the workspace, or the folder that
 /// `TRACER_CAPTURES` names.
@@ -37,19 +36,4 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     files.sort();
     files
-}
-
-pub fn observations(path: &Path) -> (file::FileSummary, Vec<Observation>) {
-    let mut seen = Vec::new();
-    let summary = file::read(path, &mut |observation| seen.push(observation))
-        .unwrap_or_else(|error| panic!("{error}"));
-    (summary, seen)
-}
-
-pub fn frames(path: &Path) -> Vec<(u64, Frame)> {
-    let frame = |seen: Observation| match seen.fact {
-        Fact::Frame(frame) => Some((seen.at_ns, frame)),
-        _ => None,
-    };
-    observations(path).1.into_iter().filter_map(frame).collect()
 }

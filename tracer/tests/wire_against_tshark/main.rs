@@ -3,15 +3,18 @@
 //! `TRACER_CAPTURES` names.
 
 mod ours;
+#[path = "../support/packets.rs"]
+mod packets;
 #[path = "../support/mod.rs"]
 mod support;
 mod tshark;
 
 use ours::{our_fields, reassembled};
+use packets::{frames, observations};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
-use support::{captures, files, frames, observations};
+use support::{captures, files};
 use tracer::capture::Fact;
 use tshark::{followed, run_quietly, their_fields};
 

@@ -1,6 +1,6 @@
 //! Our side.
 
-use crate::support::frames;
+use crate::packets::frames;
 use crate::tshark::run;
 use crate::{Fields, is_dns};
 use std::collections::BTreeMap;

@@ -176,6 +176,13 @@ impl StreamAssembler {
         while self.close_first_gap() {}
     }
 
+    /// Forgets the bytes; what comes after this is only counted.
+    pub fn release(&mut self) {
+        self.limit = 0;
+        self.bytes = TimedBytes::default();
+        self.waiting.clear();
+    }
+
     fn is_keep_alive(&self, sequence: u32, payload_length: u32) -> bool {
         let before_next = |base: u32| {
             // Truncation is the point: sequence numbers count modulo 2^32.
