@@ -13,6 +13,7 @@
 pub mod journey;
 pub mod outcome;
 pub mod program;
+pub mod reading;
 pub mod requests;
 pub mod running;
 pub mod scenario;

@@ -1,14 +1,21 @@
 //! A capture file through the assembler: what `tracer read` does, without its output.
 
-use crate::capture::file::{self, FileError, FileSummary};
+use crate::capture::file::{self, FileError, FileSummary, Item};
 use crate::capture::{Fact, Observation};
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::model::{
     CaptureInfo, Document, HookReport, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
     TracerInfo,
 };
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often progress is told.
+const PROGRESS: Duration = Duration::from_millis(200);
 
 /// Payload kept per direction of a connection.
 const STREAM_LIMIT: usize = 16 << 20;
@@ -31,10 +38,59 @@ pub struct ReplayOptions {
 /// # Errors
 /// When nothing could be read; see [`file::read`].
 pub fn replay(path: &Path, options: &ReplayOptions) -> Result<(Trace, FileSummary), FileError> {
+    replay_watched(path, options, &mut |_| {})
+}
+
+/// As [`replay`]; `progress` is told now and then how many bytes of the file were read.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_watched(
+    path: &Path,
+    options: &ReplayOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Trace, FileSummary), FileError> {
+    let name = path.display().to_string();
     let mut replay = Replay::new(options);
-    let summary = file::read(path, &mut |observation| replay.observe(observation))?;
-    let trace = replay.finish(&path.display().to_string(), &summary);
-    Ok((trace, summary))
+    let read = Cell::new(0);
+    let mut told_at = Instant::now();
+    let mut observed = 0_u32;
+    let mut sink = |item: Item<'_>| {
+        if let Item::Observation(observation) = item {
+            replay.observe(observation);
+        }
+        // The clock is asked rarely: it costs as much as a packet.
+        observed = observed.wrapping_add(1);
+        if observed.is_multiple_of(4096) && told_at.elapsed() > PROGRESS {
+            told_at = Instant::now();
+            progress(read.get());
+        }
+    };
+    let counted = |inner| Counted { inner, read: &read };
+    let summary = if path.as_os_str() == "-" {
+        file::read_from(counted(Box::new(io::stdin().lock())), &name, &mut sink)?
+    } else {
+        let opened = File::open(path).map_err(|source| FileError::Open {
+            name: name.clone(),
+            source,
+        })?;
+        file::read_from(counted(Box::new(opened)), &name, &mut sink)?
+    };
+    Ok((replay.finish(&name, &summary), summary))
+}
+
+/// Counts what is read through it.
+struct Counted<'a> {
+    inner: Box<dyn Read>,
+    read: &'a Cell<u64>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + length as u64);
+        Ok(length)
+    }
 }
 
 /// A capture that is being replayed, for observations that come from elsewhere.

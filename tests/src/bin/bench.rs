@@ -1,6 +1,6 @@
 //! Figures that must stay small, measured and printed as a table; `cargo xtask bench` runs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nix::sys::signal::Signal;
 use tracer_tests::program::Program;
-use tracer_tests::requests;
+use tracer_tests::{reading, requests};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -58,6 +58,30 @@ const FIGURES: &[Figure] = &[
         limit: 60.0,
         measure: resident_memory,
     },
+    Figure {
+        name: "read to text, per packet",
+        unit: "µs",
+        limit: 2.0,
+        measure: |arguments| read(&arguments.tracer, &["read", "--format", "text"]),
+    },
+    Figure {
+        name: "read to JSON, per packet",
+        unit: "µs",
+        limit: 4.0,
+        measure: |arguments| read(&arguments.tracer, &["read", "--format", "json"]),
+    },
+    Figure {
+        name: "read by tshark, per packet",
+        unit: "µs",
+        limit: f64::INFINITY,
+        measure: |_| read(Path::new("tshark"), &["-n", "-r"]),
+    },
+    Figure {
+        name: "read by tcpdump, per packet",
+        unit: "µs",
+        limit: f64::INFINITY,
+        measure: |_| read(Path::new("tcpdump"), &["-n", "-r"]),
+    },
 ];
 
 fn main() -> Result<ExitCode> {
@@ -90,6 +114,7 @@ fn main() -> Result<ExitCode> {
             format!("{} {}", figure.limit, figure.unit)
         );
     }
+    reading::clean();
     Ok(if within {
         ExitCode::SUCCESS
     } else {
@@ -130,6 +155,11 @@ fn said(arguments: &Arguments, words: &str) -> Result<f64> {
         );
     }
     Ok(median(times))
+}
+
+/// Reading a capture of a million packets of mixed HTTP and TLS.
+fn read(program: &Path, arguments: &[&str]) -> Result<f64> {
+    reading::microseconds_per_packet(program, arguments)
 }
 
 fn attach(arguments: &Arguments) -> Result<f64> {

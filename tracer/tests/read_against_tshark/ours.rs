@@ -16,7 +16,7 @@ fn address(connection: &Connection, end: End) -> String {
 
 pub fn facts(document: &Document) -> Facts {
     let mut facts = Facts::new();
-    let mut note = |fact, value| facts.entry(fact).or_insert_with(Vec::new).push(value);
+    let mut note = |fact, value: String| facts.entry(fact).or_default().push(value);
     for exchange in &document.dns {
         // One message of multicast DNS answers many.
         let multicast = exchange.protocol == DnsProtocol::Mdns;

@@ -159,7 +159,7 @@ pub fn facts(path: &Path) -> Facts {
         if protocols.contains(":icmp") {
             continue;
         }
-        let mut note = |fact, value| facts.entry(fact).or_insert_with(Vec::new).push(value);
+        let mut note = |fact, value: String| facts.entry(fact).or_default().push(value);
         let datagram = [":udp:dns", ":tcp:dns", ":udp:mdns", ":udp:llmnr"];
         if datagram.iter().any(|one| protocols.ends_with(one)) {
             dns(frame, &mut note);

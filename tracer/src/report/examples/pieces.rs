@@ -110,7 +110,7 @@ pub fn dns(
         at_ns,
         duration_ns: Some(duration_us * MICROSECOND),
         transport: DnsTransport::Udp,
-        protocol: crate::journey::model::DnsProtocol::Dns,
+        protocol: DnsProtocol::Dns,
         client: endpoint("10.77.1.10:43117"),
         server: endpoint("10.77.1.53:53"),
         query_id: 0x2f1a,
