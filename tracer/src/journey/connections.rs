@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 const TCP: u8 = 6;
 /// State changes of one socket kept until its addresses are complete.
 const PENDING_STATES: usize = 8;
+/// Connections that are over and may wait for late segments at a time.
+const WAITING: usize = 1024;
 /// Sockets whose addresses are not complete yet; beyond this the oldest knowledge is dropped.
 const PENDING_SOCKETS: usize = 16_384;
 
@@ -91,7 +93,8 @@ impl Connections {
         loop {
             let number = *self.over.front()?;
             let last_at_ns = self.tracked.get(&number).map(|it| it.last_at_ns);
-            if last_at_ns.is_some_and(|last| last > before_ns) {
+            let crowded = self.over.len() > WAITING;
+            if !crowded && last_at_ns.is_some_and(|last| last > before_ns) {
                 return None;
             }
             self.over.pop_front();
