@@ -3,8 +3,9 @@
 use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
+use super::quic::Flows;
 use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
-use crate::protocol::frame::Tcp;
+use crate::protocol::frame::{Tcp, Udp};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
@@ -28,6 +29,7 @@ pub(super) struct Connections {
     tracked: BTreeMap<u64, TrackedConnection>,
     by_tuple: HashMap<(Endpoint, Endpoint), u64>,
     by_cookie: HashMap<u64, u64>,
+    quic: Flows,
     sockets: HashMap<u64, Socket>,
     next_number: u64,
     stream_limit: usize,
@@ -42,6 +44,7 @@ impl Connections {
             tracked: BTreeMap::new(),
             by_tuple: HashMap::new(),
             by_cookie: HashMap::new(),
+            quic: Flows::default(),
             sockets: HashMap::new(),
             next_number: 1,
             stream_limit,
@@ -69,6 +72,7 @@ impl Connections {
     pub fn remove(&mut self, number: u64) {
         self.tracked.remove(&number);
         self.by_tuple.retain(|_, value| *value != number);
+        self.quic.remove(number);
         self.by_cookie.retain(|_, value| *value != number);
     }
 
@@ -89,6 +93,11 @@ impl Connections {
     /// The connection between two addresses, whichever is the client.
     pub fn between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
         self.by_tuple.get(&tuple(one, other)).copied()
+    }
+
+    /// The QUIC connection between two addresses, whichever is the client.
+    pub fn quic_between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
+        self.quic.between(one, other)
     }
 
     fn create(&mut self, client: Endpoint, server: Endpoint, at_ns: u64) -> u64 {
@@ -123,6 +132,51 @@ impl Connections {
         connection.segment(end, tcp, mark, frame, keep);
         if let Some(cookie) = frame.cookie {
             self.by_cookie.entry(cookie).or_insert(number);
+        }
+    }
+
+    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one.
+    pub fn datagram(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        udp: &Udp<'_>,
+        mark: Mark,
+        frame: &Frame,
+    ) {
+        let known = self.quic.find(source, destination, udp.payload);
+        let known = known.filter(|number| {
+            let connection = self.get(*number);
+            connection
+                .and_then(|connection| connection.quic.as_ref())
+                .is_some_and(|conversation| !conversation.is_foreign(udp.payload))
+        });
+        let opened = || {
+            let (limit, length) = (self.stream_limit, udp.payload_length);
+            let conversation = self
+                .quic
+                .open(udp.payload, length, destination.port, limit)?;
+            let number = self.create(source, destination, mark.at_ns);
+            self.tracked.get_mut(&number)?.quic = Some(Box::new(conversation));
+            self.quic.tie(source, destination, number);
+            Some(number)
+        };
+        let Some(number) = known.or_else(opened) else {
+            return;
+        };
+        let keep = self.keep_frames;
+        let Some(connection) = self.tracked.get_mut(&number) else {
+            return;
+        };
+        let end = if connection.server == source {
+            End::Server
+        } else {
+            End::Client
+        };
+        let payload = (udp.payload, udp.payload_length);
+        connection.datagram(end, payload, mark, frame, keep);
+        if let (End::Server, Some(conversation)) = (end, &connection.quic) {
+            self.quic.learn(source, conversation, number);
         }
     }
 
@@ -306,7 +360,7 @@ fn complete_client(connection: &mut TrackedConnection, end: End, local: &SocketA
     }
 }
 
-fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
+pub(super) fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
     if one <= other {
         (one, other)
     } else {

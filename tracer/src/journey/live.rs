@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 
 /// A connection without traffic for this long has nothing more to say for now.
 const QUIET_NS: u64 = 1_000_000_000;
+/// A client of QUIC repeats its first datagram after longer and longer pauses.
+const UNANSWERED_NS: u64 = 5_000_000_000;
 /// After the last message of a close the kernel's own state changes still come in.
 const SETTLE_NS: u64 = 100_000_000;
 /// Connections followed at once; beyond this the least recently used are dropped and counted.
@@ -94,6 +96,9 @@ impl Assembler {
             }
             if let Some(connection) = self.connections.get_mut(number) {
                 connection.reported = reported;
+                if let Some(conversation) = &mut connection.quic {
+                    conversation.forget();
+                }
                 connection.touched = false;
             }
         }
@@ -110,6 +115,9 @@ impl Assembler {
     fn is_due(&self, connection: &TrackedConnection, now_ns: u64) -> bool {
         let idle = now_ns.saturating_sub(connection.last_at_ns);
         let bytes = connection.bytes();
+        if connection.quic.is_some() && bytes.server == 0 {
+            return idle >= UNANSWERED_NS;
+        }
         if bytes.client + bytes.server > 0 {
             return idle >= QUIET_NS || connection.is_closed() && idle >= SETTLE_NS;
         }
