@@ -176,3 +176,6 @@ fn opens(long: &Long<'_>) -> bool {
     let keys = Keys::initial(long.version, long.destination_id, true);
     keys.is_some_and(|mut keys| keys.open(long.bytes, long.number_offset).is_some())
 }
+
+#[cfg(test)]
+mod tests;

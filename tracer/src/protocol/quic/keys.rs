@@ -155,6 +155,40 @@ impl Keys {
     }
 }
 
+#[cfg(test)]
+impl Keys {
+    /// The keys of the next phase.
+    pub fn update(&mut self) {
+        self.secret = self.next_secret().expect("a length that fits");
+        let sealing = sealing(self.suite, self.version, &self.secret);
+        (self.key, self.nonce) = sealing.expect("a length that fits");
+    }
+
+    /// Seals `payload` behind `header`, which ends with a packet number of four bytes.
+    pub fn seal(&self, header: &[u8], number: u32, payload: &[u8]) -> Vec<u8> {
+        let mut nonce = self.nonce;
+        for (byte, mask) in nonce.iter_mut().skip(8).zip(number.to_be_bytes()) {
+            *byte ^= mask;
+        }
+        let mut sealed = payload.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key
+            .seal_in_place_append_tag(nonce, Aad::from(header), &mut sealed)
+            .expect("short enough");
+        let mask = self.header.new_mask(&sealed[..SAMPLE_LENGTH]);
+        let [first_mask, number_mask @ ..] = mask.expect("a sample of the right length");
+        let mut packet = header.to_vec();
+        let long = packet[0] & 0x80 != 0;
+        packet[0] ^= first_mask & if long { 0x0f } else { 0x1f };
+        let number_offset = packet.len() - 4;
+        for (byte, mask) in packet[number_offset..].iter_mut().zip(number_mask) {
+            *byte ^= mask;
+        }
+        packet.extend(sealed);
+        packet
+    }
+}
+
 /// Key and nonce of a secret.
 fn sealing(suite: Suite, version: u32, secret: &[u8]) -> Option<(LessSafeKey, [u8; 12])> {
     let labels = version::labels(version);

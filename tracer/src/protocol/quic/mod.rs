@@ -17,4 +17,4 @@ mod reader;
 pub mod version;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
