@@ -10,7 +10,7 @@ use super::neighbor::{self, TrackedNeighbor};
 use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::{Analysed, Story};
-use super::{failure, route};
+use super::{failure, quic, route};
 use crate::capture::{ClientEvent, NeighborAction};
 use std::net::IpAddr;
 
@@ -45,7 +45,11 @@ pub(super) fn timeline(
     if let Some(carrier) = carrier {
         if draft.opens {
             lines.tls(carrier.connection, carrier.analysed);
-            lines.quic(carrier, to);
+            if let Some(reading) = &carrier.analysed.quic {
+                let interfaces = &story.memory.interfaces;
+                let events = quic::events(reading, carrier.connection, interfaces, to);
+                lines.events.extend(events);
+            }
         }
         if let Some(exchange) = carrier.exchange {
             lines.http(carrier.connection, exchange);
@@ -368,13 +372,11 @@ impl Lines<'_> {
         if let Some((version, kind, code, mark)) = connection.icmp_error {
             let summary = format!("ICMPv{version} error, type {kind} code {code}");
             let evidence = interfaces.evidence(mark);
-            self.add(
-                mark.at_ns,
-                Layer::Tcp,
-                EventDirection::In,
-                summary,
-                evidence,
-            );
+            let layer = match connection.quic {
+                Some(_) => Layer::Quic,
+                None => Layer::Tcp,
+            };
+            self.add(mark.at_ns, layer, EventDirection::In, summary, evidence);
         }
         self.states(connection, true);
     }
@@ -404,47 +406,6 @@ impl Lines<'_> {
             let evidence = mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m));
             let direction = direction(record.end);
             self.add(record.at_ns, Layer::Tls, direction, summary, evidence);
-        }
-    }
-
-    fn quic(&mut self, carrier: Carrier<'_>, to: u64) {
-        let Some(reading) = &carrier.analysed.quic else {
-            return;
-        };
-        let interfaces = &self.story.memory.interfaces;
-        let evidence = |end: End, at_ns: u64| {
-            let mark = carrier.connection.frame_at(end, at_ns);
-            mark.map_or("QUIC datagrams".to_owned(), |m| interfaces.evidence(m))
-        };
-        let quic = &reading.quic;
-        for datagram in &quic.datagrams {
-            let mut summary = datagram.packets.join(" + ");
-            if let (Some(versions), true) =
-                (&quic.version_negotiation, summary == "Version Negotiation")
-            {
-                summary = format!("{summary}: the server speaks {}", versions.join(", "));
-            }
-            if !datagram.messages.is_empty() {
-                summary = format!("{summary}: {}", datagram.messages.join(", "));
-            }
-            let summary = format!("{summary} ({} B)", datagram.bytes);
-            let place = evidence(datagram.end, datagram.at_ns);
-            let direction = direction(datagram.end);
-            self.add(datagram.at_ns, Layer::Quic, direction, summary, place);
-        }
-        let close = quic.close.as_ref();
-        if let Some(close) = close.filter(|close| close.at_ns <= to) {
-            let code = close.name.clone();
-            let code = code.unwrap_or_else(|| format!("application code {:#x}", close.code));
-            let summary = format!("CONNECTION_CLOSE by the {}: {code}", close.end.name());
-            let place = evidence(close.end, close.at_ns);
-            self.add(
-                close.at_ns,
-                Layer::Quic,
-                direction(close.end),
-                summary,
-                place,
-            );
         }
     }
 

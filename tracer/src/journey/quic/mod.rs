@@ -1,9 +1,11 @@
 //! A QUIC connection: its datagrams as they came, and how they are told apart from those
 //! of other connections. They are read in [`read`], when the secrets are known.
 
+mod events;
 mod flows;
 mod read;
 
+pub(super) use events::events;
 pub(super) use flows::Flows;
 pub(super) use read::{Reading, read};
 

@@ -31,6 +31,9 @@ pub(in crate::report::text) fn connect(
     }
     if let Some(quic) = &connection.quic {
         over_quic(&mut sentence, quic);
+        if connection.bytes.server == 0 {
+            sentence.fact_in(Role::Bad, "no answer");
+        }
     }
     if handshake.syn_retries > 0 {
         let text = match handshake.syn_retries {
@@ -93,7 +96,6 @@ fn over_quic(sentence: &mut Sentence, quic: &Quic) {
     if quic.retry {
         sentence.fact("Retry: the client had to prove its address");
     }
-    sentence.fact("connects by the TLS handshake");
 }
 
 /// What both ends agreed on; where they differ, `client/server`.
