@@ -70,9 +70,11 @@ impl Connections {
 
     /// Forgets a connection that was reported and is over.
     pub fn remove(&mut self, number: u64) {
-        self.tracked.remove(&number);
+        let removed = self.tracked.remove(&number);
         self.by_tuple.retain(|_, value| *value != number);
-        self.quic.remove(number);
+        if let Some(conversation) = removed.and_then(|connection| connection.quic) {
+            self.quic.remove(number, &conversation);
+        }
         self.by_cookie.retain(|_, value| *value != number);
     }
 
