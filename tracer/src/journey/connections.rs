@@ -137,7 +137,8 @@ impl Connections {
         }
     }
 
-    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one.
+    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one; returns the
+    /// one it opened.
     pub fn datagram(
         &mut self,
         source: Endpoint,
@@ -145,7 +146,7 @@ impl Connections {
         udp: &Udp<'_>,
         mark: Mark,
         frame: &Frame,
-    ) {
+    ) -> Option<u64> {
         let known = self.quic.find(source, destination, udp.payload);
         let known = known.filter(|number| {
             let connection = self.get(*number);
@@ -163,13 +164,9 @@ impl Connections {
             self.quic.tie(source, destination, number);
             Some(number)
         };
-        let Some(number) = known.or_else(opened) else {
-            return;
-        };
+        let number = known.or_else(opened)?;
         let keep = self.keep_frames;
-        let Some(connection) = self.tracked.get_mut(&number) else {
-            return;
-        };
+        let connection = self.tracked.get_mut(&number)?;
         let end = if connection.server == source {
             End::Server
         } else {
@@ -180,6 +177,7 @@ impl Connections {
         if let (End::Server, Some(conversation)) = (end, &connection.quic) {
             self.quic.learn(source, conversation, number);
         }
+        known.is_none().then_some(number)
     }
 
     fn connection_of(
