@@ -275,7 +275,7 @@ fn vanishing_interface() -> Result<()> {
     // A namespace of its own, so that no interface of the machine is touched.
     let tracer = find_tracer().context("no tracer")?;
     let script = format!(
-        "ip link set lo up && ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && \
+        "ip link set lo up && ip link add v0 type veth && ip link set v0 up && \
          {} run --format json -o - -- sh -c 'ip link del v0 && echo deleted >&2'",
         tracer.display()
     );
