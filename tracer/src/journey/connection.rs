@@ -13,6 +13,9 @@ use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 const PAYLOAD_MARKS: usize = 4096;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
+/// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
+/// (tcp_syn_retries, ip-sysctl).
+const SYNS: usize = 64;
 /// Retransmissions listed; more are only counted.
 const RETRANSMISSIONS: usize = 1000;
 /// A retransmission later than this after the original is a timeout: the smallest
@@ -96,6 +99,12 @@ pub(super) struct TrackedConnection {
     pub reported: usize,
     /// Something came in since the last report (live mode).
     pub touched: bool,
+    /// Not looked at again before this time, unless it closes (live mode).
+    pub wait_until_ns: u64,
+    /// Its DNS messages were read.
+    pub dns_read: bool,
+    /// Every socket cookie by which this connection can be found.
+    pub cookies: Vec<u64>,
 }
 
 impl TrackedConnection {
@@ -128,6 +137,9 @@ impl TrackedConnection {
             last_at_ns: at_ns,
             reported: 0,
             touched: true,
+            wait_until_ns: 0,
+            dns_read: false,
+            cookies: Vec::new(),
         }
     }
 
@@ -214,8 +226,11 @@ impl TrackedConnection {
         }
         let first = match end {
             End::Client => {
-                self.syns.push(mark);
-                self.syns.len() == 1
+                let first = self.syns.is_empty();
+                if self.syns.len() < SYNS {
+                    self.syns.push(mark);
+                }
+                first
             }
             End::Server => {
                 let first = self.syn_ack.is_none();
@@ -274,7 +289,7 @@ impl TrackedConnection {
         let pure = tcp.payload_length == 0 && !tcp.flags.syn && !tcp.flags.fin && !tcp.flags.rst;
         let state = self.end_mut(end);
         if pure && state.last_acknowledgment == tcp.acknowledgment {
-            state.duplicate_acknowledgments += 1;
+            state.duplicate_acknowledgments = state.duplicate_acknowledgments.saturating_add(1);
         } else if state.last_acknowledgment != tcp.acknowledgment {
             state.duplicate_acknowledgments = 0;
         }
@@ -360,6 +375,13 @@ impl TrackedConnection {
             client: self.client_end.segments,
             server: self.server_end.segments,
         }
+    }
+
+    /// Payload bytes in memory.
+    pub fn held_bytes(&self) -> u64 {
+        let ends = [&self.client_end, &self.server_end];
+        let held = ends.map(|end| end.stream.bytes().as_slice().len() as u64);
+        held.iter().sum()
     }
 
     /// Nothing can fill a gap any more: what lies behind it becomes readable.
