@@ -26,7 +26,7 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
     for connection in memory.connections.iter_mut() {
         connection.close_gaps();
     }
-    dns_over_tcp(memory);
+    dns_over_tcp(memory, |_| true);
     let first_journey = memory.next_journey;
     let story = Story::new(memory, |_| true);
     let told = journeys(&story, first_journey);
@@ -58,11 +58,13 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
 }
 
 /// DNS over TCP is read from the streams, once they are whole.
-fn dns_over_tcp(memory: &mut Assembler) {
-    for connection in memory.connections.iter() {
-        if connection.server.port != dns::PORT {
+pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnection) -> bool) {
+    for connection in memory.connections.iter_mut() {
+        if connection.server.port != dns::PORT || connection.dns_read || !over(connection) {
             continue;
         }
+        connection.dns_read = true;
+        let connection = &*connection;
         for end in [End::Client, End::Server] {
             memory.resolutions.stream(
                 connection.address(end),
@@ -134,7 +136,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
             .resolved
             .queries
             .iter()
-            .filter(|_| draft.opens)
+            .filter(|_| draft.opens && !draft.resolved.remembered)
             .filter_map(|index| resolution::query(story, *index))
             .map(dns::TrackedQuery::id)
             .collect(),
@@ -449,8 +451,14 @@ pub(super) fn describe(
 
 /// Every DNS exchange, with the process that asked.
 pub(super) fn dns_exchanges(story: &Story<'_>) -> Vec<DnsExchange> {
+    chosen_dns(story, |_| true)
+}
+
+/// The DNS exchanges with the chosen names.
+pub(super) fn chosen_dns(story: &Story<'_>, chosen: impl Fn(&str) -> bool) -> Vec<DnsExchange> {
     let queries = story.memory.resolutions.queries.iter();
     queries
+        .filter(|query| chosen(&query.id()))
         .map(|query| DnsExchange {
             process: story.query_process(query),
             ..query.exchange()

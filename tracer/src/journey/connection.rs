@@ -14,6 +14,9 @@ use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 const PAYLOAD_MARKS: usize = 4096;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
+/// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
+/// (tcp_syn_retries, ip-sysctl).
+const SYNS: usize = 64;
 /// Retransmissions listed; more are only counted.
 const RETRANSMISSIONS: usize = 1000;
 /// A retransmission later than this after the original is a timeout: the smallest
@@ -99,6 +102,12 @@ pub(super) struct TrackedConnection {
     pub reported: usize,
     /// Something came in since the last report (live mode).
     pub touched: bool,
+    /// Not looked at again before this time, unless it closes (live mode).
+    pub wait_until_ns: u64,
+    /// Its DNS messages were read.
+    pub dns_read: bool,
+    /// Every socket cookie by which this connection can be found.
+    pub cookies: Vec<u64>,
 }
 
 impl TrackedConnection {
@@ -132,6 +141,9 @@ impl TrackedConnection {
             last_at_ns: at_ns,
             reported: 0,
             touched: true,
+            wait_until_ns: 0,
+            dns_read: false,
+            cookies: Vec::new(),
         }
     }
 
@@ -249,8 +261,11 @@ impl TrackedConnection {
         }
         let first = match end {
             End::Client => {
-                self.syns.push(mark);
-                self.syns.len() == 1
+                let first = self.syns.is_empty();
+                if self.syns.len() < SYNS {
+                    self.syns.push(mark);
+                }
+                first
             }
             End::Server => {
                 let first = self.syn_ack.is_none();
@@ -309,7 +324,7 @@ impl TrackedConnection {
         let pure = tcp.payload_length == 0 && !tcp.flags.syn && !tcp.flags.fin && !tcp.flags.rst;
         let state = self.end_mut(end);
         if pure && state.last_acknowledgment == tcp.acknowledgment {
-            state.duplicate_acknowledgments += 1;
+            state.duplicate_acknowledgments = state.duplicate_acknowledgments.saturating_add(1);
         } else if state.last_acknowledgment != tcp.acknowledgment {
             state.duplicate_acknowledgments = 0;
         }
@@ -398,6 +413,14 @@ impl TrackedConnection {
             client: self.client_end.segments,
             server: self.server_end.segments,
         }
+    }
+
+    /// Payload bytes in memory.
+    pub fn held_bytes(&self) -> u64 {
+        let ends = [&self.client_end, &self.server_end];
+        let held = ends.map(|end| end.stream.bytes().as_slice().len() as u64);
+        let datagrams = self.quic.as_ref().map_or(0, |quic| quic.held_bytes());
+        held.iter().sum::<u64>() + datagrams
     }
 
     /// Nothing can fill a gap any more: what lies behind it becomes readable.

@@ -28,6 +28,8 @@ mod route;
 mod story;
 /// TCP reassembly.
 pub mod stream;
+#[cfg(test)]
+mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;

@@ -104,10 +104,12 @@ impl<'a> Story<'a> {
             return Some(process);
         }
         let from = at_ns.saturating_sub(DATAGRAM_OWNER_WINDOW_NS);
-        let recent = self.memory.datagram_owners.iter().filter(|(at, owner)| {
-            (from..=at_ns).contains(at)
-                && owner.usage != SocketUse::Receive
-                && owner.remote.map(Endpoint::from) == Some(server)
+        let owners = &self.memory.datagram_owners;
+        let since = owners.partition_point(|(at, _)| *at < from);
+        let near = owners.iter().skip(since);
+        let near = near.take_while(|(at, _)| *at <= at_ns);
+        let recent = near.filter(|(_, owner)| {
+            owner.usage != SocketUse::Receive && owner.remote.map(Endpoint::from) == Some(server)
         });
         let mut pids: Vec<u32> = recent.map(|(_, owner)| owner.pid).collect();
         pids.dedup();

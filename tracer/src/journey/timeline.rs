@@ -32,7 +32,9 @@ pub(super) fn timeline(
     };
     if draft.opens {
         lines.process(draft, from, to);
-        lines.resolution(draft);
+        if !draft.resolved.remembered {
+            lines.resolution(draft);
+        }
         lines.route(path);
         lines.neighbor(path, from, to);
         lines.other_neighbors(draft, path, from, to);

@@ -147,6 +147,17 @@ impl Conversation {
             && opens(&long)
     }
 
+    /// Payload bytes in memory.
+    pub fn held_bytes(&self) -> u64 {
+        let held = self.datagrams.iter().map(|d| d.payload.len() as u64);
+        held.sum()
+    }
+
+    /// The payload was let go.
+    pub fn is_forgotten(&self) -> bool {
+        self.room == [0; 2]
+    }
+
     /// Lets go of the payload: the connection was reported.
     pub fn forget(&mut self) {
         self.datagrams = Vec::new();
