@@ -11,9 +11,9 @@ mod error;
 mod interfaces;
 mod layout;
 mod libraries;
+mod misses;
 /// Interfaces, neighbours and routes by rtnetlink.
 pub mod netlink;
-mod misses;
 mod object;
 mod order;
 mod owners;
