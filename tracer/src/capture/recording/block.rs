@@ -1,6 +1,8 @@
 //! Blocks of pcapng, written little endian (draft-ietf-opsawg-pcapng).
 
 use super::ENTERPRISE;
+use crate::capture::{Direction, Frame, Interface};
+use std::net::IpAddr;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -12,6 +14,8 @@ const CUSTOM_COPYABLE: u32 = 0x0bad;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const TLS_KEY_LOG: u32 = 0x544c_534b;
 
+/// opt_custom with bytes, which a tool may copy.
+const CUSTOM_OPTION: u16 = 2989;
 const COMMENT: u16 = 1;
 const SHB_OS: u16 = 3;
 const SHB_USERAPPL: u16 = 4;
@@ -69,6 +73,12 @@ impl Block {
         block
     }
 
+    fn note(self, note: &[u8]) -> Self {
+        let mut value = ENTERPRISE.to_le_bytes().to_vec();
+        value.extend_from_slice(note);
+        self.option(CUSTOM_OPTION, &value)
+    }
+
     fn finish(mut self) -> Vec<u8> {
         if self.options {
             // opt_endofopt
@@ -84,7 +94,13 @@ impl Block {
 }
 
 /// The beginning of the file. Texts are for people who open it with other programs.
-pub(super) fn section(application: &str, system: Option<&str>, comment: &str) -> Vec<u8> {
+/// `note` is one of our own, where it fits.
+pub(super) fn section(
+    application: &str,
+    system: Option<&str>,
+    comment: &str,
+    note: Option<&[u8]>,
+) -> Vec<u8> {
     let mut block = Block::new(SECTION_HEADER)
         .number(BYTE_ORDER_MAGIC)
         // Version 1.0
@@ -96,11 +112,15 @@ pub(super) fn section(application: &str, system: Option<&str>, comment: &str) ->
     if let Some(system) = system {
         block = block.option(SHB_OS, system.as_bytes());
     }
-    block.option(SHB_USERAPPL, application.as_bytes()).finish()
+    block = block.option(SHB_USERAPPL, application.as_bytes());
+    if let Some(note) = note {
+        block = block.note(note);
+    }
+    block.finish()
 }
 
 /// An interface with what is known of it.
-pub(super) fn interface(link_type: u16, known: Option<&super::super::Interface>) -> Vec<u8> {
+pub(super) fn interface(link_type: u16, known: Option<&Interface>) -> Vec<u8> {
     // Snapshot length 0: no limit.
     let mut block = Block::new(INTERFACE_DESCRIPTION)
         .halves([link_type, 0])
@@ -109,13 +129,13 @@ pub(super) fn interface(link_type: u16, known: Option<&super::super::Interface>)
         block = block.option(IF_NAME, known.name.as_bytes());
         for (address, prefix) in &known.addresses {
             block = match address {
-                std::net::IpAddr::V4(address) => {
+                IpAddr::V4(address) => {
                     let mask = u32::MAX.checked_shl(32 - u32::from(*prefix).min(32));
                     let mut value = address.octets().to_vec();
                     value.extend(mask.unwrap_or(0).to_be_bytes());
                     block.option(IF_IPV4_ADDRESS, &value)
                 }
-                std::net::IpAddr::V6(address) => {
+                IpAddr::V6(address) => {
                     let mut value = address.octets().to_vec();
                     value.push(*prefix);
                     block.option(IF_IPV6_ADDRESS, &value)
@@ -129,25 +149,30 @@ pub(super) fn interface(link_type: u16, known: Option<&super::super::Interface>)
     block.option(IF_TSRESOL, &[NANOSECONDS]).finish()
 }
 
-/// A packet; `interface` is the position of its description.
-pub(super) fn packet(interface: u32, unix_nano: u64, frame: &super::super::Frame) -> Vec<u8> {
-    use super::super::Direction;
+/// A packet with notes of our own; `interface` is the position of its description.
+pub(super) fn packet(interface: u32, unix_nano: u64, frame: &Frame, notes: &[Vec<u8>]) -> Vec<u8> {
     let [high, low] = [unix_nano >> 32, unix_nano & u64::from(u32::MAX)]
         .map(|half| u32::try_from(half).unwrap_or(u32::MAX));
     let captured = length(&frame.data);
-    let block = Block::new(ENHANCED_PACKET)
+    let mut block = Block::new(ENHANCED_PACKET)
         .number(interface)
         .number(high)
         .number(low)
         .number(captured)
         .number(frame.original_length.max(captured))
         .data(&frame.data);
-    let flags: u32 = match frame.direction {
-        Direction::In => 1,
-        Direction::Out => 2,
-        Direction::Unknown => return block.finish(),
+    let flags: Option<u32> = match frame.direction {
+        Direction::In => Some(1),
+        Direction::Out => Some(2),
+        Direction::Unknown => None,
     };
-    block.option(EPB_FLAGS, &flags.to_le_bytes()).finish()
+    if let Some(flags) = flags {
+        block = block.option(EPB_FLAGS, &flags.to_le_bytes());
+    }
+    for note in notes {
+        block = block.note(note);
+    }
+    block.finish()
 }
 
 /// One line of a TLS key log.
@@ -166,6 +191,11 @@ pub(super) fn custom(note: &[u8]) -> Vec<u8> {
         .number(ENTERPRISE)
         .data(note)
         .finish()
+}
+
+/// Whether a note fits into an option, beside the enterprise number.
+pub(super) fn fits_option(note: &[u8]) -> bool {
+    note.len() <= usize::from(u16::MAX) - 4
 }
 
 fn length(bytes: &[u8]) -> u32 {

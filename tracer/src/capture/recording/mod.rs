@@ -6,8 +6,11 @@
 //! they open, because Wireshark reads once; so the latest packets are held back for a
 //! moment ([`Recorder`]).
 //!
-//! Everything else is in Custom Blocks (type 0x0BAD, which tools may copy) under the
-//! enterprise number that IANA reserves for examples, 32473:
+//! Everything else is in notes under the enterprise number that IANA reserves for examples,
+//! 32473: in custom options (2989) of the packet that follows, of the section header for the
+//! first, and in Custom Blocks (type 0x0BAD, which tools may copy) where no packet follows
+//! or the note is too long for an option. Wireshark shows custom blocks as lines of the
+//! packet list; as options they leave its frame numbers to be ours.
 //!
 //! ```text
 //! 0  magic "TRCR"
@@ -20,8 +23,8 @@
 //!
 //! | kind | note | stands |
 //! |---|---|---|
-//! | header | [`Header`] as JSON | before everything else |
-//! | frame | what a packet block cannot say, 28 bytes ([`note::FrameNote`]) | before its packet block |
+//! | header | [`Header`] as JSON | in the section header |
+//! | frame | what a packet block cannot say, 28 bytes ([`note::FrameNote`]) | last in its packet block |
 //! | fact | [`Observation`](super::Observation) as JSON | where it was observed |
 //! | secret | the time of one line of key log, u64 | where the line was observed |
 //! | take | nanoseconds, u64 | where finished journeys were taken from the assembler |

@@ -144,6 +144,8 @@ impl Note {
         let mut bytes = MAGIC.to_vec();
         bytes.extend([VERSION, kind, u8::try_from(padding).unwrap_or(0), 0]);
         bytes.extend(body);
+        // Written here, so that a note is the same in a block and in an option.
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
         Ok(bytes)
     }
 

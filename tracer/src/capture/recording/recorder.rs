@@ -18,6 +18,8 @@ const MODE: u32 = 0o600;
 const HELD_BACK_NS: u64 = 500_000_000;
 /// More than this never waits.
 const HELD_BACK_BYTES: usize = 4 << 20;
+/// More notes than this do not wait for a packet.
+const LOOSE_BYTES: usize = 256 << 10;
 /// Blocks that are written at once.
 const CHUNK_NS: u64 = 50_000_000;
 const CHUNK_BYTES: usize = 256 << 10;
@@ -38,7 +40,7 @@ pub enum RecordingError {
 }
 
 /// A recording in the making. Memory is bounded: only the last half second or 4 MiB is
-/// held back. Dropping it writes what is held back, without an end.
+/// held back, and what was observed since the last packet. Dropping it writes what is held back, without an end.
 #[derive(Debug)]
 pub struct Recorder {
     file: File,
@@ -48,6 +50,9 @@ pub struct Recorder {
     known: BTreeMap<u32, Interface>,
     /// Positions of the Interface Description Blocks.
     described: BTreeMap<(u32, u16), u32>,
+    /// Notes that wait for the next packet, to stand in its options.
+    loose: Vec<Vec<u8>>,
+    loose_bytes: usize,
     held_back: VecDeque<Chunk>,
     held_back_bytes: usize,
     /// The capture goes on when the disk is full; the error is told at its end.
@@ -78,6 +83,8 @@ impl Recorder {
             watched: Vec::new(),
             known: BTreeMap::new(),
             described: BTreeMap::new(),
+            loose: Vec::new(),
+            loose_bytes: 0,
             held_back: VecDeque::new(),
             held_back_bytes: 0,
             failure: None,
@@ -94,9 +101,15 @@ impl Recorder {
             "Recorded by {}. Frames are raw: they hold what was sent, secrets too.",
             header.tracer.command.join(" ")
         );
-        self.write(&block::section(&application, system.as_deref(), &comment));
-        self.note(0, &Note::Header(Box::new(header.clone())));
-        self.release_all();
+        let Some(note) = self.encode(&Note::Header(Box::new(header.clone()))) else {
+            return;
+        };
+        let inside = block::fits_option(&note).then_some(&note[..]);
+        let section = block::section(&application, system.as_deref(), &comment, inside);
+        self.write(&section);
+        if inside.is_none() {
+            self.write(&block::custom(&note));
+        }
     }
 
     /// Takes the next observation, before it goes to the assembler.
@@ -107,7 +120,9 @@ impl Recorder {
                 let interface = self.describe(at_ns, frame.interface, frame.link_type);
                 self.note(at_ns, &Note::Frame(FrameNote::of(at_ns, frame)));
                 let unix_nano = self.started_unix_nano.saturating_add(at_ns);
-                self.hold_back(at_ns, block::packet(interface, unix_nano, frame));
+                let notes = std::mem::take(&mut self.loose);
+                self.loose_bytes = 0;
+                self.hold_back(at_ns, block::packet(interface, unix_nano, frame, &notes));
             }
             Fact::TlsSecret(line) if is_key_log_line(line) => {
                 // Ahead of everything that waits.
@@ -187,9 +202,31 @@ impl Recorder {
     }
 
     fn note(&mut self, at_ns: u64, note: &Note) {
-        match note.encode() {
-            Ok(bytes) => self.hold_back(at_ns, block::custom(&bytes)),
-            Err(error) => self.fail(error.into()),
+        let Some(bytes) = self.encode(note) else {
+            return;
+        };
+        if !block::fits_option(&bytes) {
+            self.settle(at_ns);
+            self.hold_back(at_ns, block::custom(&bytes));
+            return;
+        }
+        self.loose_bytes += bytes.len();
+        self.loose.push(bytes);
+        if self.loose_bytes > LOOSE_BYTES {
+            self.settle(at_ns);
+        }
+    }
+
+    fn encode(&mut self, note: &Note) -> Option<Vec<u8>> {
+        let encoded = note.encode();
+        encoded.map_err(|error| self.fail(error.into())).ok()
+    }
+
+    /// Gives notes for which no packet comes blocks of their own.
+    fn settle(&mut self, at_ns: u64) {
+        self.loose_bytes = 0;
+        for note in std::mem::take(&mut self.loose) {
+            self.hold_back(at_ns, block::custom(&note));
         }
     }
 
@@ -210,6 +247,7 @@ impl Recorder {
     }
 
     fn release_all(&mut self) {
+        self.settle(0);
         while !self.held_back.is_empty() {
             self.write_oldest();
         }
