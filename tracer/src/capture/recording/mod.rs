@@ -39,6 +39,11 @@ mod note;
 mod recorder;
 mod replay;
 
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod tests;
+
 pub use recorder::{Recorder, RecordingError};
 pub use replay::{Event, Replay};
 
