@@ -53,6 +53,9 @@ use serde::{Deserialize, Serialize};
 /// Private enterprise number for documentation and examples (RFC 5612).
 pub const ENTERPRISE: u32 = 32473;
 
+/// Longest line of key log that travels as one; those of TLS have some 200 bytes.
+const MAX_SECRET_BYTES: usize = 4096;
+
 /// What a replay must know before the first observation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Header {

@@ -1,7 +1,7 @@
 //! Writing a recording while the capture goes on.
 
 use super::note::{FrameNote, Note, link_number};
-use super::{Header, block};
+use super::{Header, MAX_SECRET_BYTES, block};
 use crate::capture::{Fact, Interface, LinkType, Observation};
 use crate::journey::model::CaptureInfo;
 use crate::launch::Identity;
@@ -300,5 +300,6 @@ fn create(path: &Path) -> io::Result<File> {
 /// Whether a reader of key logs gives back this very line.
 fn is_key_log_line(line: &str) -> bool {
     let is_one_line = line.lines().eq([line]);
-    is_one_line && line.trim() == line && !line.starts_with('#')
+    let is_short = line.len() <= MAX_SECRET_BYTES;
+    is_one_line && is_short && line.trim() == line && !line.starts_with('#')
 }

@@ -1,7 +1,7 @@
 //! Reading a recording: from what stands in a capture file back to what was observed.
 
 use super::note::{FrameNote, Note, NoteError};
-use super::{ENTERPRISE, Header};
+use super::{ENTERPRISE, Header, MAX_SECRET_BYTES};
 use crate::capture::file::Item;
 use crate::capture::{Fact, Frame, Observation};
 use crate::journey::model::CaptureInfo;
@@ -9,8 +9,6 @@ use std::collections::VecDeque;
 
 /// Lines of key log whose place is not known yet; more is damage.
 const MAX_SECRETS: usize = 65_536;
-/// Longest line that is kept; those of TLS have some 200 bytes.
-const MAX_SECRET_BYTES: usize = 4096;
 
 /// What a capture file says, whether it is a recording or not.
 #[derive(Debug)]
@@ -148,10 +146,10 @@ impl Replay {
                 let (at_ns, frame) = self.restored(frame);
                 self.observed(at_ns, Fact::Frame(frame), sink);
             }
-            Fact::TlsSecret(line) => {
-                if self.secrets.len() < MAX_SECRETS && line.len() <= MAX_SECRET_BYTES {
-                    self.secrets.push_back(line);
-                }
+            Fact::TlsSecret(line)
+                if self.secrets.len() < MAX_SECRETS && line.len() <= MAX_SECRET_BYTES =>
+            {
+                self.secrets.push_back(line);
             }
             // Interfaces and losses are facts of the recording, too, and said better there.
             _ => {}

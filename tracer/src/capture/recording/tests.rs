@@ -85,11 +85,13 @@ struct Seen {
 
 impl Seen {
     fn observations(&self) -> Vec<&Observation> {
-        let observation = |event| match event {
-            &Event::Observation(ref observation) => Some(observation),
-            _ => None,
-        };
-        self.events.iter().filter_map(observation).collect()
+        let events = self.events.iter();
+        events
+            .filter_map(|event| match event {
+                Event::Observation(observation) => Some(observation),
+                _ => None,
+            })
+            .collect()
     }
 
     fn has_end(&self) -> bool {
