@@ -1,7 +1,7 @@
 //! The connection: how it opened, what it carried, how it ended.
 
 use crate::journey::model::{
-    Close, CloseKind, Connection, End, Handshake, Journey, TcpOptions, Transport,
+    Close, CloseKind, Connection, End, Handshake, Journey, PerEnd, TcpOptions, Transport,
 };
 use crate::report::style::Role;
 use crate::report::text::sentence::Sentence;
@@ -27,7 +27,7 @@ pub(in crate::report::text) fn connect(
         return sentence;
     }
     if connection.transport == Transport::Tcp {
-        messages(&mut sentence, handshake, &connection.close);
+        messages(&mut sentence, connection);
     }
     if handshake.syn_retries > 0 {
         let text = match handshake.syn_retries {
@@ -44,7 +44,8 @@ pub(in crate::report::text) fn connect(
 }
 
 /// The messages of the handshake that were seen.
-fn messages(sentence: &mut Sentence, handshake: &Handshake, close: &Close) {
+fn messages(sentence: &mut Sentence, connection: &Connection) {
+    let (handshake, close) = (&connection.handshake, &connection.close);
     let mut steps = Vec::new();
     let seen = [
         (handshake.syn_at_ns, "SYN"),
@@ -65,7 +66,10 @@ fn messages(sentence: &mut Sentence, handshake: &Handshake, close: &Close) {
             CloseKind::Fin | CloseKind::Open => role = Role::Warning,
         }
     }
-    if steps.is_empty() {
+    let silent = connection.segments == PerEnd::default();
+    if steps.is_empty() && silent {
+        sentence.say(Role::Bad, ": no SYN left this host");
+    } else if steps.is_empty() {
         sentence.say(Role::Plain, ", opened before the capture began");
     } else {
         sentence.say(Role::Plain, ": ");
