@@ -139,10 +139,10 @@ Examples:
   tracer read --keylog keys.log --layers client.pcap server.pcap
   sudo tracer --save trip.pcapng https://example.org/ && tracer read trip.pcapng
 
-A file that `--save` wrote is a recording: it also holds what the kernel said, and is shown
-as its capture was, with its hooks and losses; in JSON only `source` says that it comes from
-a file. A live recording holds everything that was seen: filters of the capture do not
-count, and all journeys are shown. Frames in a recording are raw, with all secrets.";
+A file that --save wrote is a recording: it also holds what the kernel said, and is
+shown as its capture was, with its hooks and losses; in JSON only `source` says that
+it comes from a file. A live recording holds everything that was seen: the filters of
+the capture do not count here. Frames are raw, with all secrets in them.";
 
 /// Show the journeys in capture files. Needs no root.
 #[derive(Debug, Clone, Args)]
