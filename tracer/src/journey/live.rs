@@ -62,6 +62,14 @@ impl Reported {
 }
 
 impl Assembler {
+    /// Whether [`Self::take_finished`] would look at any connection or drop one. Failed
+    /// resolutions are not counted: they only matter when they are returned.
+    pub fn is_anything_due(&self, now_ns: u64) -> bool {
+        let mut touched = self.connections.iter().filter(|c| c.touched);
+        touched.any(|connection| self.is_due(connection, now_ns))
+            || self.connections.iter().count() > CONNECTIONS
+    }
+
     /// The journeys that are over at `now_ns` and were not returned before. What is no
     /// longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {
