@@ -5,7 +5,7 @@
 //! `capture.started_unix_nano`, `*_ns` durations. `null` means "not known".
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the JSON contract.
@@ -33,7 +33,7 @@ pub struct Document {
 }
 
 /// The program that wrote the document.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TracerInfo {
     pub version: String,
     /// The command line, redacted like everything else.
@@ -41,7 +41,7 @@ pub struct TracerInfo {
 }
 
 /// The host on which the capture was made.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HostInfo {
     pub hostname: Option<String>,
     /// Kernel release, as `uname -r` prints it.
@@ -49,7 +49,7 @@ pub struct HostInfo {
 }
 
 /// Where the observations came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Live,
@@ -57,7 +57,7 @@ pub enum Source {
 }
 
 /// How the capture was made and what it lacks.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CaptureInfo {
     pub source: Source,
     /// Start of the capture in nanoseconds since 1970 (UTC), as a decimal string because
@@ -75,7 +75,7 @@ pub struct CaptureInfo {
 }
 
 /// One candidate of the hook plan and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HookReport {
     /// The fact it would serve, for instance `frames_in`, `tcp_state`, `neighbor`.
     pub fact: String,
@@ -89,7 +89,7 @@ pub struct HookReport {
 }
 
 /// What became of a candidate hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookStatus {
     Attached,
