@@ -52,6 +52,11 @@ pub(super) struct Reported {
 }
 
 impl Reported {
+    /// This failed resolution was reported already.
+    pub fn has_failure(&self, start: u64, pid: u32) -> bool {
+        self.failures.contains(&(start, pid))
+    }
+
     /// When the first connection of the resolution that `pid` began at `start` was settled,
     /// if it was reported already.
     pub fn used_at(&self, start: u64, pid: Option<u32>) -> Option<u64> {
@@ -245,8 +250,8 @@ fn refer(story: &Story<'_>, told: Told) -> FinishedJourney {
         .filter(|(connection, _)| journey.attempts.contains(&connection.id()))
         .map(|(connection, analysed)| compose::describe(story, connection, analysed))
         .collect();
-    let dns = compose::chosen_dns(story, |id| journey.dns.iter().any(|own| own == id));
-    let neighbors = compose::neighbor_exchanges(story)
+    let dns = compose::dns_of(story, &journey);
+    let neighbors = compose::neighbor_on_wire(story, &journey)
         .into_iter()
         .chain(told.cached_neighbor)
         .filter(|exchange| journey.neighbor.as_ref() == Some(&exchange.id))
