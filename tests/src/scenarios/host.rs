@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::journey;
-use crate::program::Tracer;
+use crate::program::{Tracer, watching};
 use crate::requests;
 use crate::scenario::Scenario;
 
@@ -262,18 +262,7 @@ fn tcp_state_hooks() -> Result<()> {
 fn live() -> Result<()> {
     let server = requests::server(false)?;
     let port = server.port();
-    let arguments = [
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        &port.to_string(),
-        "--duration",
-        "40s",
-    ];
-    let running = Tracer::new(arguments).start()?;
-    // The header line is written when every hook is attached.
-    running.wait_for_stdout("\"type\":\"capture\"")?;
+    let running = watching(&port.to_string())?;
     let program = env::current_exe()?;
     let client = crate::program::Program::new(&program)
         .args([requests::CLIENT, &port.to_string(), "3"])

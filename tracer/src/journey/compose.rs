@@ -223,7 +223,9 @@ impl Place {
             let (_, report) = story.memory.client_reports.get(index)?;
             url::Url::parse(&report.url).ok()
         });
-        let encrypted = carrier.is_some_and(|carrier| carrier.analysed.tls.is_some());
+        let encrypted = carrier.is_some_and(|carrier| {
+            carrier.analysed.tls.is_some() || carrier.analysed.quic.is_some()
+        });
         let spoken = carrier.is_some_and(|carrier| carrier.exchange.is_some());
         let scheme = match (encrypted, spoken) {
             (true, _) => Some("https".to_owned()),
@@ -413,7 +415,10 @@ pub(super) fn describe(
     let interfaces = &story.memory.interfaces;
     Connection {
         id: connection.id(),
-        transport: Transport::Tcp,
+        transport: match analysed.quic {
+            Some(_) => Transport::Quic,
+            None => Transport::Tcp,
+        },
         client: connection.client,
         server: connection.server,
         interface: connection
@@ -433,7 +438,12 @@ pub(super) fn describe(
             .collect(),
         srtt_ns: None,
         drops: Vec::new(),
-        close: connection.close(),
+        close: analysed
+            .quic
+            .as_ref()
+            .and_then(|reading| reading.close.clone())
+            .unwrap_or_else(|| connection.close()),
+        quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
         tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
         http: analysed.http.clone(),
     }

@@ -5,6 +5,7 @@ use super::model::{
     Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission,
     StateTransition, TcpOptions,
 };
+use super::quic::Conversation;
 use super::stream::{SegmentKind, StreamAssembler};
 use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
@@ -91,6 +92,8 @@ pub(super) struct TrackedConnection {
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
+    /// The datagrams, when it is QUIC; nothing of TCP is known then.
+    pub quic: Option<Box<Conversation>>,
     pub payload_marks: Vec<EndMark>,
     pub kept_frames: Vec<(EndMark, Frame)>,
     pub first_at_ns: u64,
@@ -131,6 +134,7 @@ impl TrackedConnection {
             reset: None,
             icmp_error: None,
             connect: None,
+            quic: None,
             payload_marks: Vec::new(),
             kept_frames: Vec::new(),
             first_at_ns: at_ns,
@@ -176,17 +180,9 @@ impl TrackedConnection {
 
     /// Takes one segment sent by `end`.
     pub fn segment(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark, frame: &Frame, keep: bool) {
-        let state = self.end_mut(end);
-        if *state.interface.get_or_insert(mark.interface) != mark.interface {
+        if !self.seen(end, mark, frame) {
             return;
         }
-        state.segments += 1;
-        if frame.cookie.is_some() {
-            state.cookie = frame.cookie;
-        }
-        self.interface.get_or_insert(mark.interface);
-        self.last_at_ns = self.last_at_ns.max(mark.at_ns);
-        self.touched = true;
         let key_frame = tcp.flags.syn || tcp.flags.fin || tcp.flags.rst || tcp.payload_length > 0;
         if keep && (key_frame || self.syn_ack.is_some() && self.ack.is_none()) {
             self.keep(end, mark, frame);
@@ -208,6 +204,45 @@ impl TrackedConnection {
         if tcp.flags.rst {
             self.reset(end, mark);
         }
+    }
+
+    /// Takes one QUIC datagram sent by `end`, `length` bytes on the wire.
+    pub fn datagram(
+        &mut self,
+        end: End,
+        (payload, length): (&[u8], u32),
+        mark: Mark,
+        frame: &Frame,
+        keep: bool,
+    ) {
+        if !self.seen(end, mark, frame) {
+            return;
+        }
+        if keep {
+            self.keep(end, mark, frame);
+        }
+        if self.payload_marks.len() < PAYLOAD_MARKS {
+            self.payload_marks.push(EndMark { end, mark });
+        }
+        if let Some(conversation) = &mut self.quic {
+            conversation.datagram(end, payload, length, mark);
+        }
+    }
+
+    /// Counts a frame sent by `end`; false when it was counted on another interface.
+    fn seen(&mut self, end: End, mark: Mark, frame: &Frame) -> bool {
+        let state = self.end_mut(end);
+        if *state.interface.get_or_insert(mark.interface) != mark.interface {
+            return false;
+        }
+        state.segments += 1;
+        if frame.cookie.is_some() {
+            state.cookie = frame.cookie;
+        }
+        self.interface.get_or_insert(mark.interface);
+        self.last_at_ns = self.last_at_ns.max(mark.at_ns);
+        self.touched = true;
+        true
     }
 
     fn keep(&mut self, end: End, mark: Mark, frame: &Frame) {
@@ -364,6 +399,9 @@ impl TrackedConnection {
     }
 
     pub fn bytes(&self) -> PerEnd {
+        if let Some(conversation) = &self.quic {
+            return conversation.bytes();
+        }
         PerEnd {
             client: self.client_end.stream.highest(),
             server: self.server_end.stream.highest(),

@@ -3,8 +3,9 @@
 use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
+use super::quic::Flows;
 use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
-use crate::protocol::frame::Tcp;
+use crate::protocol::frame::{Tcp, Udp};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ pub(super) struct Connections {
     tracked: BTreeMap<u64, TrackedConnection>,
     by_tuple: HashMap<(Endpoint, Endpoint), u64>,
     by_cookie: HashMap<u64, u64>,
+    quic: Flows,
     sockets: HashMap<u64, Socket>,
     /// Ports on which somebody on this host listens.
     listening: HashSet<u16>,
@@ -45,6 +47,7 @@ impl Connections {
             tracked: BTreeMap::new(),
             by_tuple: HashMap::new(),
             by_cookie: HashMap::new(),
+            quic: Flows::default(),
             sockets: HashMap::new(),
             listening: HashSet::new(),
             next_number: 1,
@@ -74,6 +77,9 @@ impl Connections {
         let Some(connection) = self.tracked.remove(&number) else {
             return;
         };
+        if let Some(conversation) = &connection.quic {
+            self.quic.remove(number, conversation);
+        }
         // Both keys may have passed to a younger connection: ports and sockets are used again.
         let key = tuple(connection.client, connection.server);
         if self.by_tuple.get(&key) == Some(&number) {
@@ -115,6 +121,11 @@ impl Connections {
     /// The connection between two addresses, whichever is the client.
     pub fn between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
         self.by_tuple.get(&tuple(one, other)).copied()
+    }
+
+    /// The QUIC connection between two addresses, whichever is the client.
+    pub fn quic_between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
+        self.quic.between(one, other)
     }
 
     fn create(&mut self, client: Endpoint, server: Endpoint, at_ns: u64) -> u64 {
@@ -160,6 +171,49 @@ impl Connections {
             free.insert(number);
             connection.cookies.push(cookie);
         }
+    }
+
+    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one; returns the
+    /// one it opened.
+    pub fn datagram(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        udp: &Udp<'_>,
+        mark: Mark,
+        frame: &Frame,
+    ) -> Option<u64> {
+        let known = self.quic.find(source, destination, udp.payload);
+        let known = known.filter(|number| {
+            let connection = self.get(*number);
+            connection
+                .and_then(|connection| connection.quic.as_ref())
+                .is_some_and(|conversation| !conversation.is_foreign(udp.payload))
+        });
+        let opened = || {
+            let (limit, length) = (self.stream_limit, udp.payload_length);
+            let conversation = self
+                .quic
+                .open(udp.payload, length, destination.port, limit)?;
+            let number = self.create(source, destination, mark.at_ns);
+            self.tracked.get_mut(&number)?.quic = Some(Box::new(conversation));
+            self.quic.tie(source, destination, number);
+            Some(number)
+        };
+        let number = known.or_else(opened)?;
+        let keep = self.keep_frames;
+        let connection = self.tracked.get_mut(&number)?;
+        let end = if connection.server == source {
+            End::Server
+        } else {
+            End::Client
+        };
+        let payload = (udp.payload, udp.payload_length);
+        connection.datagram(end, payload, mark, frame, keep);
+        if let (End::Server, Some(conversation)) = (end, &connection.quic) {
+            self.quic.learn(source, conversation, number);
+        }
+        known.is_none().then_some(number)
     }
 
     fn connection_of(
@@ -369,7 +423,7 @@ fn complete_client(connection: &mut TrackedConnection, end: End, local: &SocketA
     }
 }
 
-fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
+pub(super) fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
     if one <= other {
         (one, other)
     } else {

@@ -67,6 +67,10 @@ impl Candidate<'_> {
     /// Something was said on it, so that it is not one of several attempts.
     fn carries(&self) -> bool {
         let bytes = self.connection.bytes();
+        // The first datagram of QUIC is as much an attempt as a SYN.
+        if self.connection.quic.is_some() {
+            return bytes.server > 0;
+        }
         bytes.client + bytes.server > 0
     }
 }
@@ -101,7 +105,7 @@ fn is_web(story: &Story<'_>, connection: &TrackedConnection, analysed: &Analysed
     if port == DNS_PORT {
         return false;
     }
-    let spoken = analysed.tls.is_some() || !analysed.http.is_empty();
+    let spoken = analysed.quic.is_some() || analysed.tls.is_some() || !analysed.http.is_empty();
     let ours = !story.is_file() && !story.memory.options.live && connection.connect.is_some();
     spoken || ours || WEB_PORTS.contains(&port) && connection.handshake().syn_at_ns.is_some()
 }

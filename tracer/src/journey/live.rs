@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection without traffic for this long has nothing more to say for now.
 const QUIET_NS: u64 = 1_000_000_000;
+/// A client of QUIC repeats its first datagram after longer and longer pauses.
+const UNANSWERED_NS: u64 = 5_000_000_000;
 /// After the last message of a close the kernel's own state changes still come in.
 const SETTLE_NS: u64 = 100_000_000;
 /// A sealed connection that has answered may be in the middle of a slow response, or have
@@ -65,6 +67,14 @@ impl Reported {
 }
 
 impl Assembler {
+    /// Whether [`Self::take_finished`] would look at any connection or drop one. Failed
+    /// resolutions are not counted: they only matter when they are returned.
+    pub fn is_anything_due(&self, now_ns: u64) -> bool {
+        let mut touched = self.connections.iter().filter(|c| c.touched);
+        touched.any(|connection| self.is_due(connection, now_ns))
+            || self.connections.iter().count() > CONNECTIONS
+    }
+
     /// The journeys that are over at `now_ns` and were not returned before. What is no
     /// longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {
@@ -138,6 +148,9 @@ impl Assembler {
             }
             if let Some(connection) = self.connections.get_mut(number) {
                 connection.reported = reported;
+                if let Some(conversation) = &mut connection.quic {
+                    conversation.forget();
+                }
                 connection.touched = wait_until_ns.is_some();
                 connection.wait_until_ns = wait_until_ns.unwrap_or(0);
             }
@@ -178,6 +191,9 @@ fn is_due(connection: &TrackedConnection, now_ns: u64, youngest: &HashMap<Purpos
     let idle = now_ns.saturating_sub(connection.last_at_ns);
     let settled = connection.is_closed() && idle >= SETTLE_NS;
     let bytes = connection.bytes();
+    if connection.quic.is_some() && bytes.server == 0 {
+        return idle >= UNANSWERED_NS;
+    }
     if bytes.client + bytes.server > 0 {
         return settled || idle >= QUIET_NS && now_ns >= connection.wait_until_ns;
     }

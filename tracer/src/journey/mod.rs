@@ -22,6 +22,7 @@ mod neighbor;
 mod packets;
 mod phases;
 mod process;
+mod quic;
 mod resolution;
 mod route;
 mod story;

@@ -70,6 +70,8 @@ fn asked_at(connection: &TrackedConnection) -> u64 {
 /// When the first SYN left; for an attempt whose SYN never left, when it was over.
 fn left_at(connection: &TrackedConnection) -> u64 {
     let syn = connection.syns.first().map(|mark| mark.at_ns);
+    let datagram = connection.quic.as_ref().map(|_| connection.first_at_ns);
+    let syn = syn.or(datagram);
     syn.unwrap_or(connection.last_at_ns)
 }
 
@@ -215,21 +217,26 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
     let Some((request_at, _)) = tls.client_application_data else {
         return;
     };
+    let over_quic = |end: End| {
+        let times = analysed.quic.iter().flat_map(|quic| &quic.application);
+        let times = times.filter(move |(from, at_ns)| *from == end && *at_ns >= request_at);
+        // A datagram is never taken for a session ticket.
+        times.map(|(_, at_ns)| (*at_ns, u64::MAX))
+    };
     let data = |end: End| {
         let records = tls.session.records.iter();
-        records.filter(move |record| {
+        let records = records.filter(move |record| {
             record.end == end
                 && record.record_type == "application_data"
                 && record.messages.is_empty()
-        })
+        });
+        over_quic(end).chain(records.map(|record| (record.at_ns, record.bytes)))
     };
-    let said: Vec<(u64, u64)> = data(End::Server)
-        .map(|record| (record.at_ns, record.bytes))
-        .collect();
+    let said: Vec<(u64, u64)> = data(End::Server).collect();
     let mut spoken = said.iter().skip(tickets(&said)).map(|(at_ns, _)| *at_ns);
     let answer = spoken.find(|at_ns| *at_ns > request_at);
     let sent = data(End::Client)
-        .map(|record| record.at_ns)
+        .map(|(at_ns, _)| at_ns)
         .filter(|at| *at >= request_at)
         .take_while(|at| answer.is_none_or(|answer| *at <= answer))
         .last()
