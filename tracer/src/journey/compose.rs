@@ -60,7 +60,7 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
 /// DNS over TCP is read from the streams, once they are whole.
 pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnection) -> bool) {
     for connection in memory.connections.iter_mut() {
-        if connection.server.port != dns::PORT || connection.dns_read || !over(connection) {
+        if !connection.has_unread_dns() || !over(connection) {
             continue;
         }
         connection.dns_read = true;

@@ -70,9 +70,17 @@ impl Assembler {
     /// Whether [`Self::take_finished`] would look at any connection or drop one. Failed
     /// resolutions are not counted: they only matter when they are returned.
     pub fn is_anything_due(&self, now_ns: u64) -> bool {
-        let mut touched = self.connections.iter().filter(|c| c.touched);
-        touched.any(|connection| self.is_due(connection, now_ns))
-            || self.connections.iter().count() > CONNECTIONS
+        let youngest = self.youngest_attempts(now_ns);
+        let (mut count, mut held) = (0, 0);
+        for connection in self.connections.iter() {
+            let due = connection.touched && is_due(connection, now_ns, &youngest);
+            if due || connection.has_unread_dns() && connection.is_closed() {
+                return true;
+            }
+            count += 1;
+            held += connection.held_bytes();
+        }
+        count > CONNECTIONS || held > PAYLOAD_BYTES
     }
 
     /// The journeys that are over at `now_ns` and were not returned before. What is no
@@ -148,7 +156,7 @@ impl Assembler {
             }
             if let Some(connection) = self.connections.get_mut(number) {
                 connection.reported = reported;
-                if let Some(conversation) = &mut connection.quic {
+                if let Some(conversation) = connection.quic.as_mut().filter(|_| reported > 0) {
                     conversation.forget();
                 }
                 connection.touched = wait_until_ns.is_some();
@@ -242,6 +250,10 @@ fn reportable(connection: &TrackedConnection, analysed: &Analysed, now_ns: u64) 
 /// When an open connection whose content is sealed may be taken for done; `None` while its
 /// server has said nothing.
 fn done_at(connection: &TrackedConnection, analysed: &Analysed) -> Option<u64> {
+    if connection.quic.is_some() {
+        // Its close is sealed, too (RFC 9000, section 10.2).
+        return Some(connection.last_at_ns.saturating_add(SEALED_QUIET_NS));
+    }
     let tls = analysed.tls.as_ref().filter(|_| analysed.http.is_empty())?;
     tls.client_application_data?;
     tls.server_application_data?;
