@@ -60,7 +60,7 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
 /// DNS over TCP is read from the streams, once they are whole.
 pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnection) -> bool) {
     for connection in memory.connections.iter_mut() {
-        if connection.server.port != dns::PORT || connection.dns_read || !over(connection) {
+        if !connection.has_unread_dns() || !over(connection) {
             continue;
         }
         connection.dns_read = true;
@@ -451,19 +451,41 @@ pub(super) fn describe(
 
 /// Every DNS exchange, with the process that asked.
 pub(super) fn dns_exchanges(story: &Story<'_>) -> Vec<DnsExchange> {
-    chosen_dns(story, |_| true)
+    let queries = story.memory.resolutions.queries.iter();
+    queries.map(|query| dns_exchange(story, query)).collect()
 }
 
-/// The DNS exchanges with the chosen names.
-pub(super) fn chosen_dns(story: &Story<'_>, chosen: impl Fn(&str) -> bool) -> Vec<DnsExchange> {
+/// The DNS exchanges of one journey: no others are described, which counts when a live
+/// capture remembers thousands.
+pub(super) fn dns_of(story: &Story<'_>, journey: &Journey) -> Vec<DnsExchange> {
+    let ids = journey.dns.iter();
+    let numbers: Vec<u64> = ids
+        .filter_map(|id| id.strip_prefix('d')?.parse().ok())
+        .collect();
+    if numbers.is_empty() {
+        return Vec::new();
+    }
     let queries = story.memory.resolutions.queries.iter();
     queries
-        .filter(|query| chosen(&query.id()))
-        .map(|query| DnsExchange {
-            process: story.query_process(query),
-            ..query.exchange()
-        })
+        .filter(|query| numbers.contains(&query.number))
+        .map(|query| dns_exchange(story, query))
         .collect()
+}
+
+fn dns_exchange(story: &Story<'_>, query: &dns::TrackedQuery) -> DnsExchange {
+    DnsExchange {
+        process: story.query_process(query),
+        ..query.exchange()
+    }
+}
+
+/// The neighbour exchange of one journey, if one was on the wire.
+pub(super) fn neighbor_on_wire(story: &Story<'_>, journey: &Journey) -> Option<NeighborExchange> {
+    let number = journey.neighbor.as_deref()?.strip_prefix('n')?;
+    let number: u64 = number.parse().ok()?;
+    let mut exchanges = story.memory.neighbors.exchanges.iter();
+    let exchange = exchanges.find(|exchange| exchange.number == number)?;
+    Some(exchange.exchange(&story.memory.interfaces))
 }
 
 /// Every neighbour exchange on the wire.

@@ -415,6 +415,11 @@ impl TrackedConnection {
         }
     }
 
+    /// DNS over TCP whose messages were not read yet.
+    pub fn has_unread_dns(&self) -> bool {
+        self.server.port == super::dns::PORT && !self.dns_read
+    }
+
     /// Payload bytes in memory.
     pub fn held_bytes(&self) -> u64 {
         let ends = [&self.client_end, &self.server_end];

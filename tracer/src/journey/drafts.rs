@@ -289,9 +289,9 @@ fn start_of(story: &Story<'_>, resolved: &Resolved, begun: u64) -> u64 {
 /// Resolutions that failed: a journey that ended there.
 fn unresolved(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     let used: BTreeSet<usize> = drafts.iter().filter_map(|d| d.resolved.call).collect();
-    let settled = story.memory.reported.settled_before;
+    let told = &story.memory.reported;
     for (index, (returned, call)) in story.memory.resolutions.calls.iter().enumerate() {
-        if *returned < settled {
+        if *returned < told.settled_before || told.has_failure(call.entered_at_ns, call.pid) {
             continue;
         }
         let failed = call

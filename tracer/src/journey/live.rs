@@ -54,6 +54,11 @@ pub(super) struct Reported {
 }
 
 impl Reported {
+    /// This failed resolution was reported already.
+    pub fn has_failure(&self, start: u64, pid: u32) -> bool {
+        self.failures.contains(&(start, pid))
+    }
+
     /// When the first connection of the resolution that `pid` began at `start` was settled,
     /// if it was reported already.
     pub fn used_at(&self, start: u64, pid: Option<u32>) -> Option<u64> {
@@ -66,9 +71,16 @@ impl Assembler {
     /// resolutions are not counted: they only matter when they are returned.
     pub fn is_anything_due(&self, now_ns: u64) -> bool {
         let youngest = self.youngest_attempts(now_ns);
-        let mut touched = self.connections.iter().filter(|c| c.touched);
-        touched.any(|connection| is_due(connection, now_ns, &youngest))
-            || self.connections.iter().count() > CONNECTIONS
+        let (mut count, mut held) = (0, 0);
+        for connection in self.connections.iter() {
+            let due = connection.touched && is_due(connection, now_ns, &youngest);
+            if due || connection.has_unread_dns() && connection.is_closed() {
+                return true;
+            }
+            count += 1;
+            held += connection.held_bytes();
+        }
+        count > CONNECTIONS || held > PAYLOAD_BYTES
     }
 
     /// The journeys that are over at `now_ns` and were not returned before. What is no
@@ -144,7 +156,7 @@ impl Assembler {
             }
             if let Some(connection) = self.connections.get_mut(number) {
                 connection.reported = reported;
-                if let (Some(conversation), 1..) = (&mut connection.quic, reported) {
+                if let Some(conversation) = connection.quic.as_mut().filter(|_| reported > 0) {
                     conversation.forget();
                 }
                 connection.touched = wait_until_ns.is_some();
@@ -277,8 +289,8 @@ fn refer(story: &Story<'_>, told: Told) -> FinishedJourney {
         .filter(|(connection, _)| journey.attempts.contains(&connection.id()))
         .map(|(connection, analysed)| compose::describe(story, connection, analysed))
         .collect();
-    let dns = compose::chosen_dns(story, |id| journey.dns.iter().any(|own| own == id));
-    let neighbors = compose::neighbor_exchanges(story)
+    let dns = compose::dns_of(story, &journey);
+    let neighbors = compose::neighbor_on_wire(story, &journey)
         .into_iter()
         .chain(told.cached_neighbor)
         .filter(|exchange| journey.neighbor.as_ref() == Some(&exchange.id))

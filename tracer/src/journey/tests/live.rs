@@ -86,3 +86,19 @@ fn a_connection_older_than_the_tracer_is_told_from_its_first_seen_request() {
     );
     assert_eq!(finished[0].phases.connect, None);
 }
+
+#[test]
+fn a_told_journey_brings_what_it_refers_to() {
+    let mut script = Script::new(true);
+    script.resolve("other.test", &[server(9)]);
+    script.resolve("www.shop.test", &[server(1)]);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "www.shop.test", "/");
+    script.wait(SECOND);
+    let told = script.assembler.take_finished(script.at_ns);
+    assert_eq!(told.len(), 1);
+    let ids: Vec<_> = told[0].dns.iter().map(|exchange| &exchange.id).collect();
+    assert_eq!(ids, told[0].journey.dns.iter().collect::<Vec<_>>());
+    assert_eq!(told[0].dns[0].question.name, "www.shop.test");
+    assert_eq!(told[0].connections.len(), 1);
+}
