@@ -23,6 +23,8 @@ use std::net::IpAddr;
 
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
+/// IP protocol number of UDP.
+const UDP: u8 = 17;
 
 /// What the assembler is to do.
 #[derive(Debug, Clone)]
@@ -119,7 +121,10 @@ impl Assembler {
     /// No connection that had any frame is still open.
     pub fn all_closed(&self) -> bool {
         let mut connections = self.connections.iter();
-        connections.all(|connection| connection.is_closed() || !connection.has_frames())
+        // What ends a QUIC connection is sealed, or is silence.
+        connections.all(|connection| {
+            connection.is_closed() || !connection.has_frames() || connection.quic.is_some()
+        })
     }
 
     /// Lost events per class, so far.
@@ -241,11 +246,14 @@ impl Assembler {
                 mark,
                 Some(frame),
             );
+        } else {
+            self.connections
+                .datagram(source, destination, udp, mark, frame);
         }
     }
 
     fn icmp_error(&mut self, error: (u8, u8, u8), quoted: &[u8], mark: Mark) {
-        let Some((TCP, source, source_port, destination, destination_port)) =
+        let Some((protocol, source, source_port, destination, destination_port)) =
             frame::parse_quoted(quoted)
         else {
             return;
@@ -254,7 +262,11 @@ impl Assembler {
             endpoint(source, source_port),
             endpoint(destination, destination_port),
         );
-        let number = self.connections.between(one, other);
+        let number = match protocol {
+            TCP => self.connections.between(one, other),
+            UDP => self.connections.quic_between(one, other),
+            _ => None,
+        };
         if let Some(connection) = number.and_then(|number| self.connections.get_mut(number)) {
             let (version, kind, code) = error;
             connection

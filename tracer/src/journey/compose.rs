@@ -26,7 +26,7 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
     for connection in memory.connections.iter_mut() {
         connection.close_gaps();
     }
-    dns_over_tcp(memory);
+    dns_over_tcp(memory, |_| true);
     let first_journey = memory.next_journey;
     let story = Story::new(memory, |_| true);
     let told = journeys(&story, first_journey);
@@ -58,11 +58,13 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
 }
 
 /// DNS over TCP is read from the streams, once they are whole.
-fn dns_over_tcp(memory: &mut Assembler) {
-    for connection in memory.connections.iter() {
-        if connection.server.port != dns::PORT {
+pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnection) -> bool) {
+    for connection in memory.connections.iter_mut() {
+        if connection.server.port != dns::PORT || connection.dns_read || !over(connection) {
             continue;
         }
+        connection.dns_read = true;
+        let connection = &*connection;
         for end in [End::Client, End::Server] {
             memory.resolutions.stream(
                 connection.address(end),
@@ -134,7 +136,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
             .resolved
             .queries
             .iter()
-            .filter(|_| draft.opens)
+            .filter(|_| draft.opens && !draft.resolved.remembered)
             .filter_map(|index| resolution::query(story, *index))
             .map(dns::TrackedQuery::id)
             .collect(),
@@ -221,7 +223,9 @@ impl Place {
             let (_, report) = story.memory.client_reports.get(index)?;
             url::Url::parse(&report.url).ok()
         });
-        let encrypted = carrier.is_some_and(|carrier| carrier.analysed.tls.is_some());
+        let encrypted = carrier.is_some_and(|carrier| {
+            carrier.analysed.tls.is_some() || carrier.analysed.quic.is_some()
+        });
         let spoken = carrier.is_some_and(|carrier| carrier.exchange.is_some());
         let scheme = match (encrypted, spoken) {
             (true, _) => Some("https".to_owned()),
@@ -411,7 +415,10 @@ pub(super) fn describe(
     let interfaces = &story.memory.interfaces;
     Connection {
         id: connection.id(),
-        transport: Transport::Tcp,
+        transport: match analysed.quic {
+            Some(_) => Transport::Quic,
+            None => Transport::Tcp,
+        },
         client: connection.client,
         server: connection.server,
         interface: connection
@@ -431,7 +438,12 @@ pub(super) fn describe(
             .collect(),
         srtt_ns: None,
         drops: Vec::new(),
-        close: connection.close(),
+        close: analysed
+            .quic
+            .as_ref()
+            .and_then(|reading| reading.close.clone())
+            .unwrap_or_else(|| connection.close()),
+        quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
         tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
         http: analysed.http.clone(),
     }
@@ -439,8 +451,14 @@ pub(super) fn describe(
 
 /// Every DNS exchange, with the process that asked.
 pub(super) fn dns_exchanges(story: &Story<'_>) -> Vec<DnsExchange> {
+    chosen_dns(story, |_| true)
+}
+
+/// The DNS exchanges with the chosen names.
+pub(super) fn chosen_dns(story: &Story<'_>, chosen: impl Fn(&str) -> bool) -> Vec<DnsExchange> {
     let queries = story.memory.resolutions.queries.iter();
     queries
+        .filter(|query| chosen(&query.id()))
         .map(|query| DnsExchange {
             process: story.query_process(query),
             ..query.exchange()

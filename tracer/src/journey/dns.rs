@@ -12,6 +12,8 @@ const LIMIT: usize = 16_384;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 const RETRY_WINDOW_NS: u64 = 30_000_000_000;
+/// Retries of one query remembered.
+const RETRIES: usize = 64;
 /// DNS (RFC 1035).
 pub(super) const PORT: u16 = 53;
 
@@ -187,7 +189,9 @@ impl Resolutions {
         {
             let recent = mark.at_ns.saturating_sub(query.last_at_ns()) < RETRY_WINDOW_NS;
             if query.answer.is_none() && recent {
-                query.queries.push(mark);
+                if query.queries.len() < RETRIES {
+                    query.queries.push(mark);
+                }
                 query.cookie = query.cookie.or(cookie);
                 return;
             }

@@ -22,11 +22,14 @@ mod neighbor;
 mod packets;
 mod phases;
 mod process;
+mod quic;
 mod resolution;
 mod route;
 mod story;
 /// TCP reassembly.
 pub mod stream;
+#[cfg(test)]
+mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;

@@ -1,7 +1,7 @@
 //! The connection: how it opened, what it carried, how it ended.
 
 use crate::journey::model::{
-    Close, CloseKind, Connection, End, Handshake, Journey, PerEnd, TcpOptions, Transport,
+    Close, CloseKind, Connection, End, Handshake, Journey, PerEnd, Quic, TcpOptions, Transport,
 };
 use crate::report::style::Role;
 use crate::report::text::sentence::Sentence;
@@ -28,6 +28,12 @@ pub(in crate::report::text) fn connect(
     }
     if connection.transport == Transport::Tcp {
         messages(&mut sentence, connection);
+    }
+    if let Some(quic) = &connection.quic {
+        over_quic(&mut sentence, quic);
+        if connection.bytes.server == 0 {
+            sentence.fact_in(Role::Bad, "no answer");
+        }
     }
     if handshake.syn_retries > 0 {
         let text = match handshake.syn_retries {
@@ -74,6 +80,25 @@ fn messages(sentence: &mut Sentence, connection: &Connection) {
     } else {
         sentence.say(Role::Plain, ": ");
         sentence.say(role, steps.join(" → "));
+    }
+}
+
+/// What QUIC settles before, or instead of, a handshake of its own.
+fn over_quic(sentence: &mut Sentence, quic: &Quic) {
+    sentence.say(Role::Plain, format!(": QUIC version {}", quic.version));
+    if quic.offered_version != quic.version {
+        let text = format!("the client began with {}", quic.offered_version);
+        sentence.fact(text);
+    }
+    if let Some(versions) = &quic.version_negotiation {
+        let text = format!(
+            "version negotiation: the server speaks {}",
+            versions.join(", ")
+        );
+        sentence.fact_in(Role::Warning, text);
+    }
+    if quic.retry {
+        sentence.fact("Retry: the client had to prove its address");
     }
 }
 
@@ -187,10 +212,14 @@ pub(in crate::report::text) fn traffic(connection: &Connection) -> Sentence {
         return sentence;
     }
     let end = |name, sent, segments| {
+        let unit = match connection.transport {
+            Transport::Tcp => "segment",
+            Transport::Quic => "datagram",
+        };
         format!(
             "{name} {} in {}",
             units::bytes(sent),
-            units::counted(segments, "segment")
+            units::counted(segments, unit)
         )
     };
     if connection.http.len() > 1 {
