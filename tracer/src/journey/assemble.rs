@@ -4,6 +4,7 @@
 //! at the end of a capture or, in live mode, whenever a connection falls quiet.
 
 use super::compose;
+use super::connection::ConnectCall;
 use super::connections::Connections;
 use super::dns::{PORT as DNS_PORT, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
@@ -25,6 +26,9 @@ use std::net::IpAddr;
 const TCP: u8 = 6;
 /// IP protocol number of UDP.
 const UDP: u8 = 17;
+
+/// How many uses of UDP sockets are looked through for the connect(2) of a new connection.
+const RECENT_OWNERS: usize = 256;
 
 /// What the assembler is to do.
 #[derive(Debug, Clone)]
@@ -246,9 +250,26 @@ impl Assembler {
                 mark,
                 Some(frame),
             );
-        } else {
-            self.connections
-                .datagram(source, destination, udp, mark, frame);
+            return;
+        }
+        let connections = &mut self.connections;
+        let opened = connections.datagram(source, destination, udp, mark, frame);
+        let connection = opened.and_then(|number| connections.get_mut(number));
+        // A UDP socket that was connected chose its route then, before the first datagram.
+        let calls = self.datagram_owners.iter().rev();
+        let call = |(_, owner): &&(u64, SocketOwner)| {
+            owner.cookie.is_some()
+                && owner.cookie == frame.cookie
+                && owner.usage == SocketUse::Connect
+                && owner.remote.map(Endpoint::from) == Some(destination)
+        };
+        if let Some(connection) = connection
+            && let Some((at_ns, owner)) = calls.take(RECENT_OWNERS).find(call)
+        {
+            connection.connect = Some(ConnectCall {
+                at_ns: *at_ns,
+                pid: owner.pid,
+            });
         }
     }
 

@@ -77,7 +77,9 @@ impl Connections {
         let Some(connection) = self.tracked.remove(&number) else {
             return;
         };
-        self.quic.remove(number);
+        if let Some(conversation) = &connection.quic {
+            self.quic.remove(number, conversation);
+        }
         // Both keys may have passed to a younger connection: ports and sockets are used again.
         let key = tuple(connection.client, connection.server);
         if self.by_tuple.get(&key) == Some(&number) {
@@ -171,7 +173,8 @@ impl Connections {
         }
     }
 
-    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one.
+    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one; returns the
+    /// one it opened.
     pub fn datagram(
         &mut self,
         source: Endpoint,
@@ -179,7 +182,7 @@ impl Connections {
         udp: &Udp<'_>,
         mark: Mark,
         frame: &Frame,
-    ) {
+    ) -> Option<u64> {
         let known = self.quic.find(source, destination, udp.payload);
         let known = known.filter(|number| {
             let connection = self.get(*number);
@@ -197,13 +200,9 @@ impl Connections {
             self.quic.tie(source, destination, number);
             Some(number)
         };
-        let Some(number) = known.or_else(opened) else {
-            return;
-        };
+        let number = known.or_else(opened)?;
         let keep = self.keep_frames;
-        let Some(connection) = self.tracked.get_mut(&number) else {
-            return;
-        };
+        let connection = self.tracked.get_mut(&number)?;
         let end = if connection.server == source {
             End::Server
         } else {
@@ -214,6 +213,7 @@ impl Connections {
         if let (End::Server, Some(conversation)) = (end, &connection.quic) {
             self.quic.learn(source, conversation, number);
         }
+        known.is_none().then_some(number)
     }
 
     fn connection_of(

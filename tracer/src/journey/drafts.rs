@@ -314,6 +314,9 @@ fn unresolved(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+/// When its last message was, and the queries of one resolution.
+type QueryRun = (u64, Vec<usize>);
+
 /// Programs with a resolver of their own: queries that failed outside any library call.
 fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     let used: BTreeSet<usize> = drafts
@@ -328,7 +331,7 @@ fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     };
     let settled_before = story.memory.reported.settled_before;
     // Each name of a process with its resolutions, told apart by time.
-    let mut by_name: BTreeMap<(u32, String), Vec<(u64, Vec<usize>)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<(u32, String), Vec<QueryRun>> = BTreeMap::new();
     for (index, query) in story.memory.resolutions.queries.iter().enumerate() {
         let last = query.last_at_ns();
         if last < settled_before || used.contains(&index) || in_call(query.first_at_ns) {

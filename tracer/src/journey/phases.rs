@@ -229,15 +229,15 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
             record.end == end
                 && record.record_type == "application_data"
                 && record.messages.is_empty()
-                && record.at_ns >= request_at
         });
         over_quic(end).chain(records.map(|record| (record.at_ns, record.bytes)))
     };
-    let after = data(End::Server).filter(|(at_ns, _)| *at_ns > request_at);
-    let after: Vec<(u64, u64)> = after.collect();
-    let answer = after.get(tickets(&after)).map(|(at_ns, _)| *at_ns);
+    let said: Vec<(u64, u64)> = data(End::Server).collect();
+    let mut spoken = said.iter().skip(tickets(&said)).map(|(at_ns, _)| *at_ns);
+    let answer = spoken.find(|at_ns| *at_ns > request_at);
     let sent = data(End::Client)
         .map(|(at_ns, _)| at_ns)
+        .filter(|at| *at >= request_at)
         .take_while(|at| answer.is_none_or(|answer| *at <= answer))
         .last()
         .unwrap_or(request_at);
@@ -322,4 +322,18 @@ pub(super) fn closed_at(
         let end = last_message.max(last_state);
         end.unwrap_or(begins)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tickets;
+
+    #[test]
+    fn a_pair_of_equal_small_records_before_others_is_tickets() {
+        assert_eq!(tickets(&[(1, 250), (2, 250), (9, 80)]), 2);
+        // Nothing follows: it may be the answer.
+        assert_eq!(tickets(&[(1, 250), (2, 250)]), 0);
+        assert_eq!(tickets(&[(1, 250), (2, 300), (9, 80)]), 0);
+        assert_eq!(tickets(&[(1, 16_401), (2, 16_401), (3, 90)]), 0);
+    }
 }

@@ -209,8 +209,10 @@ pub(super) fn describe(
         .collect();
     let queries = || resolved.queries.iter().filter_map(|q| query(story, *q));
     let answered = queries().any(|q| q.addresses().next().is_some());
-    let literal = host.is_some_and(|host| {
-        host.trim_start_matches('[')
+    // Programs hand literal addresses to getaddrinfo(3), too.
+    let asked = call.and_then(|(_, call)| call.name.as_deref());
+    let literal = [host, asked].into_iter().flatten().any(|name| {
+        name.trim_start_matches('[')
             .trim_end_matches(']')
             .parse::<IpAddr>()
             .is_ok()

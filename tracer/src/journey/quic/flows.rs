@@ -4,6 +4,7 @@ use super::{Conversation, opening};
 use crate::journey::connections::tuple;
 use crate::journey::model::Endpoint;
 use crate::protocol::quic::packet::{MAXIMUM_ID, Packet, packets};
+use crate::protocol::quic::version::is_known;
 use std::collections::HashMap;
 
 /// Ids shorter than this are not unique enough to recognise a client that moved.
@@ -67,7 +68,7 @@ impl Flows {
         limit: usize,
     ) -> Option<Conversation> {
         let version = opening(payload, length, port)?;
-        if !crate::protocol::quic::version::is_known(version) {
+        if !is_known(version) {
             if self.unknown >= MAXIMUM_UNKNOWN {
                 return None;
             }
@@ -89,7 +90,10 @@ impl Flows {
     }
 
     /// Forgets a connection.
-    pub fn remove(&mut self, number: u64) {
+    pub fn remove(&mut self, number: u64, conversation: &Conversation) {
+        if !is_known(conversation.offered_version) {
+            self.unknown = self.unknown.saturating_sub(1);
+        }
         self.by_addresses.retain(|_, value| *value != number);
         self.by_id.retain(|_, (_, value)| *value != number);
     }

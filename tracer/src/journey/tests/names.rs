@@ -73,6 +73,17 @@ fn a_call_for_another_literal_address_did_not_give_this_one() {
 }
 
 #[test]
+fn a_call_for_the_literal_address_itself_resolved_nothing() {
+    let mut script = Script::new(false);
+    let entered = script.at_ns;
+    script.getaddrinfo("10.77.2.1", entered, 0);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "www.shop.test", "/");
+    let journeys = script.journeys();
+    assert_eq!(journeys[0].resolution.source, ResolutionSource::Literal);
+}
+
+#[test]
 fn the_answer_of_a_search_domain_is_the_call_s() {
     let mut script = Script::new(false);
     let entered = script.at_ns;
