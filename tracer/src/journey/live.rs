@@ -62,18 +62,6 @@ impl Reported {
 }
 
 impl Assembler {
-<<<<<<< HEAD
-=======
-    /// Whether [`Self::take_finished`] would look at any connection or drop one. Failed
-    /// resolutions are not counted: they only matter when they are returned.
-    pub fn is_anything_due(&self, now_ns: u64) -> bool {
-        let youngest = self.youngest_attempts(now_ns);
-        let mut touched = self.connections.iter().filter(|c| c.touched);
-        touched.any(|connection| is_due(connection, now_ns, &youngest))
-            || self.connections.iter().count() > CONNECTIONS
-    }
-
->>>>>>> main
     /// The journeys that are over at `now_ns` and were not returned before. What is no
     /// longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {
