@@ -67,22 +67,6 @@ impl Reported {
 }
 
 impl Assembler {
-    /// Whether [`Self::take_finished`] would look at any connection or drop one. Failed
-    /// resolutions are not counted: they only matter when they are returned.
-    pub fn is_anything_due(&self, now_ns: u64) -> bool {
-        let youngest = self.youngest_attempts(now_ns);
-        let (mut count, mut held) = (0, 0);
-        for connection in self.connections.iter() {
-            let due = connection.touched && is_due(connection, now_ns, &youngest);
-            if due || connection.has_unread_dns() && connection.is_closed() {
-                return true;
-            }
-            count += 1;
-            held += connection.held_bytes();
-        }
-        count > CONNECTIONS || held > PAYLOAD_BYTES
-    }
-
     /// The journeys that are over at `now_ns` and were not returned before. What is no
     /// longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {

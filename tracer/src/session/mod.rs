@@ -116,15 +116,12 @@ impl Session {
     }
 
     /// The journeys that are over. When they are taken decides how they are told, so a
-    /// recording notes it where anything is to be taken.
+    /// recording notes it.
     fn take_finished(&mut self) -> Vec<FinishedJourney> {
         let now_ns = self.probe.clock().elapsed_ns();
-        let is_due = self.assembler.is_anything_due(now_ns);
         let finished = self.assembler.take_finished(now_ns);
         if let Some(recorder) = &mut self.recorder {
-            if is_due || !finished.is_empty() {
-                recorder.take(now_ns);
-            }
+            recorder.take(now_ns, !finished.is_empty());
             recorder.release(now_ns);
         }
         finished

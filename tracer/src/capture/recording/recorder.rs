@@ -53,6 +53,8 @@ pub struct Recorder {
     /// Notes that wait for the next packet, to stand in its options.
     loose: Vec<Vec<u8>>,
     loose_bytes: usize,
+    /// When journeys were last taken, where that is not noted yet.
+    taken_at: Option<u64>,
     held_back: VecDeque<Chunk>,
     held_back_bytes: usize,
     /// The capture goes on when the disk is full; the error is told at its end.
@@ -85,6 +87,7 @@ impl Recorder {
             described: BTreeMap::new(),
             loose: Vec::new(),
             loose_bytes: 0,
+            taken_at: None,
             held_back: VecDeque::new(),
             held_back_bytes: 0,
             failure: None,
@@ -114,6 +117,7 @@ impl Recorder {
 
     /// Takes the next observation, before it goes to the assembler.
     pub fn observe(&mut self, observation: &Observation) {
+        self.note_take();
         let at_ns = observation.at_ns;
         match &observation.fact {
             Fact::Frame(frame) => {
@@ -139,9 +143,20 @@ impl Recorder {
         self.release(at_ns);
     }
 
-    /// Notes that finished journeys were taken from the assembler here.
-    pub fn take(&mut self, now_ns: u64) {
-        self.note(now_ns, &Note::Take { now_ns });
+    /// Notes that finished journeys were taken from the assembler here; `any` when there
+    /// were some. Of several times without any and without an observation in between, the
+    /// last one stands for all.
+    pub fn take(&mut self, now_ns: u64, any: bool) {
+        self.taken_at = Some(now_ns);
+        if any {
+            self.note_take();
+        }
+    }
+
+    fn note_take(&mut self) {
+        if let Some(now_ns) = self.taken_at.take() {
+            self.note(now_ns, &Note::Take { now_ns });
+        }
     }
 
     /// Writes what was held back long enough.
@@ -160,6 +175,7 @@ impl Recorder {
     /// # Errors
     /// The first error since the beginning.
     pub fn finish(mut self, capture: &CaptureInfo) -> Result<(), RecordingError> {
+        self.note_take();
         self.note(0, &Note::End(Box::new(capture.clone())));
         self.release_all();
         match self.failure.take() {
