@@ -43,6 +43,24 @@ impl Tracer {
     }
 }
 
+/// `tracer live` for one port, writing a line per journey; every hook is attached. The
+/// duration only bounds a test that went wrong.
+pub fn watching(port: &str) -> Result<Running> {
+    let arguments = [
+        "live",
+        "--format",
+        "ndjson",
+        "--port",
+        port,
+        "--duration",
+        "5m",
+    ];
+    let running = Tracer::new(arguments).start()?;
+    // The header line is written when the capture has begun.
+    running.wait_for_stdout("\"type\":\"capture\"")?;
+    Ok(running)
+}
+
 /// A command with a time limit.
 #[derive(Debug)]
 pub struct Program {

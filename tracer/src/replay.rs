@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const PROGRESS: Duration = Duration::from_millis(200);
 
 /// Payload kept per direction of a connection.
-const STREAM_LIMIT: usize = 16 << 20;
+pub(crate) const STREAM_LIMIT: usize = 16 << 20;
 
 /// How a capture is to be read.
 #[derive(Debug, Clone, Default)]
@@ -33,32 +33,39 @@ pub struct ReplayOptions {
     pub command: Vec<String>,
 }
 
-/// Reads the capture at `path` (`-` is standard input) into its journeys.
+/// Reads the capture at `path` (`-` is standard input) into its journeys: its frames, also
+/// where it is a recording that holds more.
 ///
 /// # Errors
 /// When nothing could be read; see [`file::read`].
 pub fn replay(path: &Path, options: &ReplayOptions) -> Result<(Trace, FileSummary), FileError> {
-    replay_watched(path, options, &mut |_| {})
-}
-
-/// As [`replay`]; `progress` is told now and then how many bytes of the file were read.
-///
-/// # Errors
-/// As [`replay`].
-pub fn replay_watched(
-    path: &Path,
-    options: &ReplayOptions,
-    progress: &mut dyn FnMut(u64),
-) -> Result<(Trace, FileSummary), FileError> {
-    let name = path.display().to_string();
     let mut replay = Replay::new(options);
-    let read = Cell::new(0);
-    let mut told_at = Instant::now();
-    let mut observed = 0_u32;
     let mut sink = |item: Item<'_>| {
         if let Item::Observation(observation) = item {
             replay.observe(observation);
         }
+    };
+    let summary = read_watched(path, &mut sink, &mut |_| {})?;
+    let name = path.display().to_string();
+    Ok((replay.finish(&name, &summary), summary))
+}
+
+/// Reads the capture at `path` (`-` is standard input) piece by piece into `sink`;
+/// `progress` is told now and then how many bytes of the file were read.
+///
+/// # Errors
+/// When nothing could be read; see [`file::read`].
+pub fn read_watched(
+    path: &Path,
+    sink: &mut dyn FnMut(Item<'_>),
+    progress: &mut dyn FnMut(u64),
+) -> Result<FileSummary, FileError> {
+    let name = path.display().to_string();
+    let read = Cell::new(0);
+    let mut told_at = Instant::now();
+    let mut observed = 0_u32;
+    let mut watched = |item: Item<'_>| {
+        sink(item);
         // The clock is asked rarely: it costs as much as a packet.
         observed = observed.wrapping_add(1);
         if observed.is_multiple_of(4096) && told_at.elapsed() > PROGRESS {
@@ -67,16 +74,14 @@ pub fn replay_watched(
         }
     };
     let counted = |inner| Counted { inner, read: &read };
-    let summary = if path.as_os_str() == "-" {
-        file::read_from(counted(Box::new(io::stdin().lock())), &name, &mut sink)?
-    } else {
-        let opened = File::open(path).map_err(|source| FileError::Open {
-            name: name.clone(),
-            source,
-        })?;
-        file::read_from(counted(Box::new(opened)), &name, &mut sink)?
-    };
-    Ok((replay.finish(&name, &summary), summary))
+    if path.as_os_str() == "-" {
+        return file::read_from(counted(Box::new(io::stdin().lock())), &name, &mut watched);
+    }
+    let opened = File::open(path).map_err(|source| FileError::Open {
+        name: name.clone(),
+        source,
+    })?;
+    file::read_from(counted(Box::new(opened)), &name, &mut watched)
 }
 
 /// Counts what is read through it.
@@ -131,7 +136,8 @@ impl Replay {
     }
 }
 
-fn document(name: &str, summary: &FileSummary, command: Vec<String>) -> Document {
+/// What a capture called `name` says of itself, without its story.
+pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) -> Document {
     let whole = summary.truncated_at.is_none() && summary.unknown_link_types.is_empty();
     Document {
         schema_version: SCHEMA_VERSION,

@@ -19,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// The name of the binary in tracer-ebpf's Cargo.toml.
 const OBJECT: &str = "tracer";
 
+/// Names the object to tracer/build.rs, which embeds it.
+pub const VARIABLE: &str = "TRACER_BPF_OBJECT";
+
 /// Builds the object file and returns its absolute path.
 pub fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
     let mut command = cargo(workspace, tools, "build")?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::journey;
-use crate::program::Tracer;
+use crate::program::{Tracer, watching};
 use crate::requests;
 use crate::scenario::Scenario;
 
@@ -30,6 +30,14 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "run_leaves_the_commands_streams_and_code_alone",
         run: streams_and_code,
+    },
+    Scenario {
+        name: "doctor_finds_a_hook_for_every_fact",
+        run: doctor,
+    },
+    Scenario {
+        name: "every_hook_that_can_serve_tcp_states_tells_the_same",
+        run: tcp_state_hooks,
     },
     Scenario {
         name: "live_prints_each_journey_when_it_ends",
@@ -193,21 +201,68 @@ fn streams_and_code() -> Result<()> {
     Ok(())
 }
 
+fn doctor() -> Result<()> {
+    let outcome = Tracer::new(["doctor"]).run()?.expect_code(0)?;
+    ensure!(
+        outcome
+            .stdout
+            .contains("Every fact of the timeline has a hook"),
+        "{}",
+        outcome.describe()
+    );
+    if emulated() {
+        // Kept in the guest's console, for docs/COMPATIBILITY.md.
+        eprintln!("{}", outcome.stdout);
+    }
+    Ok(())
+}
+
+/// Kprobe, fentry and tracepoint: whichever this kernel has, alone, gives all transitions.
+fn tcp_state_hooks() -> Result<()> {
+    let server = requests::server(false)?;
+    let url = format!("http://{server}/");
+    let mut told = Vec::new();
+    for hook in ["kprobe", "fentry", "tracepoint"] {
+        let force = format!("tcp_state={hook}");
+        let arguments = ["fetch", "--format", "json", "--force-hook", &force, &url];
+        let outcome = Tracer::new(arguments).run()?;
+        if outcome.code() == Some(4) {
+            // This kernel does not offer it; the message says so.
+            ensure!(outcome.stderr.contains(hook), "{}", outcome.describe());
+            continue;
+        }
+        let document = outcome.expect_code(0)?.json()?;
+        let connection = &document["connections"][0];
+        check_ends(connection, std::process::id()).context(hook)?;
+        let states = connection["states"].as_array().context("no states")?;
+        ensure!(
+            states.iter().all(|state| state["hook"] == hook),
+            "{states:?}"
+        );
+        told.push((
+            hook,
+            journey::states(connection, "client"),
+            journey::states(connection, "server"),
+        ));
+    }
+    let (first, client, server) = told.first().context("no hook at all")?;
+    for (hook, others_client, others_server) in &told {
+        ensure!(
+            client == others_client,
+            "client by {first} and by {hook}: {told:?}"
+        );
+        ensure!(
+            server == others_server,
+            "server by {first} and by {hook}: {told:?}"
+        );
+    }
+    Ok(())
+}
+
 fn live() -> Result<()> {
     let server = requests::server(false)?;
     let port = server.port();
-    let arguments = [
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        &port.to_string(),
-        "--duration",
-        "40s",
-    ];
-    let running = Tracer::new(arguments).start()?;
-    // The header line is written when every hook is attached.
-    running.wait_for_stdout("\"type\":\"capture\"")?;
+    let running = watching(&port.to_string())?;
     let program = env::current_exe()?;
     let client = crate::program::Program::new(&program)
         .args([requests::CLIENT, &port.to_string(), "3"])

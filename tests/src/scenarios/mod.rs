@@ -3,6 +3,7 @@
 mod command_line;
 mod host;
 mod lab;
+mod recording;
 mod trouble;
 
 use crate::scenario::Scenario;
@@ -13,6 +14,7 @@ pub fn all() -> Vec<Scenario> {
         command_line::SCENARIOS,
         lab::SCENARIOS,
         host::SCENARIOS,
+        recording::SCENARIOS,
         trouble::SCENARIOS,
     ]
     .concat()

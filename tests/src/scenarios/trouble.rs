@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
-use crate::program::{Program, Tracer, find_tracer};
+use crate::program::{Program, Tracer, find_tracer, watching};
 use crate::requests;
 use crate::scenario::Scenario;
 
@@ -162,17 +162,7 @@ fn killed_command() -> Result<()> {
 fn two_tracers() -> Result<()> {
     let server = requests::server(false)?;
     let port = server.port().to_string();
-    let first = Tracer::new([
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        &port,
-        "--duration",
-        "40s",
-    ])
-    .start()?;
-    first.wait_for_stdout("\"type\":\"capture\"")?;
+    let first = watching(&port)?;
     let url = format!("http://{server}/");
     let outcome = Tracer::new(["fetch", "--format", "json", &url]).run()?;
     let document = outcome.expect_code(0)?.json()?;
@@ -212,17 +202,7 @@ fn nothing_stays() -> Result<()> {
     let before = attached()?;
     let server = requests::server(false)?;
     let port = server.port().to_string();
-    let running = Tracer::new([
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        &port,
-        "--duration",
-        "40s",
-    ])
-    .start()?;
-    running.wait_for_stdout("\"type\":\"capture\"")?;
+    let running = watching(&port)?;
     ensure!(
         attached()?.len() > before.len(),
         "the check sees no programs at all"
@@ -253,17 +233,7 @@ fn killed_tracer() -> Result<()> {
     let before = attached()?;
     let server = requests::server(false)?;
     let port = server.port().to_string();
-    let running = Tracer::new([
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        &port,
-        "--duration",
-        "40s",
-    ])
-    .start()?;
-    running.wait_for_stdout("\"type\":\"capture\"")?;
+    let running = watching(&port)?;
     running.signal(Signal::SIGKILL)?;
     running.finish()?;
     let url = format!("http://{server}/");
@@ -275,7 +245,7 @@ fn vanishing_interface() -> Result<()> {
     // A namespace of its own, so that no interface of the machine is touched.
     let tracer = find_tracer().context("no tracer")?;
     let script = format!(
-        "ip link set lo up && ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && \
+        "ip link set lo up && ip link add v0 type veth && ip link set v0 up && \
          {} run --format json -o - -- sh -c 'ip link del v0 && echo deleted >&2'",
         tracer.display()
     );
@@ -296,17 +266,7 @@ fn vanishing_interface() -> Result<()> {
 fn xdp_taken() -> Result<()> {
     let server = requests::server(false)?;
     let port = server.port().to_string();
-    let first = Tracer::new([
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        &port,
-        "--duration",
-        "40s",
-    ])
-    .start()?;
-    first.wait_for_stdout("\"type\":\"capture\"")?;
+    let first = watching(&port)?;
     let url = format!("http://{server}/");
     let document = Tracer::new(["fetch", "--format", "json", &url])
         .run()?

@@ -6,11 +6,16 @@
 
 /// Capture files: pcap and pcapng.
 pub mod file;
+/// Recordings of our own: pcapng that replays into the same journeys.
+pub mod recording;
 
+mod class;
+
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
 /// One thing that was seen, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// Nanoseconds since the start of the capture.
     pub at_ns: u64,
@@ -19,9 +24,12 @@ pub struct Observation {
 }
 
 /// What an [`Observation`] says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact {
     /// A frame passed an interface.
+    // Recordings keep frames as packets.
+    #[serde(skip)]
     Frame(Frame),
     /// A socket of this host changed its TCP state.
     TcpState(TcpStateChange),
@@ -48,14 +56,16 @@ pub enum Fact {
     /// Events the kernel could not hand over, since the last such observation.
     Lost {
         /// Class of event, for instance `frame`, `tcp_state`, `neighbor`.
-        class: &'static str,
+        #[serde(deserialize_with = "class::deserialize")]
+        class: class::Class,
         /// How many.
         count: u64,
     },
 }
 
 /// Which kind of hook saw something; the words of the JSON contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HookKind {
     Xdp,
     Tcx,
@@ -93,7 +103,8 @@ impl HookKind {
 
 /// How the first bytes of a frame are to be read.
 /// Source: the registry of link-layer header types of libpcap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkType {
     /// LINKTYPE_ETHERNET (1).
     Ethernet,
@@ -113,7 +124,8 @@ pub enum LinkType {
 }
 
 /// Which way a frame went, seen from this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     In,
     Out,
@@ -136,7 +148,8 @@ pub struct Frame {
 }
 
 /// TCP states, numbered as in include/net/tcp_states.h.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum TcpState {
     Established = 1,
@@ -196,7 +209,7 @@ impl TryFrom<u8> for TcpState {
 }
 
 /// A change of state of one TCP socket of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpStateChange {
     /// Address of `struct sock`: one socket's identity while it lives. The socket cookie
     /// is not yet assigned when a child leaves LISTEN, this is.
@@ -217,7 +230,8 @@ pub struct TcpStateChange {
 }
 
 /// What a process did with a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SocketUse {
     /// connect(2): `remote` is the destination.
     Connect,
@@ -233,7 +247,7 @@ pub enum SocketUse {
 }
 
 /// A process and a socket it owns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketOwner {
     /// Socket cookie; 0 never occurs.
     pub cookie: Option<u64>,
@@ -253,7 +267,7 @@ pub struct SocketOwner {
 }
 
 /// One lookup in a forwarding table (fib_table_lookup, fib6_table_lookup).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteLookup {
     pub pid: u32,
     /// True when the lookup was made in the context of a system call by `pid`.
@@ -269,7 +283,7 @@ pub struct RouteLookup {
 }
 
 /// The full answer for one destination (RTM_GETROUTE).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteDetail {
     pub destination: IpAddr,
     /// Prefix of the matched route, for instance `0.0.0.0/0`.
@@ -298,7 +312,8 @@ pub mod neighbor_state {
 }
 
 /// What happened to a neighbour entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NeighborAction {
     /// neigh_create: a new entry, nothing known yet.
     Create,
@@ -313,7 +328,7 @@ pub enum NeighborAction {
 }
 
 /// An entry of the kernel's neighbour table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeighborEvent {
     pub action: NeighborAction,
     pub ip: IpAddr,
@@ -326,7 +341,7 @@ pub struct NeighborEvent {
 }
 
 /// A call of getaddrinfo(3), entry and exit paired in the kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetAddrInfoCall {
     pub pid: u32,
     pub tid: u32,
@@ -342,7 +357,7 @@ pub struct GetAddrInfoCall {
 }
 
 /// A resolver file opened by a traced process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileOpen {
     pub pid: u32,
     /// For instance `/etc/hosts`.
@@ -350,7 +365,8 @@ pub struct FileOpen {
 }
 
 /// Birth, program and end of a traced process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProcessEvent {
     Fork {
         parent: u32,
@@ -383,7 +399,7 @@ pub enum ProcessEvent {
 }
 
 /// An interface and its addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
     pub index: u32,
     pub name: String,
@@ -399,14 +415,15 @@ pub struct Interface {
 
 /// A statement of a cooperating client about its own request. Evidence of intent and of
 /// the client's verdict only; everything measured comes from the kernel and the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientReport {
     pub pid: u32,
     pub url: String,
     pub event: ClientEvent,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ClientEvent {
     /// The request begins: before name resolution.
     Started,

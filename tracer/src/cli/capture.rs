@@ -2,6 +2,7 @@
 
 use super::arguments::{CaptureOptions, ExitCode, HookOptions, OutputOptions};
 use super::problem::Problem;
+use crate::capture::recording::{Recorder, RecordingError};
 use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
 use crate::probe::{ProbeOptions, Scope};
@@ -33,24 +34,27 @@ pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<O
     Ok(Outputs::plan(&request, default, &Terminal::detect())?)
 }
 
-/// How to capture one command, or the whole host.
+/// How to capture one command, or the whole host. Creates the recording, so that a file
+/// that cannot be written fails before anything is traced.
 pub(super) fn session_options(
     capture: &CaptureOptions,
     output: &OutputOptions,
     live: bool,
     command_line: &[OsString],
-) -> SessionOptions {
+) -> Result<SessionOptions, Problem> {
     let default = if live { LIVE_BUDGET } else { COMMAND_BUDGET };
     let budget = capture.payload_budget.unwrap_or(default);
     let stream_limit = if capture.full { 64 << 20 } else { budget };
-    SessionOptions {
+    let recorder = capture.save.as_deref().map(Recorder::create).transpose()?;
+    Ok(SessionOptions {
         probe: probe_options(&capture.hooks, Some(budget), capture.full, live),
         stream_limit: usize::try_from(stream_limit).unwrap_or(usize::MAX),
         keep_frames: output.layers,
         show_secrets: output.show_secrets,
         live,
         command: shown_command_line(command_line, output.show_secrets),
-    }
+        recorder,
+    })
 }
 
 /// What the probe is to attach, and what it hands over.
@@ -111,13 +115,21 @@ pub(super) fn progress(verbose: u8, message: impl FnOnce() -> String) {
     }
 }
 
+/// What became of a traced command.
+pub(super) struct Traced {
+    pub trace: Trace,
+    pub ended: Ended,
+    /// Told after the report, which is good without it.
+    recorded: Result<(), RecordingError>,
+}
+
 /// Traces one command from before its first instruction to its last FIN.
 pub(super) async fn trace_command(
     options: SessionOptions,
     spec: LaunchSpec,
     client: Option<ClientPipes>,
     verbose: u8,
-) -> Result<(Trace, Ended), Problem> {
+) -> Result<Traced, Problem> {
     let begun = Instant::now();
     let mut session = Session::start(options).await?;
     let mut launched = launch::start(spec).await?;
@@ -132,25 +144,31 @@ pub(super) async fn trace_command(
     });
     let ended = session.run(&mut launched, client).await?;
     let ending = Instant::now();
-    let trace = session.finish().await;
+    let (trace, recorded) = session.finish().await;
     progress(verbose, || {
         let time = ending.elapsed().as_secs_f64() * 1e3;
         format!("detached in {time:.0} ms")
     });
-    Ok((trace, ended))
+    Ok(Traced {
+        trace,
+        ended,
+        recorded,
+    })
 }
 
-/// Writes the report; the exit code of a fetch.
-pub(super) fn report(outputs: &Outputs, trace: &Trace) -> Result<(), Problem> {
+/// Writes the report, then says whether it was recorded.
+pub(super) fn report(outputs: &Outputs, traced: &mut Traced) -> Result<(), Problem> {
     let mut reporter = Reporter::open(outputs)?;
-    Ok(reporter.write(trace)?)
+    reporter.write(&traced.trace)?;
+    let recorded = std::mem::replace(&mut traced.recorded, Ok(()));
+    Ok(recorded?)
 }
 
 /// 1 when the request failed, as the contract says.
-pub(super) fn fetch_code(trace: &Trace, ended: &Ended) -> ExitCode {
+pub(super) fn fetch_code(traced: &Traced) -> ExitCode {
     let failed = |outcome: Outcome| outcome == Outcome::Failed;
-    let journeys = &trace.document.journeys;
-    match ended {
+    let journeys = &traced.trace.document.journeys;
+    match &traced.ended {
         Ended::Interrupted => ExitCode::Failed,
         Ended::Exited(status) if !status.success() => ExitCode::Failed,
         Ended::Exited(_) if journeys.iter().any(|journey| failed(journey.outcome)) => {

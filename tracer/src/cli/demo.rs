@@ -14,7 +14,7 @@ use std::time::Instant;
 pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
     let options =
-        capture::session_options(&arguments.capture, &arguments.output, false, command_line);
+        capture::session_options(&arguments.capture, &arguments.output, false, command_line)?;
     let (mut spec, pipes) = if arguments.command.is_empty() {
         let mut request = arguments.request();
         request.cacert.get_or_insert_with(|| lab::CA_PATH.into());
@@ -46,11 +46,11 @@ pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<E
     let traced = capture::trace_command(options, spec, pipes, verbose).await;
     drop(inside);
     lab.stop();
-    let (trace, ended) = traced?;
-    capture::report(&outputs, &trace)?;
+    let mut traced = traced?;
+    capture::report(&outputs, &mut traced)?;
     Ok(if is_fetch {
-        capture::fetch_code(&trace, &ended)
+        capture::fetch_code(&traced)
     } else {
-        capture::command_code(&ended)
+        capture::command_code(&traced.ended)
     })
 }

@@ -16,7 +16,7 @@ pub(super) async fn fetch(
     let request = arguments.request();
     client::check(&request).map_err(|error| Problem::Usage(error.to_string()))?;
     let options =
-        capture::session_options(&arguments.capture, &arguments.output, false, command_line);
+        capture::session_options(&arguments.capture, &arguments.output, false, command_line)?;
     let (mut spec, pipes) = client::launch_spec(&request).map_err(|source| Problem::System {
         operation: "make pipes",
         source,
@@ -26,7 +26,7 @@ pub(super) async fn fetch(
         spec.stdout = Output::Stderr;
     }
     let verbose = arguments.output.verbose;
-    let (trace, ended) = capture::trace_command(options, spec, Some(pipes), verbose).await?;
-    capture::report(&outputs, &trace)?;
-    Ok(capture::fetch_code(&trace, &ended))
+    let mut traced = capture::trace_command(options, spec, Some(pipes), verbose).await?;
+    capture::report(&outputs, &mut traced)?;
+    Ok(capture::fetch_code(&traced))
 }

@@ -4,10 +4,11 @@ use super::arguments::{ExitCode, Live};
 use super::capture;
 use super::problem::Problem;
 use crate::journey::live::FinishedJourney;
-use crate::journey::model::Trace;
+use crate::journey::model::{Document, Trace};
 use crate::report::lookup::Lookup;
 use crate::report::outputs::{Destination, OutputError, Reporter};
 use crate::session::Session;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use std::time::Instant;
 pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
     let options =
-        capture::session_options(&arguments.capture, &arguments.output, true, command_line);
+        capture::session_options(&arguments.capture, &arguments.output, true, command_line)?;
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
     let mut session = Session::start(options).await?;
@@ -53,8 +54,20 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
             kept.push(finished);
         }
     }
-    let mut document = session.document();
-    document.capture.lost = session.lost();
+    let (document, recorded) = session.close();
+    reporter.end(&whole(document, session.lost(), kept))?;
+    session.stop().await;
+    recorded?;
+    Ok(ExitCode::Done)
+}
+
+/// Everything that was told one by one, as one document.
+pub(super) fn whole(
+    mut document: Document,
+    lost: BTreeMap<String, u64>,
+    kept: Vec<FinishedJourney>,
+) -> Trace {
+    document.capture.lost = lost;
     document.capture.complete &= document.capture.lost.is_empty();
     for finished in kept {
         document.journeys.push(finished.journey);
@@ -62,13 +75,21 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
         document.dns.extend(finished.dns);
         document.neighbors.extend(finished.neighbors);
     }
-    let trace = Trace {
+    Trace {
         document,
         packets: Vec::new(),
-    };
-    reporter.end(&trace)?;
-    session.stop().await;
-    Ok(ExitCode::Done)
+    }
+}
+
+/// One journey, as soon as it is over.
+pub(super) fn tell(reporter: &mut Reporter, finished: &FinishedJourney) -> Result<(), OutputError> {
+    let lookup = Lookup::from_parts(
+        [&finished.journey],
+        &finished.connections,
+        &finished.dns,
+        &finished.neighbors,
+    );
+    reporter.journey(&finished.journey, &lookup, &finished.packets)
 }
 
 fn print(
@@ -79,13 +100,7 @@ fn print(
     if !wanted(arguments, finished) {
         return Ok(());
     }
-    let lookup = Lookup::from_parts(
-        [&finished.journey],
-        &finished.connections,
-        &finished.dns,
-        &finished.neighbors,
-    );
-    reporter.journey(&finished.journey, &lookup, &finished.packets)
+    tell(reporter, finished)
 }
 
 /// A journey must pass all filters.

@@ -2,6 +2,7 @@
 
 use super::arguments::ExitCode;
 use crate::capture::file::FileError;
+use crate::capture::recording::RecordingError;
 use crate::lab::LabError;
 use crate::launch::LaunchError;
 use crate::probe::ProbeError;
@@ -21,6 +22,8 @@ pub(super) enum Problem {
     Launch(#[from] LaunchError),
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     #[error(transparent)]
     File(#[from] FileError),
     #[error(

@@ -2,11 +2,17 @@
 
 use super::arguments::{ExitCode, Read};
 use super::capture;
+use super::live;
 use super::problem::Problem;
-use crate::capture::file::{FileError, FileSummary};
+use crate::capture::file::{FileError, FileSummary, Item};
+use crate::capture::recording::{Event, Header, Replay};
+use crate::capture::{Fact, Observation};
+use crate::journey::assemble::{Assembler, AssemblerOptions};
+use crate::journey::live::FinishedJourney;
+use crate::journey::model::{CaptureInfo, Document, SCHEMA_VERSION, Source};
 use crate::protocol::text;
-use crate::replay::{ReplayOptions, replay_watched};
-use crate::report::outputs::{Destination, Reporter};
+use crate::replay::{self, ReplayOptions, STREAM_LIMIT};
+use crate::report::outputs::{Destination, OutputError, Reporter};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -38,26 +44,200 @@ pub(super) fn read(arguments: &Read, command_line: &[OsString]) -> Result<ExitCo
     let mut reporter = Reporter::open(&outputs)?;
     let mut code = ExitCode::Done;
     for path in &files {
-        let progress = Progress::of(path);
-        let read = replay_watched(path, &options, &mut |bytes| progress.show(bytes));
-        progress.clear();
-        match read {
-            Ok((trace, summary)) => {
-                warn(path, &summary);
-                reporter.write(&trace)?;
-            }
-            Err(error) if files.len() == 1 => return Err(error.into()),
-            // The others are read all the same.
-            Err(error) => {
+        match read_one(path, &options, outputs.has_whole_document(), &mut reporter) {
+            Ok(()) => {}
+            Err(Problem::File(error)) if files.len() > 1 => {
+                // The others are read all the same.
                 anstream::eprintln!("tracer: {error}");
                 code = ExitCode::InputUnreadable;
             }
+            Err(problem) => return Err(problem),
         }
         if !reporter.has_readers() {
             break;
         }
     }
     Ok(code)
+}
+
+/// Reads one file and reports it. `keep`: an output wants every journey in one document.
+fn read_one(
+    path: &Path,
+    options: &ReplayOptions,
+    keep: bool,
+    reporter: &mut Reporter,
+) -> Result<(), Problem> {
+    let mut reading = Reading {
+        options,
+        reporter,
+        keep,
+        memory: None,
+        kept: Vec::new(),
+        end: None,
+        failure: None,
+    };
+    let mut recorded = Replay::default();
+    let progress = Progress::of(path);
+    let mut sink = |item: Item<'_>| recorded.item(item, &mut |event| reading.event(event));
+    let read = replay::read_watched(path, &mut sink, &mut |bytes| progress.show(bytes));
+    progress.clear();
+    let summary = read?;
+    recorded.finish(&mut |event| reading.event(event));
+    warn(path, &summary);
+    for warning in recorded.warnings() {
+        anstream::eprintln!("tracer: {}: {warning}", path.display());
+    }
+    reading.finish(path, &summary, recorded.now_ns())?;
+    Ok(())
+}
+
+/// One file on its way into the assembler.
+struct Reading<'a> {
+    options: &'a ReplayOptions,
+    reporter: &'a mut Reporter,
+    /// An output wants every journey in one document.
+    keep: bool,
+    memory: Option<Memory>,
+    kept: Vec<FinishedJourney>,
+    /// The capture as a recording had it at its end.
+    end: Option<CaptureInfo>,
+    /// The first error of the outputs.
+    failure: Option<OutputError>,
+}
+
+struct Memory {
+    assembler: Assembler,
+    /// Of a recording.
+    header: Option<Header>,
+}
+
+impl Reading<'_> {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Begin(header) => {
+                self.memory = Some(self.begin(Some(*header)));
+            }
+            Event::Observation(observation) => self.memory().assembler.observe(observation),
+            Event::Take { now_ns } => {
+                let finished = self.memory().assembler.take_finished(now_ns);
+                self.tell(finished);
+            }
+            Event::End(capture) => self.end = Some(*capture),
+        }
+    }
+
+    fn memory(&mut self) -> &mut Memory {
+        let begun = self.memory.take();
+        let begun = begun.unwrap_or_else(|| self.begin(None));
+        self.memory.insert(begun)
+    }
+
+    /// A recording is assembled as its capture was.
+    fn begin(&mut self, header: Option<Header>) -> Memory {
+        let stream_limit = header.as_ref().map_or(STREAM_LIMIT, |header| {
+            usize::try_from(header.stream_limit).unwrap_or(usize::MAX)
+        });
+        let mut assembler = Assembler::new(AssemblerOptions {
+            source: match header {
+                Some(_) => Source::Live,
+                None => Source::File,
+            },
+            stream_limit,
+            keep_frames: self.options.keep_frames,
+            show_secrets: self.options.show_secrets,
+            live: header.as_ref().is_some_and(|header| header.live),
+        });
+        for line in self.options.secrets.lines() {
+            let fact = Fact::TlsSecret(line.to_owned());
+            assembler.observe(Observation { at_ns: 0, fact });
+        }
+        if let Some(header) = header.as_ref().filter(|header| header.live) {
+            let capture = replayed(header.capture.clone());
+            let begun = self.reporter.begin(&header.tracer, &header.host, &capture);
+            self.note(begun);
+        }
+        Memory { assembler, header }
+    }
+
+    fn tell(&mut self, finished: Vec<FinishedJourney>) {
+        for finished in finished {
+            let told = live::tell(self.reporter, &finished);
+            self.note(told);
+            if self.keep {
+                self.kept.push(finished);
+            }
+        }
+    }
+
+    fn note(&mut self, told: Result<(), OutputError>) {
+        if let Err(error) = told {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn finish(
+        mut self,
+        path: &Path,
+        summary: &FileSummary,
+        now_ns: u64,
+    ) -> Result<(), OutputError> {
+        let memory = self.memory.take();
+        let Memory {
+            mut assembler,
+            header,
+        } = memory.unwrap_or_else(|| self.begin(None));
+        let Some(header) = header else {
+            let name = path.display().to_string();
+            let command = self.options.command.clone();
+            let trace = assembler.finish(replay::document(&name, summary, command));
+            return self.reporter.write(&trace);
+        };
+        if self.end.is_none() && summary.truncated_at.is_none() {
+            anstream::eprintln!(
+                "tracer: {}: the recording has no end, the recorder was killed; everything before was read",
+                path.display()
+            );
+        }
+        let is_live = header.live;
+        let document = recorded_document(header, self.end.take(), now_ns);
+        if !is_live {
+            return self.reporter.write(&assembler.finish(document));
+        }
+        let remaining = assembler.take_remaining();
+        self.tell(remaining);
+        let kept = std::mem::take(&mut self.kept);
+        let ended = self
+            .reporter
+            .end(&live::whole(document, assembler.lost(), kept));
+        self.note(ended);
+        self.failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The document of a recording: that of its capture, which was read from a file. One that
+/// was cut lasted until the latest observation, and is not complete.
+fn recorded_document(header: Header, end: Option<CaptureInfo>, now_ns: u64) -> Document {
+    let mut cut = header.capture;
+    cut.duration_ns = now_ns;
+    cut.complete = false;
+    Document {
+        schema_version: SCHEMA_VERSION,
+        tracer: header.tracer,
+        host: header.host,
+        capture: replayed(end.unwrap_or(cut)),
+        dns: Vec::new(),
+        neighbors: Vec::new(),
+        connections: Vec::new(),
+        journeys: Vec::new(),
+    }
+}
+
+/// The one word in which a replay differs from the capture.
+fn replayed(capture: CaptureInfo) -> CaptureInfo {
+    CaptureInfo {
+        source: Source::File,
+        ..capture
+    }
 }
 
 /// The files named, and for a directory those in it that are captures by their ending, in

@@ -11,16 +11,16 @@ pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<Exi
     // Like time(1) and strace(1): standard output belongs to the command.
     let outputs = capture::outputs(&arguments.output, Destination::Stderr)?;
     let options =
-        capture::session_options(&arguments.capture, &arguments.output, false, command_line);
+        capture::session_options(&arguments.capture, &arguments.output, false, command_line)?;
     let mut spec = command(arguments.command)?;
     spec.user = Identity::invoking();
     if outputs.use_stdout() {
         spec.stdout = Output::Stderr;
     }
     let verbose = arguments.output.verbose;
-    let (trace, ended) = capture::trace_command(options, spec, None, verbose).await?;
-    capture::report(&outputs, &trace)?;
-    Ok(capture::command_code(&ended))
+    let mut traced = capture::trace_command(options, spec, None, verbose).await?;
+    capture::report(&outputs, &mut traced)?;
+    Ok(capture::command_code(&traced.ended))
 }
 
 /// A command line as something to launch.

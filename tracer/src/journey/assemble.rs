@@ -4,6 +4,7 @@
 //! at the end of a capture or, in live mode, whenever a connection falls quiet.
 
 use super::compose;
+use super::connection::ConnectCall;
 use super::connections::Connections;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
@@ -23,6 +24,11 @@ use std::net::IpAddr;
 
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
+/// IP protocol number of UDP.
+const UDP: u8 = 17;
+
+/// How many uses of UDP sockets are looked through for the connect(2) of a new connection.
+const RECENT_OWNERS: usize = 256;
 
 /// Tunnels within tunnels that are opened.
 const TUNNELS: usize = 4;
@@ -126,7 +132,10 @@ impl Assembler {
     /// No connection that had any frame is still open.
     pub fn all_closed(&self) -> bool {
         let mut connections = self.connections.iter();
-        connections.all(|connection| connection.is_closed() || !connection.has_frames())
+        // What ends a QUIC connection is sealed, or is silence.
+        connections.all(|connection| {
+            connection.is_closed() || !connection.has_frames() || connection.quic.is_some()
+        })
     }
 
     /// Lost events per class, so far.
@@ -265,11 +274,31 @@ impl Assembler {
                 bytes: udp.payload,
             };
             self.resolutions.message(&message, mark, Some(frame));
+            return;
+        }
+        let connections = &mut self.connections;
+        let opened = connections.datagram(source, destination, udp, mark, frame);
+        let connection = opened.and_then(|number| connections.get_mut(number));
+        // A UDP socket that was connected chose its route then, before the first datagram.
+        let calls = self.datagram_owners.iter().rev();
+        let call = |(_, owner): &&(u64, SocketOwner)| {
+            owner.cookie.is_some()
+                && owner.cookie == frame.cookie
+                && owner.usage == SocketUse::Connect
+                && owner.remote.map(Endpoint::from) == Some(destination)
+        };
+        if let Some(connection) = connection
+            && let Some((at_ns, owner)) = calls.take(RECENT_OWNERS).find(call)
+        {
+            connection.connect = Some(ConnectCall {
+                at_ns: *at_ns,
+                pid: owner.pid,
+            });
         }
     }
 
     fn icmp_error(&mut self, error: (u8, u8, u8), quoted: &[u8], mark: Mark) {
-        let Some((TCP, source, source_port, destination, destination_port)) =
+        let Some((protocol, source, source_port, destination, destination_port)) =
             frame::parse_quoted(quoted)
         else {
             return;
@@ -278,7 +307,11 @@ impl Assembler {
             endpoint(source, source_port),
             endpoint(destination, destination_port),
         );
-        let number = self.connections.between(one, other);
+        let number = match protocol {
+            TCP => self.connections.between(one, other),
+            UDP => self.connections.quic_between(one, other),
+            _ => None,
+        };
         if let Some(connection) = number.and_then(|number| self.connections.get_mut(number)) {
             let (version, kind, code) = error;
             connection

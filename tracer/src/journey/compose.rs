@@ -57,6 +57,16 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
     Trace { document, packets }
 }
 
+/// DNS over TCP of the chosen connections is read from the streams, each once.
+pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnection) -> bool) {
+    let connections = memory.connections.iter();
+    let unread = connections.filter(|it| it.has_unread_dns() && over(it));
+    let numbers: Vec<u64> = unread.map(|it| it.number).collect();
+    for number in numbers {
+        memory.dns_over_tcp(number);
+    }
+}
+
 /// Every journey of the chosen connections, in order of their start.
 pub(super) fn journeys(story: &Story<'_>, first_number: u64) -> Vec<Told> {
     let drafts = drafts::drafts(story);
@@ -117,7 +127,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
             .resolved
             .queries
             .iter()
-            .filter(|_| draft.opens)
+            .filter(|_| draft.opens && !draft.resolved.remembered)
             .filter_map(|index| resolution::query(story, *index))
             .map(dns::TrackedQuery::id)
             .collect(),
@@ -204,7 +214,9 @@ impl Place {
             let (_, report) = story.memory.client_reports.get(index)?;
             url::Url::parse(&report.url).ok()
         });
-        let encrypted = carrier.is_some_and(|carrier| carrier.analysed.tls.is_some());
+        let encrypted = carrier.is_some_and(|carrier| {
+            carrier.analysed.tls.is_some() || carrier.analysed.quic.is_some()
+        });
         let spoken = carrier.is_some_and(|carrier| carrier.exchange.is_some());
         let scheme = match (encrypted, spoken) {
             (true, _) => Some("https".to_owned()),
@@ -394,7 +406,10 @@ pub(super) fn describe(
     let interfaces = &story.memory.interfaces;
     Connection {
         id: connection.id(),
-        transport: Transport::Tcp,
+        transport: match analysed.quic {
+            Some(_) => Transport::Quic,
+            None => Transport::Tcp,
+        },
         client: connection.client,
         server: connection.server,
         interface: connection
@@ -414,7 +429,12 @@ pub(super) fn describe(
             .collect(),
         srtt_ns: None,
         drops: Vec::new(),
-        close: connection.close(),
+        close: analysed
+            .quic
+            .as_ref()
+            .and_then(|reading| reading.close.clone())
+            .unwrap_or_else(|| connection.close()),
+        quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
         tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
         http: analysed.http.clone(),
     }
@@ -423,12 +443,40 @@ pub(super) fn describe(
 /// Every DNS exchange, with the process that asked.
 pub(super) fn dns_exchanges(story: &Story<'_>) -> Vec<DnsExchange> {
     let queries = story.memory.resolutions.queries.iter();
+    queries.map(|query| dns_exchange(story, query)).collect()
+}
+
+/// The DNS exchanges of one journey: no others are described, which counts when a live
+/// capture remembers thousands.
+pub(super) fn dns_of(story: &Story<'_>, journey: &Journey) -> Vec<DnsExchange> {
+    let ids = journey.dns.iter();
+    let numbers: Vec<u64> = ids
+        .filter_map(|id| id.strip_prefix('d')?.parse().ok())
+        .collect();
+    if numbers.is_empty() {
+        return Vec::new();
+    }
+    let queries = story.memory.resolutions.queries.iter();
     queries
-        .map(|query| DnsExchange {
-            process: story.query_process(query),
-            ..query.exchange()
-        })
+        .filter(|query| numbers.contains(&query.number))
+        .map(|query| dns_exchange(story, query))
         .collect()
+}
+
+fn dns_exchange(story: &Story<'_>, query: &dns::TrackedQuery) -> DnsExchange {
+    DnsExchange {
+        process: story.query_process(query),
+        ..query.exchange()
+    }
+}
+
+/// The neighbour exchange of one journey, if one was on the wire.
+pub(super) fn neighbor_on_wire(story: &Story<'_>, journey: &Journey) -> Option<NeighborExchange> {
+    let number = journey.neighbor.as_deref()?.strip_prefix('n')?;
+    let number: u64 = number.parse().ok()?;
+    let mut exchanges = story.memory.neighbors.exchanges.iter();
+    let exchange = exchanges.find(|exchange| exchange.number == number)?;
+    Some(exchange.exchange(&story.memory.interfaces))
 }
 
 /// Every neighbour exchange on the wire.

@@ -5,6 +5,7 @@ use super::model::{
     Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission,
     StateTransition, TcpOptions,
 };
+use super::quic::Conversation;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
 use crate::capture::Frame;
@@ -22,6 +23,9 @@ const LATER_RESETS: usize = 64;
 /// Data that comes behind later data by more than this was sent again, after it was lost
 /// before the point of capture; by less it was overtaken. Used where no round trip was seen.
 const REORDERING_NS: u64 = 3_000_000;
+/// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
+/// (tcp_syn_retries, ip-sysctl).
+const SYNS: usize = 64;
 /// Retransmissions listed; more are only counted.
 const RETRANSMISSIONS: usize = 1000;
 /// A retransmission later than this after the original is a timeout: the smallest
@@ -112,6 +116,8 @@ pub(super) struct TrackedConnection {
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
+    /// The datagrams, when it is QUIC; nothing of TCP is known then.
+    pub quic: Option<Box<Conversation>>,
     pub payload_marks: Vec<EndMark>,
     pub kept_frames: Vec<(EndMark, Frame)>,
     pub first_at_ns: u64,
@@ -124,6 +130,12 @@ pub(super) struct TrackedConnection {
     pub reported: usize,
     /// Something came in since the last report (live mode).
     pub touched: bool,
+    /// Not looked at again before this time, unless it closes (live mode).
+    pub wait_until_ns: u64,
+    /// Its DNS messages were read.
+    pub dns_read: bool,
+    /// Every socket cookie by which this connection can be found.
+    pub cookies: Vec<u64>,
 }
 
 impl TrackedConnection {
@@ -152,6 +164,7 @@ impl TrackedConnection {
             later_resets: Vec::new(),
             icmp_error: None,
             connect: None,
+            quic: None,
             payload_marks: Vec::new(),
             kept_frames: Vec::new(),
             first_at_ns: at_ns,
@@ -160,6 +173,9 @@ impl TrackedConnection {
             over: false,
             reported: 0,
             touched: true,
+            wait_until_ns: 0,
+            dns_read: false,
+            cookies: Vec::new(),
         }
     }
 
@@ -196,17 +212,9 @@ impl TrackedConnection {
 
     /// Takes one segment sent by `end`.
     pub fn segment(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark, frame: &Frame, keep: bool) {
-        let state = self.end_mut(end);
-        if *state.interface.get_or_insert(mark.interface) != mark.interface {
+        if !self.seen(end, mark, frame) {
             return;
         }
-        state.segments += 1;
-        if frame.cookie.is_some() {
-            state.cookie = frame.cookie;
-        }
-        self.interface.get_or_insert(mark.interface);
-        self.last_at_ns = self.last_at_ns.max(mark.at_ns);
-        self.touched = true;
         let key_frame = tcp.flags.syn || tcp.flags.fin || tcp.flags.rst || tcp.payload_length > 0;
         if keep && (key_frame || self.syn_ack.is_some() && self.ack.is_none()) {
             self.keep(end, mark, frame);
@@ -228,6 +236,45 @@ impl TrackedConnection {
         if tcp.flags.rst {
             self.reset(end, mark);
         }
+    }
+
+    /// Takes one QUIC datagram sent by `end`, `length` bytes on the wire.
+    pub fn datagram(
+        &mut self,
+        end: End,
+        (payload, length): (&[u8], u32),
+        mark: Mark,
+        frame: &Frame,
+        keep: bool,
+    ) {
+        if !self.seen(end, mark, frame) {
+            return;
+        }
+        if keep {
+            self.keep(end, mark, frame);
+        }
+        if self.payload_marks.len() < PAYLOAD_MARKS {
+            self.payload_marks.push(EndMark { end, mark });
+        }
+        if let Some(conversation) = &mut self.quic {
+            conversation.datagram(end, payload, length, mark);
+        }
+    }
+
+    /// Counts a frame sent by `end`; false when it was counted on another interface.
+    fn seen(&mut self, end: End, mark: Mark, frame: &Frame) -> bool {
+        let state = self.end_mut(end);
+        if *state.interface.get_or_insert(mark.interface) != mark.interface {
+            return false;
+        }
+        state.segments += 1;
+        if frame.cookie.is_some() {
+            state.cookie = frame.cookie;
+        }
+        self.interface.get_or_insert(mark.interface);
+        self.last_at_ns = self.last_at_ns.max(mark.at_ns);
+        self.touched = true;
+        true
     }
 
     fn keep(&mut self, end: End, mark: Mark, frame: &Frame) {
@@ -252,7 +299,7 @@ impl TrackedConnection {
                 self.syn_ack = Some(mark);
                 self.syn_ack_by = end;
             }
-        } else if end == End::Client {
+        } else if end == End::Client && self.syns.len() < SYNS {
             self.syns.push(mark);
         }
         if repeated {
@@ -332,7 +379,7 @@ impl TrackedConnection {
         let pure = tcp.payload_length == 0 && !tcp.flags.syn && !tcp.flags.fin && !tcp.flags.rst;
         let state = self.end_mut(end);
         if pure && state.last_acknowledgment == tcp.acknowledgment {
-            state.duplicate_acknowledgments += 1;
+            state.duplicate_acknowledgments = state.duplicate_acknowledgments.saturating_add(1);
         } else if state.last_acknowledgment != tcp.acknowledgment {
             state.duplicate_acknowledgments = 0;
         }
@@ -413,6 +460,9 @@ impl TrackedConnection {
     }
 
     pub fn bytes(&self) -> PerEnd {
+        if let Some(conversation) = &self.quic {
+            return conversation.bytes();
+        }
         PerEnd {
             client: self.client_end.stream.highest(),
             server: self.server_end.stream.highest(),
@@ -448,6 +498,19 @@ impl TrackedConnection {
             at_ns: stream.time_of(offset),
         });
         found.or(state.hole)
+    }
+
+    /// DNS over TCP whose messages were not read yet.
+    pub fn has_unread_dns(&self) -> bool {
+        self.server.port == super::dns::PORT && !self.dns_read
+    }
+
+    /// Payload bytes in memory.
+    pub fn held_bytes(&self) -> u64 {
+        let ends = [&self.client_end, &self.server_end];
+        let held = ends.map(|end| end.stream.bytes().as_slice().len() as u64);
+        let datagrams = self.quic.as_ref().map_or(0, |quic| quic.held_bytes());
+        held.iter().sum::<u64>() + datagrams
     }
 
     /// Nothing can fill a gap any more: what lies behind it becomes readable.

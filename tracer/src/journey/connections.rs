@@ -3,9 +3,11 @@
 use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
+use super::quic::Flows;
 use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
-use crate::protocol::frame::Tcp;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use crate::protocol::frame::{Tcp, Udp};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 /// IP protocol number of TCP.
@@ -30,7 +32,10 @@ pub(super) struct Connections {
     tracked: BTreeMap<u64, TrackedConnection>,
     by_tuple: HashMap<(Endpoint, Endpoint), u64>,
     by_cookie: HashMap<u64, u64>,
+    quic: Flows,
     sockets: HashMap<u64, Socket>,
+    /// Ports on which somebody on this host listens.
+    listening: HashSet<u16>,
     next_number: u64,
     stream_limit: usize,
     keep_frames: bool,
@@ -49,7 +54,9 @@ impl Connections {
             tracked: BTreeMap::new(),
             by_tuple: HashMap::new(),
             by_cookie: HashMap::new(),
+            quic: Flows::default(),
             sockets: HashMap::new(),
+            listening: HashSet::new(),
             next_number: 1,
             stream_limit,
             keep_frames,
@@ -75,14 +82,16 @@ impl Connections {
         let Some(connection) = self.tracked.remove(&number) else {
             return;
         };
+        if let Some(conversation) = &connection.quic {
+            self.quic.remove(number, conversation);
+        }
+        // Both keys may have passed to a younger connection: ports and sockets are used again.
         let key = tuple(connection.client, connection.server);
         if self.by_tuple.get(&key) == Some(&number) {
             self.by_tuple.remove(&key);
         }
-        for end in [End::Client, End::Server] {
-            if let Some(cookie) = connection.end(end).cookie
-                && self.by_cookie.get(&cookie) == Some(&number)
-            {
+        for cookie in connection.cookies {
+            if self.by_cookie.get(&cookie) == Some(&number) {
                 self.by_cookie.remove(&cookie);
             }
         }
@@ -104,23 +113,40 @@ impl Connections {
         }
     }
 
-    /// Forgets the least recently used connections beyond `limit`.
-    pub fn bound(&mut self, limit: usize) -> u64 {
-        let excess = self.tracked.len().saturating_sub(limit);
-        if excess == 0 {
+    /// Forgets the least recently used connections until at most `limit` are left, with at
+    /// most `payload` bytes of their streams. Returns how many were forgotten.
+    pub fn bound(&mut self, limit: usize, payload: u64) -> u64 {
+        let mut excess = self.tracked.len().saturating_sub(limit);
+        let mut held: u64 = self.iter().map(TrackedConnection::held_bytes).sum();
+        if excess == 0 && held <= payload {
             return 0;
         }
-        let mut by_age: Vec<_> = self.iter().map(|c| (c.last_at_ns, c.number)).collect();
+        let mut by_age: Vec<_> = self
+            .iter()
+            .map(|c| (c.last_at_ns, c.number, c.held_bytes()))
+            .collect();
         by_age.sort_unstable();
-        for (_, number) in by_age.into_iter().take(excess) {
+        let mut dropped = 0;
+        for (_, number, bytes) in by_age {
+            if excess == 0 && held <= payload {
+                break;
+            }
             self.remove(number);
+            excess = excess.saturating_sub(1);
+            held -= bytes;
+            dropped += 1;
         }
-        excess as u64
+        dropped
     }
 
     /// The connection between two addresses, whichever is the client.
     pub fn between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
         self.by_tuple.get(&tuple(one, other)).copied()
+    }
+
+    /// The QUIC connection between two addresses, whichever is the client.
+    pub fn quic_between(&self, one: Endpoint, other: Endpoint) -> Option<u64> {
+        self.quic.between(one, other)
     }
 
     fn create(&mut self, client: Endpoint, server: Endpoint, at_ns: u64) -> u64 {
@@ -158,8 +184,61 @@ impl Connections {
             self.over.push_back(number);
         }
         if let Some(cookie) = frame.cookie {
-            self.by_cookie.entry(cookie).or_insert(number);
+            self.name(number, cookie);
         }
+    }
+
+    /// From now on the connection is found by this socket cookie, unless another one is.
+    fn name(&mut self, number: u64, cookie: u64) {
+        if let Entry::Vacant(free) = self.by_cookie.entry(cookie)
+            && let Some(connection) = self.tracked.get_mut(&number)
+        {
+            free.insert(number);
+            connection.cookies.push(cookie);
+        }
+    }
+
+    /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one; returns the
+    /// one it opened.
+    pub fn datagram(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        udp: &Udp<'_>,
+        mark: Mark,
+        frame: &Frame,
+    ) -> Option<u64> {
+        let known = self.quic.find(source, destination, udp.payload);
+        let known = known.filter(|number| {
+            let connection = self.get(*number);
+            connection
+                .and_then(|connection| connection.quic.as_ref())
+                .is_some_and(|conversation| !conversation.is_foreign(udp.payload))
+        });
+        let opened = || {
+            let (limit, length) = (self.stream_limit, udp.payload_length);
+            let conversation = self
+                .quic
+                .open(udp.payload, length, destination.port, limit)?;
+            let number = self.create(source, destination, mark.at_ns);
+            self.tracked.get_mut(&number)?.quic = Some(Box::new(conversation));
+            self.quic.tie(source, destination, number);
+            Some(number)
+        };
+        let number = known.or_else(opened)?;
+        let keep = self.keep_frames;
+        let connection = self.tracked.get_mut(&number)?;
+        let end = if connection.server == source {
+            End::Server
+        } else {
+            End::Client
+        };
+        let payload = (udp.payload, udp.payload_length);
+        connection.datagram(end, payload, mark, frame, keep);
+        if let (End::Server, Some(conversation)) = (end, &connection.quic) {
+            self.quic.learn(source, conversation, number);
+        }
+        known.is_none().then_some(number)
     }
 
     fn connection_of(
@@ -183,19 +262,30 @@ impl Connections {
         } else if tcp.flags.syn {
             self.create(destination, source, mark.at_ns)
         } else if tcp.payload_length > 0 || self.every_segment {
-            // It began before the capture. Servers sit on the lower port in nearly every
-            // protocol with assigned ports (RFC 6335, section 6).
-            let (client, server) = if source.port >= destination.port {
-                (source, destination)
-            } else {
-                (destination, source)
-            };
+            let (client, server) = self.roles(source, destination);
             self.create(client, server, mark.at_ns)
         } else {
             return None;
         };
         self.by_tuple.insert(tuple(source, destination), number);
         Some(number)
+    }
+
+    /// Client and server of a connection that began before the capture: who is listened to
+    /// on this host, else the lower port, on which servers sit in nearly every protocol with
+    /// assigned ports (RFC 6335, section 6).
+    fn roles(&self, source: Endpoint, destination: Endpoint) -> (Endpoint, Endpoint) {
+        let listened = |end: Endpoint| self.listening.contains(&end.port);
+        let to_server = match (listened(source), listened(destination)) {
+            (true, false) => false,
+            (false, true) => true,
+            _ => source.port >= destination.port,
+        };
+        if to_server {
+            (source, destination)
+        } else {
+            (destination, source)
+        }
     }
 
     /// The attempt announced by connect(2) on the same socket, now that its source port is known.
@@ -219,6 +309,11 @@ impl Connections {
         if owner.usage == SocketUse::Receive {
             self.reader(owner);
         }
+        let listens = owner.usage == SocketUse::Listen
+            || owner.usage == SocketUse::Seeded && owner.remote.is_none();
+        if let Some(local) = owner.local.filter(|_| listens && owner.protocol == TCP) {
+            self.listening.insert(local.port());
+        }
         let (Some(cookie), SocketUse::Connect, TCP) = (owner.cookie, owner.usage, owner.protocol)
         else {
             return;
@@ -241,6 +336,7 @@ impl Connections {
         let number = self.create(local, remote, at_ns);
         self.by_cookie.insert(cookie, number);
         if let Some(connection) = self.tracked.get_mut(&number) {
+            connection.cookies.push(cookie);
             connection.end_mut(End::Client).cookie = Some(cookie);
             connection.connect = Some(ConnectCall {
                 at_ns,
@@ -276,7 +372,13 @@ impl Connections {
         let identity = change.socket;
         let over = change.to == TcpState::Close;
         if self.sockets.len() >= PENDING_SOCKETS && !self.sockets.contains_key(&identity) {
-            self.sockets.retain(|_, socket| socket.end.is_some());
+            self.sockets.retain(|_, socket| {
+                let end = socket.end.as_ref();
+                end.is_some_and(|(number, _)| self.tracked.contains_key(number))
+            });
+            if self.sockets.len() >= PENDING_SOCKETS {
+                self.sockets.clear();
+            }
         }
         let found = self.end_of(&change);
         let socket = self.sockets.entry(identity).or_default();
@@ -313,10 +415,11 @@ impl Connections {
             return;
         };
         connection.touched = true;
+        let mut cookies = Vec::new();
         for (at_ns, change) in changes {
             if let Some(cookie) = change.cookie {
                 connection.end_mut(end).cookie.get_or_insert(cookie);
-                self.by_cookie.entry(cookie).or_insert(number);
+                cookies.push(cookie);
             }
             connection.last_at_ns = connection.last_at_ns.max(at_ns);
             complete_client(connection, end, &change.local);
@@ -329,6 +432,9 @@ impl Connections {
             });
         }
         connection.states.sort_by_key(|state| state.at_ns);
+        for cookie in cookies {
+            self.name(number, cookie);
+        }
     }
 }
 
@@ -339,7 +445,7 @@ fn complete_client(connection: &mut TrackedConnection, end: End, local: &SocketA
     }
 }
 
-fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
+pub(super) fn tuple(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
     if one <= other {
         (one, other)
     } else {

@@ -21,6 +21,8 @@ const COPY_NS: u64 = 100_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 const RETRY_WINDOW_NS: u64 = 30_000_000_000;
+/// Retries of one query remembered.
+const RETRIES: usize = 64;
 /// DNS (RFC 1035).
 pub(super) const PORT: u16 = 53;
 
@@ -261,7 +263,9 @@ impl Resolutions {
         if let Some(query) = known.and_then(|index| self.queries.get_mut(*index)) {
             let recent = mark.at_ns.saturating_sub(query.last_at_ns()) < RETRY_WINDOW_NS;
             if query.answer.is_none() && recent {
-                query.queries.push(mark);
+                if query.queries.len() < RETRIES {
+                    query.queries.push(mark);
+                }
                 query.cookie = query.cookie.or(cookie);
                 return;
             }

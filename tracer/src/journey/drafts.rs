@@ -12,6 +12,14 @@ use std::net::IpAddr;
 /// Ports on which a connection without any payload is still taken for a web request when
 /// the capture is not limited to one command (RFC 9110 section 4.2, and their usual alternatives).
 const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
+/// The next address is tried as soon as one has failed, or 250 ms after it in a race
+/// (RFC 8305, section 5); what comes later than this is another try.
+const NEXT_ATTEMPT_NS: u64 = 1_000_000_000;
+/// An address used later than this after it was asked for came out of the program's memory.
+const FRESH_NS: u64 = 5_000_000_000;
+/// A program with a resolver of its own asks again within seconds (RFC 1035, section
+/// 4.2.1); a query of the same name later than this is another resolution.
+const SAME_RESOLUTION_NS: u64 = 10_000_000_000;
 /// getaddrinfo(3) results that mean that the name could not be resolved (netdb.h):
 /// EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_NODATA.
 const UNRESOLVED: [i32; 4] = [-2, -3, -4, -5];
@@ -59,6 +67,10 @@ impl Candidate<'_> {
     /// Something was said on it, so that it is not one of several attempts.
     fn carries(&self) -> bool {
         let bytes = self.connection.bytes();
+        // The first datagram of QUIC is as much an attempt as a SYN.
+        if self.connection.quic.is_some() {
+            return bytes.server > 0;
+        }
         bytes.client + bytes.server > 0
     }
 }
@@ -110,7 +122,7 @@ fn is_web(story: &Story<'_>, connection: &TrackedConnection, analysed: &Analysed
     if port == DNS_PORT {
         return false;
     }
-    let spoken = analysed.tls.is_some() || !analysed.http.is_empty();
+    let spoken = analysed.quic.is_some() || analysed.tls.is_some() || !analysed.http.is_empty();
     let ours = !story.is_file() && !story.memory.options.live && connection.connect.is_some();
     spoken || ours || WEB_PORTS.contains(&port) && connection.handshake().syn_at_ns.is_some()
 }
@@ -136,25 +148,30 @@ pub(super) fn without_port(host: &str) -> &str {
 }
 
 fn connection_drafts(story: &Story<'_>, group: Vec<Candidate<'_>>, drafts: &mut Vec<Draft>) {
+    let waiters_until = waiters_until(story, &group);
     let (carriers, mut failed): (Vec<_>, Vec<_>) = group.into_iter().partition(Candidate::carries);
     let mut lost_to: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     // A carrier beats the attempts that began before it did, or before it was established.
-    let mut winners: Vec<(u64, u64)> = carriers
+    let mut winners: Vec<(u64, &Candidate<'_>)> = carriers
         .iter()
         .map(|carrier| {
             let established = carrier.connection.ack.map_or(0, |ack| ack.at_ns);
             let reach = established.max(carrier.connection.first_at_ns);
-            (reach, carrier.connection.number)
+            (reach, carrier)
         })
         .collect();
-    winners.sort_unstable();
+    winners.sort_by_key(|(reach, carrier)| (*reach, carrier.connection.number));
     failed.retain(|candidate| {
         let started = candidate.connection.first_at_ns;
         let first = winners.partition_point(|(reach, _)| *reach < started);
-        let Some((_, winner)) = winners.get(first) else {
+        let later = winners.get(first..).unwrap_or_default();
+        let winner = later
+            .iter()
+            .find(|(_, carrier)| is_fallback(candidate, carrier));
+        let Some((_, winner)) = winner else {
             return true;
         };
-        let losers = lost_to.entry(*winner).or_default();
+        let losers = lost_to.entry(winner.connection.number).or_default();
         losers.push(candidate.connection.number);
         false
     });
@@ -162,25 +179,111 @@ fn connection_drafts(story: &Story<'_>, group: Vec<Candidate<'_>>, drafts: &mut 
         let losers = lost_to
             .remove(&carrier.connection.number)
             .unwrap_or_default();
-        carrier_drafts(story, carrier, losers, drafts);
+        let attempts = losers.iter().filter_map(|n| story.connection(*n));
+        let begun = attempts
+            .map(|(connection, _)| begun_at(connection))
+            .chain([begun_at(carrier.connection)])
+            .min();
+        let begun = begun.unwrap_or_default();
+        let resolved = resolved_for(story, &carrier.resolved, begun, waiters_until);
+        carrier_drafts(story, carrier, (losers, begun, resolved), drafts);
     }
-    if let Some(first) = failed.first() {
+    for attempts in failures(story, &failed) {
+        let Some(first) = attempts.first() else {
+            continue;
+        };
+        let begun = begun_at(first.connection);
+        let resolved = resolved_for(story, &first.resolved, begun, waiters_until);
         drafts.push(Draft {
             pid: first.pid,
-            attempts: failed.iter().map(|c| c.connection.number).collect(),
+            attempts: attempts.iter().map(|c| c.connection.number).collect(),
             opens: true,
             closes: true,
-            resolved: first.resolved.clone(),
-            at_ns: start_of(story, &first.resolved, first.connection),
+            at_ns: start_of(story, &resolved, begun),
+            resolved,
             ..Draft::default()
         });
     }
 }
 
+/// A failed attempt and the connection that carried the request belong together after one
+/// resolution. Where none was seen, the program may have had the addresses from elsewhere
+/// (a cache, an encrypted resolver), unless the request asked for its address itself.
+fn is_fallback(failed: &Candidate<'_>, carrier: &Candidate<'_>) -> bool {
+    if !failed.resolved.is_empty() || failed.connection.server == carrier.connection.server {
+        return true;
+    }
+    let host = request_host(carrier.analysed.http.first(), carrier.analysed);
+    let named = host.is_some_and(|host| host.parse::<IpAddr>().is_err());
+    let over = failed.connection.last_at_ns;
+    named && begun_at(carrier.connection) <= over.saturating_add(NEXT_ATTEMPT_NS)
+}
+
+/// Attempts that all failed, one list for each journey. After one resolution, or between
+/// two statements of a cooperating client, they are one journey; else nothing but the same
+/// address shows that two attempts had the same purpose.
+fn failures<'c, 'a>(story: &Story<'_>, failed: &'c [Candidate<'a>]) -> Vec<Vec<&'c Candidate<'a>>> {
+    let reports = &story.memory.client_reports;
+    let mut journeys: Vec<Vec<&Candidate<'_>>> = Vec::new();
+    for candidate in failed {
+        let explained = !candidate.resolved.is_empty()
+            || reports.iter().any(|(_, r)| Some(r.pid) == candidate.pid);
+        let last = journeys.last_mut().filter(|journey| {
+            journey.last().is_some_and(|last| {
+                let soon = last.connection.last_at_ns.saturating_add(NEXT_ATTEMPT_NS);
+                let same = last.connection.server == candidate.connection.server
+                    && begun_at(candidate.connection) <= soon;
+                explained || same
+            })
+        });
+        match last {
+            Some(journey) => journey.push(candidate),
+            None => journeys.push(vec![candidate]),
+        }
+    }
+    journeys
+}
+
+/// Until when connections of this group can have waited for its resolution: the first of
+/// them was established or given up then.
+fn waiters_until(story: &Story<'_>, group: &[Candidate<'_>]) -> u64 {
+    let first = group.iter().min_by_key(|c| begun_at(c.connection));
+    let Some(first) = first else { return 0 };
+    let seen = resolution::made(story, &first.resolved);
+    let reported = seen.and_then(|(start, _)| story.memory.reported.used_at(start, first.pid));
+    reported.unwrap_or_else(|| settled_at(first.connection))
+}
+
+/// When an attempt had succeeded or failed.
+pub(super) fn settled_at(connection: &TrackedConnection) -> u64 {
+    let established = connection.ack.map(|mark| mark.at_ns);
+    established.unwrap_or(connection.last_at_ns)
+}
+
+/// The resolution of a connection that began at `begun`: its own, or remembered.
+fn resolved_for(
+    story: &Story<'_>,
+    resolved: &Resolved,
+    begun: u64,
+    waiters_until: u64,
+) -> Resolved {
+    let answered = resolution::made(story, resolved).map_or(begun, |(_, end)| end);
+    Resolved {
+        remembered: !resolved.is_empty()
+            && (begun > waiters_until || begun > answered.saturating_add(FRESH_NS)),
+        ..resolved.clone()
+    }
+}
+
+fn begun_at(connection: &TrackedConnection) -> u64 {
+    let connecting = connection.connect.as_ref().map(|call| call.at_ns);
+    connection.first_at_ns.min(connecting.unwrap_or(u64::MAX))
+}
+
 fn carrier_drafts(
     story: &Story<'_>,
     carrier: &Candidate<'_>,
-    losers: Vec<u64>,
+    (losers, begun, resolved): (Vec<u64>, u64, Resolved),
     drafts: &mut Vec<Draft>,
 ) {
     let count = carrier.analysed.http.len();
@@ -192,7 +295,7 @@ fn carrier_drafts(
         let request_at = exchange
             .and_then(|index| carrier.analysed.http.get(index))
             .map(|exchange| exchange.request_at_ns);
-        let opening_at = start_of(story, &carrier.resolved, carrier.connection);
+        let opening_at = start_of(story, &resolved, begun);
         drafts.push(Draft {
             pid: carrier.pid,
             attempts,
@@ -200,24 +303,26 @@ fn carrier_drafts(
             exchange,
             opens,
             closes: position + 1 == count.max(1),
-            resolved: carrier.resolved.clone(),
+            resolved: resolved.clone(),
             report: None,
             at_ns: request_at.filter(|_| !opens).unwrap_or(opening_at),
         });
     }
 }
 
-fn start_of(story: &Story<'_>, resolved: &Resolved, connection: &TrackedConnection) -> u64 {
+fn start_of(story: &Story<'_>, resolved: &Resolved, begun: u64) -> u64 {
     let resolving = resolution::span(story, resolved).map(|(start, _)| start);
-    let connecting = connection.connect.as_ref().map(|call| call.at_ns);
-    let first = connection.first_at_ns.min(connecting.unwrap_or(u64::MAX));
-    first.min(resolving.unwrap_or(u64::MAX))
+    begun.min(resolving.unwrap_or(u64::MAX))
 }
 
 /// Resolutions that failed: a journey that ended there.
 fn unresolved(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     let used: BTreeSet<usize> = drafts.iter().filter_map(|d| d.resolved.call).collect();
-    for (index, (_, call)) in story.memory.resolutions.calls.iter().enumerate() {
+    let told = &story.memory.reported;
+    for (index, (returned, call)) in story.memory.resolutions.calls.iter().enumerate() {
+        if *returned < told.settled_before || told.has_failure(call.entered_at_ns, call.pid) {
+            continue;
+        }
         let failed = call
             .result
             .is_none_or(|result| UNRESOLVED.contains(&result));
@@ -238,6 +343,9 @@ fn unresolved(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     }
 }
 
+/// When its last message was, and the queries of one resolution.
+type QueryRun = (u64, Vec<usize>);
+
 /// Programs with a resolver of their own: queries that failed outside any library call.
 fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
     let used: BTreeSet<usize> = drafts
@@ -250,24 +358,42 @@ fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
             .iter()
             .any(|(end, c)| (c.entered_at_ns..=*end).contains(&at))
     };
-    let mut by_name: BTreeMap<(u32, String), Vec<usize>> = BTreeMap::new();
+    let settled_before = story.memory.reported.settled_before;
+    // Each name of a process with its resolutions, told apart by time.
+    let mut by_name: BTreeMap<(u32, String), Vec<QueryRun>> = BTreeMap::new();
     for (index, query) in story.memory.resolutions.queries.iter().enumerate() {
-        if used.contains(&index) || in_call(query.first_at_ns) {
+        let last = query.last_at_ns();
+        if last < settled_before || used.contains(&index) || in_call(query.first_at_ns) {
             continue;
         }
-        if let Some(process) = story.query_process(query) {
-            let key = (process.pid, query.question.name.to_ascii_lowercase());
-            by_name.entry(key).or_default().push(index);
+        let Some(process) = story.query_process(query) else {
+            continue;
+        };
+        let key = (process.pid, query.question.name.to_ascii_lowercase());
+        let resolutions = by_name.entry(key).or_default();
+        match resolutions.last_mut() {
+            Some((until, queries))
+                if query.first_at_ns <= until.saturating_add(SAME_RESOLUTION_NS) =>
+            {
+                *until = last.max(*until);
+                queries.push(index);
+            }
+            _ => resolutions.push((last, vec![index])),
         }
     }
-    for ((pid, _), queries) in by_name {
+    let resolutions = by_name
+        .into_iter()
+        .flat_map(|((pid, _), resolutions)| resolutions.into_iter().map(move |one| (pid, one)));
+    for (pid, (until, queries)) in resolutions {
         let all = || queries.iter().filter_map(|q| resolution::query(story, *q));
         let failed = all().all(|query| query.rcode() != Some("NOERROR"));
         let Some(at_ns) = all().map(|query| query.first_at_ns).min() else {
             continue;
         };
         // While the capture goes on, an answer may still come.
-        let settled = !story.memory.options.live || all().all(|query| query.answer.is_some());
+        let settled = !story.memory.options.live
+            || all().all(|query| query.answer.is_some())
+            || until.saturating_add(SAME_RESOLUTION_NS) < story.memory.last_at_ns;
         if failed && settled {
             drafts.push(Draft {
                 pid: Some(pid),
@@ -275,8 +401,8 @@ fn unanswered(story: &Story<'_>, drafts: &mut Vec<Draft>) {
                 closes: true,
                 at_ns,
                 resolved: Resolved {
-                    call: None,
                     queries,
+                    ..Resolved::default()
                 },
                 ..Draft::default()
             });

@@ -5,6 +5,7 @@ use super::dns::TrackedQuery;
 use super::drafts::{self, Draft};
 use super::model::{CloseKind, End, Failure, NeighborOutcome, Outcome, Stage};
 use super::phases::{Carrier, Path};
+use super::quic::Reading;
 use super::resolution;
 use super::route;
 use super::story::Story;
@@ -196,10 +197,50 @@ pub(super) fn resolver_error(code: i32) -> String {
 
 fn connection_failure(story: &Story<'_>, carrier: Carrier<'_>, path: &Path<'_>) -> Option<Failure> {
     let connection = carrier.connection;
+    if let Some(reading) = &carrier.analysed.quic {
+        return quic_failure(story, carrier, reading, path);
+    }
     if connection.syn_ack.is_none() && connection.bytes().server == 0 {
         return connect_failure(story, connection, path);
     }
     tls_failure(story, carrier).or_else(|| http_failure(story, carrier))
+}
+
+/// QUIC has no RST: it is refused by ICMP, by CONNECTION_CLOSE or by silence.
+fn quic_failure(
+    story: &Story<'_>,
+    carrier: Carrier<'_>,
+    reading: &Reading,
+    path: &Path<'_>,
+) -> Option<Failure> {
+    let connection = carrier.connection;
+    let interfaces = &story.memory.interfaces;
+    if connection.bytes().server == 0 {
+        return connect_failure(story, connection, path).or_else(|| {
+            let (sent, server) = (connection.segments().client, connection.server);
+            let message = format!("{server} does not answer: {sent} datagrams of QUIC sent");
+            let evidence = connection.frame_at(End::Client, connection.first_at_ns);
+            let evidence = evidence.map(|mark| interfaces.evidence(mark));
+            let evidence = evidence.into_iter().collect();
+            Some(failure(Stage::Connect, "timeout", message, evidence))
+        });
+    }
+    tls_failure(story, carrier).or_else(|| {
+        let close = reading.quic.close.as_ref()?;
+        let early = carrier
+            .analysed
+            .tls
+            .as_ref()?
+            .session
+            .finished_at_ns
+            .is_none();
+        let code = close.name.clone()?;
+        let message = format!("the {} closed the connection: {code}", close.end.name());
+        let mark = connection.frame_at(close.end, close.at_ns);
+        let evidence = mark.map(|mark| interfaces.evidence(mark));
+        let evidence = evidence.into_iter().collect();
+        early.then(|| failure(Stage::Tls, "closed_early", message, evidence))
+    })
 }
 
 fn connect_failure(

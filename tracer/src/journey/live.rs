@@ -3,15 +3,30 @@
 use super::assemble::Assembler;
 use super::compose::{self, Told};
 use super::connection::TrackedConnection;
-use super::drafts::Draft;
-use super::model::{Connection, DnsExchange, Journey, NeighborExchange, Packet};
-use super::story::Story;
-use std::collections::BTreeSet;
+use super::drafts::{self, Draft};
+use super::model::{Connection, DnsExchange, End, Journey, NeighborExchange, Packet};
+use super::resolution;
+use super::story::{Analysed, Story};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection without traffic for this long has nothing more to say for now.
 const QUIET_NS: u64 = 1_000_000_000;
+/// A client of QUIC repeats its first datagram after longer and longer pauses.
+const UNANSWERED_NS: u64 = 5_000_000_000;
 /// After the last message of a close the kernel's own state changes still come in.
 const SETTLE_NS: u64 = 100_000_000;
+/// A sealed connection that has answered may be in the middle of a slow response, or have
+/// sent session tickets only: without a close it is taken for done after this silence.
+const SEALED_QUIET_NS: u64 = 5_000_000_000;
+/// So little sealed data of a server may be session tickets (RFC 8446, section 4.6.1)...
+const TICKETS_BYTES: u64 = 2048;
+/// ... and the answer is waited for that much longer.
+const SEALED_ANSWER_NS: u64 = 60_000_000_000;
+/// A failed resolution is settled at the latest this long after its last message.
+const FAILURES_NS: u64 = 60_000_000_000;
+/// Payload remembered of all connections together; beyond this the least recently used
+/// are dropped and counted.
+const PAYLOAD_BYTES: u64 = 256 << 20;
 /// Connections followed at once; beyond this the least recently used are dropped and counted.
 const CONNECTIONS: usize = 8192;
 
@@ -31,22 +46,43 @@ pub struct FinishedJourney {
 pub(super) struct Reported {
     /// Failed resolutions: process and time of the call or of the first query.
     failures: BTreeSet<(u64, u32)>,
+    /// Resolutions that led to a journey: when they began, whose they were, and when the
+    /// first connection they led to was settled.
+    used: BTreeMap<(u64, u32), u64>,
+    /// Failed resolutions that ended before this time were all reported.
+    pub settled_before: u64,
+}
+
+impl Reported {
+    /// This failed resolution was reported already.
+    pub fn has_failure(&self, start: u64, pid: u32) -> bool {
+        self.failures.contains(&(start, pid))
+    }
+
+    /// When the first connection of the resolution that `pid` began at `start` was settled,
+    /// if it was reported already.
+    pub fn used_at(&self, start: u64, pid: Option<u32>) -> Option<u64> {
+        self.used.get(&(start, pid.unwrap_or(0))).copied()
+    }
 }
 
 impl Assembler {
     /// The journeys that are over at `now_ns` and were not returned before. What is no
     /// longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {
+        compose::dns_over_tcp(self, TrackedConnection::is_closed);
+        let youngest = self.youngest_attempts(now_ns);
         let touched = self.connections.iter().filter(|c| c.touched);
-        let due = touched.filter(|connection| self.is_due(connection, now_ns));
+        let due = touched.filter(|connection| is_due(connection, now_ns, &youngest));
         let due = due.map(|connection| connection.number).collect();
         self.take(&due, now_ns)
     }
 
     /// Every journey that was not returned before, at the end of the capture.
     pub fn take_remaining(&mut self) -> Vec<FinishedJourney> {
-        let touched = self.connections.iter().filter(|c| c.touched);
-        let due = touched.map(|connection| connection.number).collect();
+        compose::dns_over_tcp(self, |_| true);
+        // Nothing follows: what is under way is told as far as it went.
+        let due = self.connections.iter().map(|c| c.number).collect();
         self.options.live = false;
         self.take(&due, self.last_at_ns)
     }
@@ -60,11 +96,13 @@ impl Assembler {
         let story = Story::new(self, |connection| due.contains(&connection.number));
         let mut finished = Vec::new();
         let mut failures = Vec::new();
+        let mut used = Vec::new();
         let mut number = self.next_journey;
-        for draft in super::drafts::drafts(&story) {
-            if !is_news(&story, &draft) {
+        for draft in drafts::drafts(&story) {
+            if !is_news(&story, &draft, now_ns) {
                 continue;
             }
+            used.extend(use_of(&story, &draft));
             if draft.attempts.is_empty() {
                 failures.push((draft.at_ns, draft.pid.unwrap_or(0)));
             }
@@ -72,18 +110,26 @@ impl Assembler {
             number += 1;
             finished.push(refer(&story, told));
         }
-        let counts: Vec<(u64, usize)> = story
+        let counts: Vec<(u64, usize, Option<u64>)> = story
             .connections()
-            .map(|(connection, analysed)| (connection.number, reportable(connection, analysed)))
+            .map(|(connection, analysed)| {
+                let count = reportable(connection, analysed, now_ns);
+                let wait_until_ns = done_at(connection, analysed).filter(|_| count == 0);
+                (connection.number, count, wait_until_ns)
+            })
             .collect();
         drop(story);
         self.next_journey = number;
-        self.forget(now_ns, counts, failures);
+        self.reported.failures.extend(failures);
+        for (key, settled_at) in used {
+            self.reported.used.entry(key).or_insert(settled_at);
+        }
+        self.forget(now_ns, counts);
         finished
     }
 
-    fn forget(&mut self, now_ns: u64, counts: Vec<(u64, usize)>, failures: Vec<(u64, u32)>) {
-        for (number, reported) in counts {
+    fn forget(&mut self, now_ns: u64, counts: Vec<(u64, usize, Option<u64>)>) {
+        for (number, reported, wait_until_ns) in counts {
             let over = self
                 .connections
                 .get(number)
@@ -94,40 +140,62 @@ impl Assembler {
             }
             if let Some(connection) = self.connections.get_mut(number) {
                 connection.reported = reported;
-                connection.touched = false;
+                if let Some(conversation) = connection.quic.as_mut().filter(|_| reported > 0) {
+                    conversation.forget();
+                }
+                connection.touched = wait_until_ns.is_some();
+                connection.wait_until_ns = wait_until_ns.unwrap_or(0);
             }
         }
-        self.reported.failures.extend(failures);
-        while self.reported.failures.len() > CONNECTIONS {
-            self.reported.failures.pop_first();
+        // Older failures are not looked at any more, so that they need not be known.
+        self.reported.settled_before = now_ns.saturating_sub(FAILURES_NS);
+        let kept = self.reported.settled_before.saturating_sub(FAILURES_NS);
+        self.reported.failures.retain(|(at_ns, _)| *at_ns >= kept);
+        while self.reported.used.len() > CONNECTIONS {
+            self.reported.used.pop_first();
         }
-        let dropped = self.connections.bound(CONNECTIONS);
+        let dropped = self.connections.bound(CONNECTIONS, PAYLOAD_BYTES);
         if dropped > 0 {
             self.lost.push((now_ns, "connections", dropped));
         }
     }
 
-    fn is_due(&self, connection: &TrackedConnection, now_ns: u64) -> bool {
-        let idle = now_ns.saturating_sub(connection.last_at_ns);
-        let bytes = connection.bytes();
-        if bytes.client + bytes.server > 0 {
-            return idle >= QUIET_NS || connection.is_closed() && idle >= SETTLE_NS;
-        }
-        // An attempt that failed may be one of several: it waits for a younger one of the
-        // same process to the same port.
-        let pid = connection.connect.as_ref().map(|call| call.pid);
-        let younger = self.connections.iter().any(|other| {
-            other.number > connection.number
-                && other.server.port == connection.server.port
-                && other.connect.as_ref().map(|call| call.pid) == pid
-                && now_ns.saturating_sub(other.last_at_ns) < QUIET_NS
-                && !other.is_closed()
+    /// The youngest attempt of each process to each port that may still succeed.
+    fn youngest_attempts(&self, now_ns: u64) -> HashMap<Purpose, u64> {
+        let open = self.connections.iter().filter(|connection| {
+            now_ns.saturating_sub(connection.last_at_ns) < QUIET_NS && !connection.is_closed()
         });
-        connection.is_closed() && idle >= SETTLE_NS && !younger
+        // In order of their numbers: the last one stays.
+        open.map(|connection| (purpose(connection), connection.number))
+            .collect()
     }
 }
 
-fn is_news(story: &Story<'_>, draft: &Draft) -> bool {
+/// Process and port: what attempts at the same journey have in common.
+type Purpose = (Option<u32>, u16);
+
+fn purpose(connection: &TrackedConnection) -> Purpose {
+    let pid = connection.connect.as_ref().map(|call| call.pid);
+    (pid, connection.server.port)
+}
+
+fn is_due(connection: &TrackedConnection, now_ns: u64, youngest: &HashMap<Purpose, u64>) -> bool {
+    let idle = now_ns.saturating_sub(connection.last_at_ns);
+    let settled = connection.is_closed() && idle >= SETTLE_NS;
+    let bytes = connection.bytes();
+    if connection.quic.is_some() && bytes.server == 0 {
+        return idle >= UNANSWERED_NS;
+    }
+    if bytes.client + bytes.server > 0 {
+        return settled || idle >= QUIET_NS && now_ns >= connection.wait_until_ns;
+    }
+    // An attempt that failed may be one of several: it waits for a younger one of the same
+    // process to the same port.
+    let younger = youngest.get(&purpose(connection));
+    settled && younger.is_none_or(|number| *number < connection.number)
+}
+
+fn is_news(story: &Story<'_>, draft: &Draft, now_ns: u64) -> bool {
     let last = draft.attempts.last();
     let Some((connection, analysed)) = last.and_then(|number| story.connection(*number)) else {
         let key = (draft.at_ns, draft.pid.unwrap_or(0));
@@ -135,15 +203,27 @@ fn is_news(story: &Story<'_>, draft: &Draft) -> bool {
     };
     let position = draft.exchange.unwrap_or(0);
     let ended = !story.memory.options.live;
-    let over = position < reportable(connection, analysed).max(1);
+    let over = position < reportable(connection, analysed, now_ns);
     connection.reported <= position && (over || ended)
+}
+
+/// The resolution of a journey, and when its first connection was settled.
+fn use_of(story: &Story<'_>, draft: &Draft) -> Option<((u64, u32), u64)> {
+    let (start, _) = resolution::span(story, &draft.resolved).filter(|_| draft.opens)?;
+    let (connection, _) = story.connection(*draft.attempts.first()?)?;
+    let key = (start, draft.pid.unwrap_or(0));
+    Some((key, drafts::settled_at(connection)))
 }
 
 /// How many exchanges of a connection are over: all of a closed one, the answered ones of
 /// an open one. A sealed connection is one.
-fn reportable(connection: &TrackedConnection, analysed: &super::story::Analysed) -> usize {
+fn reportable(connection: &TrackedConnection, analysed: &Analysed, now_ns: u64) -> usize {
+    if connection.quic.as_ref().is_some_and(|q| q.is_forgotten()) {
+        return connection.reported;
+    }
     if analysed.http.is_empty() {
-        return 1;
+        let done = done_at(connection, analysed).is_some_and(|at_ns| at_ns <= now_ns);
+        return usize::from(connection.is_closed() || done);
     }
     if connection.is_closed() {
         return analysed.http.len();
@@ -154,6 +234,38 @@ fn reportable(connection: &TrackedConnection, analysed: &super::story::Analysed)
         .count()
 }
 
+/// When an open connection whose content is sealed may be taken for done; `None` while its
+/// server has said nothing over TCP. Over QUIC silence is all the end there may be.
+fn done_at(connection: &TrackedConnection, analysed: &Analysed) -> Option<u64> {
+    if connection.quic.is_some() {
+        let tls = analysed.tls.as_ref();
+        let answered = tls.is_some_and(|tls| {
+            tls.client_application_data.is_some() && tls.server_application_data.is_some()
+        });
+        let quiet = match connection.bytes().server {
+            0 => UNANSWERED_NS,
+            _ if answered => SEALED_QUIET_NS,
+            _ => SEALED_ANSWER_NS,
+        };
+        return Some(connection.last_at_ns.saturating_add(quiet));
+    }
+    let tls = analysed.tls.as_ref().filter(|_| analysed.http.is_empty())?;
+    tls.client_application_data?;
+    tls.server_application_data?;
+    let records = tls.session.records.iter().filter(|record| {
+        record.end == End::Server
+            && record.record_type == "application_data"
+            && record.messages.is_empty()
+    });
+    let answered: u64 = records.map(|record| record.bytes).sum();
+    let quiet = if answered > TICKETS_BYTES {
+        SEALED_QUIET_NS
+    } else {
+        SEALED_ANSWER_NS
+    };
+    Some(connection.last_at_ns.saturating_add(quiet))
+}
+
 fn refer(story: &Story<'_>, told: Told) -> FinishedJourney {
     let journey = told.journey;
     let connections = story
@@ -161,11 +273,8 @@ fn refer(story: &Story<'_>, told: Told) -> FinishedJourney {
         .filter(|(connection, _)| journey.attempts.contains(&connection.id()))
         .map(|(connection, analysed)| compose::describe(story, connection, analysed))
         .collect();
-    let dns = compose::dns_exchanges(story)
-        .into_iter()
-        .filter(|exchange| journey.dns.contains(&exchange.id))
-        .collect();
-    let neighbors = compose::neighbor_exchanges(story)
+    let dns = compose::dns_of(story, &journey);
+    let neighbors = compose::neighbor_on_wire(story, &journey)
         .into_iter()
         .chain(told.cached_neighbor)
         .filter(|exchange| journey.neighbor.as_ref() == Some(&exchange.id))

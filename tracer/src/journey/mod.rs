@@ -23,12 +23,15 @@ mod packets;
 mod payload;
 mod phases;
 mod process;
+mod quic;
 mod resolution;
 mod route;
 mod settle;
 mod story;
 /// TCP reassembly.
 pub mod stream;
+#[cfg(test)]
+mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;

@@ -5,7 +5,7 @@
 //! `capture.started_unix_nano`, `*_ns` durations. `null` means "not known".
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the JSON contract.
@@ -33,7 +33,7 @@ pub struct Document {
 }
 
 /// The program that wrote the document.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TracerInfo {
     pub version: String,
     /// The command line, redacted like everything else.
@@ -41,7 +41,7 @@ pub struct TracerInfo {
 }
 
 /// The host on which the capture was made.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HostInfo {
     pub hostname: Option<String>,
     /// Kernel release, as `uname -r` prints it.
@@ -49,7 +49,7 @@ pub struct HostInfo {
 }
 
 /// Where the observations came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Live,
@@ -57,7 +57,7 @@ pub enum Source {
 }
 
 /// How the capture was made and what it lacks.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CaptureInfo {
     pub source: Source,
     /// Start of the capture in nanoseconds since 1970 (UTC), as a decimal string because
@@ -75,7 +75,7 @@ pub struct CaptureInfo {
 }
 
 /// One candidate of the hook plan and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HookReport {
     /// The fact it would serve, for instance `frames_in`, `tcp_state`, `neighbor`.
     pub fact: String,
@@ -89,7 +89,7 @@ pub struct HookReport {
 }
 
 /// What became of a candidate hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookStatus {
     Attached,
@@ -327,8 +327,58 @@ pub struct Connection {
     pub srtt_ns: Option<u64>,
     pub drops: Vec<Drop>,
     pub close: Close,
+    /// What QUIC itself tells; null over TCP.
+    pub quic: Option<Quic>,
     pub tls: Option<Tls>,
     pub http: Vec<HttpExchange>,
+}
+
+/// What a QUIC connection (RFC 9000) tells beside its TLS session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Quic {
+    /// The version spoken: `1`, `2`, `draft-29`, or a number.
+    pub version: String,
+    /// The version of the client's first packet.
+    pub offered_version: String,
+    /// What the server says it speaks, when it refused the offered version.
+    pub version_negotiation: Option<Vec<String>>,
+    /// The server made the client prove its address first (RFC 9000, section 8.1.2).
+    pub retry: bool,
+    /// Connection ids in hexadecimal: where the client's first packet went, and how each
+    /// end wanted to be addressed at last.
+    pub original_destination_id: Option<String>,
+    pub client_id: Option<String>,
+    pub server_id: Option<String>,
+    /// Datagrams of the handshake: those with a long header in them.
+    pub datagrams: Vec<QuicDatagram>,
+    /// The first CONNECTION_CLOSE that could be read.
+    pub close: Option<QuicClose>,
+}
+
+/// One datagram of a QUIC handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct QuicDatagram {
+    pub at_ns: u64,
+    pub end: End,
+    /// Payload of UDP.
+    pub bytes: u64,
+    /// Initial, 0-RTT, Handshake, Retry, Version Negotiation, 1-RTT.
+    pub packets: Vec<String>,
+    /// Handshake messages that are complete with this datagram.
+    pub messages: Vec<String>,
+}
+
+/// How a QUIC connection was closed (RFC 9000, section 19.19).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct QuicClose {
+    pub at_ns: u64,
+    pub end: End,
+    /// The application closed it, with a code of its own; else the transport.
+    pub application: bool,
+    pub code: u64,
+    /// Name of a code of the transport.
+    pub name: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// A number for each end.
@@ -728,6 +778,7 @@ pub enum Layer {
     Route,
     Link,
     Tcp,
+    Quic,
     Tls,
     Http,
 }
@@ -741,6 +792,7 @@ impl Layer {
             Self::Route => "route",
             Self::Link => "link",
             Self::Tcp => "tcp",
+            Self::Quic => "quic",
             Self::Tls => "tls",
             Self::Http => "http",
         }

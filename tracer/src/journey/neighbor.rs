@@ -2,7 +2,7 @@
 
 use super::evidence::{InterfaceNames, Mark};
 use super::model::{NeighborExchange, NeighborOutcome, NeighborProtocol};
-use crate::capture::{Frame, NeighborAction, NeighborEvent, neighbor_state};
+use crate::capture::{Direction, Frame, NeighborAction, NeighborEvent, neighbor_state};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
@@ -10,6 +10,8 @@ use std::net::IpAddr;
 const LIMIT: usize = 16_384;
 /// The same of a file, which ends.
 const FILE_LIMIT: usize = 1 << 20;
+/// Requests of one exchange remembered.
+const REQUESTS: usize = 64;
 /// A request later than this after the last one is a new exchange. The kernel asks every
 /// RETRANS_TIMER (1 s, RFC 4861 section 10) and gives up after three.
 const SAME_EXCHANGE_NS: u64 = 5_000_000_000;
@@ -24,6 +26,7 @@ pub(super) struct TrackedNeighbor {
     pub interface: u32,
     /// Who asked.
     pub asker: IpAddr,
+    /// At most [`REQUESTS`].
     pub requests: Vec<Mark>,
     pub answer: Option<Mark>,
     /// The kernel gave the entry up.
@@ -34,6 +37,13 @@ pub(super) struct TrackedNeighbor {
 impl TrackedNeighbor {
     pub fn id(&self) -> String {
         format!("n{}", self.number)
+    }
+
+    /// This host asked; a question of somebody else on the same link is not its business.
+    /// Where frames do not say which way they went, everybody's question counts.
+    pub fn asked_here(&self) -> bool {
+        let first = self.requests.first();
+        first.is_none_or(|mark| mark.direction != Direction::In)
     }
 
     pub fn first_at_ns(&self) -> u64 {
@@ -91,11 +101,15 @@ pub(super) struct NeighborMessage {
     pub request: bool,
 }
 
+type Key = (u32, IpAddr, IpAddr);
+
 /// All neighbour knowledge of a capture.
 #[derive(Debug)]
 pub(super) struct Neighbors {
     pub exchanges: Vec<TrackedNeighbor>,
-    pending: HashMap<(u32, IpAddr), usize>,
+    /// By interface, address asked for, and who asked: several hosts of a link may ask for
+    /// the same gateway at once.
+    pending: HashMap<Key, usize>,
     table: BTreeMap<IpAddr, Vec<TableEntry>>,
     next_number: u64,
     keep_frames: bool,
@@ -115,7 +129,7 @@ impl Neighbors {
     }
 
     pub fn message(&mut self, message: &NeighborMessage, mark: Mark, frame: &Frame) {
-        let key = (mark.interface, message.target);
+        let key = (mark.interface, message.target, message.asker);
         let pending = self.pending.get(&key).copied();
         let open = pending.and_then(|index| self.exchanges.get_mut(index));
         if !message.request {
@@ -132,15 +146,17 @@ impl Neighbors {
             let last = exchange.requests.last().map_or(0, |mark| mark.at_ns);
             let recent = mark.at_ns.saturating_sub(last) < SAME_EXCHANGE_NS;
             let open = exchange.answer.is_none() && exchange.failed_at_ns.is_none();
-            if open && recent && exchange.asker == message.asker {
-                exchange.requests.push(mark);
+            if open && recent {
+                if exchange.requests.len() < REQUESTS {
+                    exchange.requests.push(mark);
+                }
                 return;
             }
         }
         self.begin(message, mark, frame, key);
     }
 
-    fn begin(&mut self, message: &NeighborMessage, mark: Mark, frame: &Frame, key: (u32, IpAddr)) {
+    fn begin(&mut self, message: &NeighborMessage, mark: Mark, frame: &Frame, key: Key) {
         if self.exchanges.len() >= self.limit {
             self.exchanges.drain(..self.limit / 2);
             self.pending.clear();

@@ -22,7 +22,8 @@ pub(super) fn packets(
         journey,
         packets: Vec::new(),
     };
-    for index in &draft.resolved.queries {
+    let asked = draft.resolved.queries.iter();
+    for index in asked.filter(|_| !draft.resolved.remembered) {
         if let Some(query) = resolution::query(story, *index) {
             for ((mark, frame), role) in query.kept_frames.iter().zip(["DNS query", "DNS answer"]) {
                 chosen.add(*mark, frame, role);

@@ -1,10 +1,11 @@
-//! What the payload of a connection is: TLS, HTTP, or one of them inside something else.
+//! What the payload of a connection is: QUIC, TLS, HTTP, or one of them inside something else.
 
 use super::assemble::Assembler;
 use super::bytes::TimedBytes;
 use super::connection::TrackedConnection;
 use super::http;
 use super::model::{End, HttpExchange};
+use super::quic;
 use super::story::Analysed;
 use super::tls;
 
@@ -31,6 +32,13 @@ pub(super) fn analyse(memory: &Assembler, connection: &TrackedConnection) -> Ana
 }
 
 fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
+    if let Some(mut quic) = quic::read(connection, &memory.secrets) {
+        return Analysed {
+            tls: quic.tls.take(),
+            http: Vec::new(),
+            quic: Some(quic),
+        };
+    }
     let client = connection.end(End::Client).stream.bytes();
     let server = connection.end(End::Server).stream.bytes();
     let reader = Reader {
@@ -57,6 +65,7 @@ fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
     Analysed {
         tls: inner.tls,
         http,
+        quic: None,
     }
 }
 
@@ -77,7 +86,11 @@ impl Reader<'_> {
                 _ => Vec::new(),
             },
         };
-        Analysed { tls, http }
+        Analysed {
+            tls,
+            http,
+            quic: None,
+        }
     }
 
     fn exchanges(

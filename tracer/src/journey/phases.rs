@@ -13,6 +13,9 @@ use std::net::IpAddr;
 /// that stayed idle longer was kept open for reuse, and its end is nobody's waiting time.
 const CLOSE_BELONGS_NS: u64 = 1_000_000_000;
 
+/// The longest sealed record taken for a session ticket.
+const TICKET_BYTES: u64 = 512;
+
 /// A stretch of time, ends included.
 pub(super) type Span = (u64, u64);
 
@@ -67,6 +70,8 @@ fn asked_at(connection: &TrackedConnection) -> u64 {
 /// When the first SYN left; for an attempt whose SYN never left, when it was over.
 fn left_at(connection: &TrackedConnection) -> u64 {
     let syn = connection.syns.first().map(|mark| mark.at_ns);
+    let datagram = connection.quic.as_ref().map(|_| connection.first_at_ns);
+    let syn = syn.or(datagram);
     syn.unwrap_or(connection.last_at_ns)
 }
 
@@ -82,11 +87,16 @@ pub(super) fn path<'a>(story: &'a Story<'_>, draft: &Draft) -> Path<'a> {
     let lookups: Vec<_> = draft
         .pid
         .map(|pid| {
-            let from = resolved_at.min(asked).max(draft.at_ns.min(asked));
+            // The hook of connect(2) runs before the kernel looks for a route
+            // (inet_stream_connect, net/ipv4/af_inet.c); without it the name's answer is
+            // the earliest cause of a lookup.
+            let from = match connection.connect {
+                Some(_) => asked,
+                None => resolved_at.min(asked).max(draft.at_ns.min(asked)),
+            };
             memory
                 .routes
                 .lookups(pid, destination, from, left)
-                .filter(|(at_ns, _)| *at_ns >= resolved_at.min(asked))
                 .collect()
         })
         .unwrap_or_default();
@@ -107,7 +117,7 @@ pub(super) fn path<'a>(story: &'a Story<'_>, draft: &Draft) -> Path<'a> {
         let from = draft.at_ns;
         let mut fitting = story.neighbors_of(ip).filter(|exchange| {
             let start = exchange.first_at_ns();
-            let own_question = story.is_file() || exchange.asker != ip;
+            let own_question = story.is_file() || exchange.asker != ip && exchange.asked_here();
             own_question && (from..=left.max(asked)).contains(&start)
         });
         fitting.next_back()
@@ -207,20 +217,27 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
     let Some((request_at, _)) = tls.client_application_data else {
         return;
     };
+    let over_quic = |end: End| {
+        let times = analysed.quic.iter().flat_map(|quic| &quic.application);
+        let times = times.filter(move |(from, at_ns)| *from == end && *at_ns >= request_at);
+        // A datagram is never taken for a session ticket.
+        times.map(|(_, at_ns)| (*at_ns, u64::MAX))
+    };
     let data = |end: End| {
         let records = tls.session.records.iter();
-        records.filter(move |record| {
+        let records = records.filter(move |record| {
             record.end == end
                 && record.record_type == "application_data"
                 && record.messages.is_empty()
-                && record.at_ns >= request_at
-        })
+        });
+        over_quic(end).chain(records.map(|record| (record.at_ns, record.bytes)))
     };
-    let answer = data(End::Server)
-        .map(|r| r.at_ns)
-        .find(|at| *at > request_at);
+    let said: Vec<(u64, u64)> = data(End::Server).collect();
+    let mut spoken = said.iter().skip(tickets(&said)).map(|(at_ns, _)| *at_ns);
+    let answer = spoken.find(|at_ns| *at_ns > request_at);
     let sent = data(End::Client)
-        .map(|record| record.at_ns)
+        .map(|(at_ns, _)| at_ns)
+        .filter(|at| *at >= request_at)
         .take_while(|at| answer.is_none_or(|answer| *at <= answer))
         .last()
         .unwrap_or(request_at);
@@ -231,6 +248,16 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
             .server_application_data
             .map_or(answer, |(_, last)| last.max(answer));
         found.response = Some((answer, last));
+    }
+}
+
+/// How many of a server's first sealed records (time, bytes) are session tickets: servers
+/// send a pair of equal length when the handshake is over (RFC 8446, section 4.6.1), which
+/// crosses the request. Only two equal ones before something else are taken for tickets.
+fn tickets(records: &[(u64, u64)]) -> usize {
+    match records {
+        [(_, one), (_, other), _, ..] if one == other && *one <= TICKET_BYTES => 2,
+        _ => 0,
     }
 }
 
@@ -295,4 +322,18 @@ pub(super) fn closed_at(
         let end = last_message.max(last_state);
         end.unwrap_or(begins)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tickets;
+
+    #[test]
+    fn a_pair_of_equal_small_records_before_others_is_tickets() {
+        assert_eq!(tickets(&[(1, 250), (2, 250), (9, 80)]), 2);
+        // Nothing follows: it may be the answer.
+        assert_eq!(tickets(&[(1, 250), (2, 250)]), 0);
+        assert_eq!(tickets(&[(1, 250), (2, 300), (9, 80)]), 0);
+        assert_eq!(tickets(&[(1, 16_401), (2, 16_401), (3, 90)]), 0);
+    }
 }

@@ -13,6 +13,10 @@ const CANDIDATES: usize = 256;
 /// The A and AAAA queries of one resolution leave together; later ones are another.
 const SIBLINGS_NS: u64 = 5_000_000_000;
 
+/// Calls of one process that are tried for a connection, the latest first: an address is
+/// used soon after it was asked for, and a browser makes thousands of calls.
+const CALLS: usize = 256;
+
 /// A resolution: the library call, where it was seen, and the queries it made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Resolved {
@@ -20,6 +24,9 @@ pub(super) struct Resolved {
     pub call: Option<usize>,
     /// Indexes in `resolutions.queries`.
     pub queries: Vec<usize>,
+    /// It was made for an earlier journey, and the program still knew the address: no time
+    /// of this one went into it.
+    pub remembered: bool,
 }
 
 impl Resolved {
@@ -60,8 +67,8 @@ pub(super) fn of_connection(
         let found = giving.filter_map(|position| queries.get(*position));
         found.filter(|query| usable(query)).take(CANDIDATES)
     };
-    let named = candidates()
-        .find(|query| host.is_some_and(|host| query.question.name.eq_ignore_ascii_case(host)));
+    let named =
+        candidates().find(|query| host.is_some_and(|host| same_name(&query.question.name, host)));
     let Some(chosen) = named.or_else(|| candidates().next()) else {
         return Resolved::default();
     };
@@ -81,6 +88,7 @@ pub(super) fn of_connection(
     Resolved {
         call: None,
         queries: same.map(|(position, _)| position).collect(),
+        remembered: false,
     }
 }
 
@@ -129,27 +137,34 @@ fn call_for(
     host: Option<&str>,
 ) -> Option<usize> {
     let calls = story.memory.resolutions.calls.iter().enumerate().rev();
+    let fitting = calls
+        .filter(|(_, (at_ns, call))| call.pid == pid && *at_ns <= before && call.result == Some(0));
     let mut silent = None;
-    for (index, (at_ns, call)) in calls {
-        if call.pid != pid || *at_ns > before || call.result != Some(0) {
-            continue;
-        }
+    for (index, (_, call)) in fitting.take(CALLS) {
         let resolved = of_call(story, index);
         let answers = || resolved.queries.iter().filter_map(|q| query(story, *q));
         if answers().any(|q| q.addresses().any(|found| found == address)) {
             return Some(index);
         }
-        let named = match (host, call.name.as_deref()) {
-            (Some(host), Some(name)) => host.eq_ignore_ascii_case(name),
-            (None, Some(name)) => name.parse().is_ok_and(|literal: IpAddr| literal == address),
-            _ => false,
+        let name = call.name.as_deref();
+        let literal: Option<IpAddr> = name.and_then(|name| name.parse().ok());
+        let fits = match (host, literal) {
+            (_, Some(literal)) => address == literal,
+            (Some(host), None) => name.is_some_and(|name| same_name(name, host)),
+            (None, None) => true,
         };
         // No packet: hosts file, a cache, or a literal. The name must agree then.
-        if answers().next().is_none() && (named || host.is_none()) && silent.is_none() {
+        if fits && answers().next().is_none() && silent.is_none() {
             silent = Some(index);
         }
     }
     silent
+}
+
+/// A name with and without the root's dot (RFC 1034, section 3.1), in any case.
+fn same_name(one: &str, other: &str) -> bool {
+    let (one, other) = (one.trim_end_matches('.'), other.trim_end_matches('.'));
+    one.eq_ignore_ascii_case(other)
 }
 
 /// A call with the queries it made: those of the same process, in its time.
@@ -170,6 +185,7 @@ pub(super) fn of_call(story: &Story<'_>, index: usize) -> Resolved {
     Resolved {
         call: Some(index),
         queries: made.map(|(index, _)| index).collect(),
+        remembered: false,
     }
 }
 
@@ -187,8 +203,13 @@ pub(super) fn query<'a>(story: &Story<'a>, index: usize) -> Option<&'a TrackedQu
     story.memory.resolutions.queries.get(index)
 }
 
-/// The span of a resolution.
+/// The span of a resolution, as far as it is part of this journey.
 pub(super) fn span(story: &Story<'_>, resolved: &Resolved) -> Option<(u64, u64)> {
+    (!resolved.remembered).then(|| made(story, resolved))?
+}
+
+/// When a resolution was made, for whichever journey.
+pub(super) fn made(story: &Story<'_>, resolved: &Resolved) -> Option<(u64, u64)> {
     if let Some((returned, call)) = resolved
         .call
         .and_then(|index| story.memory.resolutions.calls.get(index))
@@ -230,8 +251,10 @@ pub(super) fn describe(
         .collect();
     let queries = || resolved.queries.iter().filter_map(|q| query(story, *q));
     let answered = queries().any(|q| q.addresses().next().is_some());
-    let literal = host.is_some_and(|host| {
-        host.trim_start_matches('[')
+    // Programs hand literal addresses to getaddrinfo(3), too.
+    let asked = call.and_then(|(_, call)| call.name.as_deref());
+    let literal = [host, asked].into_iter().flatten().any(|name| {
+        name.trim_start_matches('[')
             .trim_end_matches(']')
             .parse::<IpAddr>()
             .is_ok()
@@ -239,6 +262,8 @@ pub(super) fn describe(
     let succeeded = call.is_some_and(|(_, call)| call.result == Some(0));
     let source = if literal {
         ResolutionSource::Literal
+    } else if resolved.remembered {
+        ResolutionSource::Cache
     } else if answered || queries().next().is_some() {
         ResolutionSource::Dns
     } else if succeeded && files.iter().any(|path| path == "/etc/hosts") {
@@ -257,13 +282,15 @@ pub(super) fn describe(
     let chain = queries().map(TrackedQuery::chain).max_by_key(Vec::len);
     Resolution {
         source,
-        getaddrinfo: call.map(|(returned, call)| GetAddrInfo {
-            at_ns: call.entered_at_ns,
-            duration_ns: returned.saturating_sub(call.entered_at_ns),
-            name: call.name.clone(),
-            service: call.service.clone(),
-            result: call.result,
-        }),
+        getaddrinfo: call
+            .filter(|_| !resolved.remembered)
+            .map(|(returned, call)| GetAddrInfo {
+                at_ns: call.entered_at_ns,
+                duration_ns: returned.saturating_sub(call.entered_at_ns),
+                name: call.name.clone(),
+                service: call.service.clone(),
+                result: call.result,
+            }),
         files,
         chain: chain.unwrap_or_default(),
         addresses,

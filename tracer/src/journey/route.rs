@@ -77,9 +77,12 @@ impl Routes {
         let gateway = last
             .and_then(|(_, lookup)| lookup.gateway)
             .or(detail.and_then(|detail| detail.gateway));
-        let table = last
-            .map(|(_, lookup)| lookup.table)
-            .or(detail.map(|detail| detail.table));
+        // Without rules of its own a namespace keeps main and local in one trie, and the
+        // tracepoint names whichever table owns the trie (fib_trie_unmerge,
+        // net/ipv4/fib_trie.c); rtnetlink names the one that holds the route.
+        let table = detail
+            .map(|detail| detail.table)
+            .or(last.map(|(_, lookup)| lookup.table));
         Some(Route {
             destination,
             on_link: Some(gateway.is_none()),

@@ -39,16 +39,18 @@ impl Assembler {
         }
         connection.close_gaps();
         connection.settle_roles();
-        if connection.server.port == dns::PORT {
+        if connection.has_unread_dns() {
             self.dns_over_tcp(number);
         }
     }
 
     /// DNS over TCP is read from the streams, once they are whole.
-    fn dns_over_tcp(&mut self, number: u64) {
-        let Some(connection) = self.connections.get(number) else {
+    pub(super) fn dns_over_tcp(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(number) else {
             return;
         };
+        connection.dns_read = true;
+        let connection = &*connection;
         let mut messages = Vec::new();
         for end in [End::Client, End::Server] {
             let found = dns::in_stream(connection.end(end).stream.bytes());

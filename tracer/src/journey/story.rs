@@ -4,9 +4,10 @@
 use super::assemble::Assembler;
 use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
-use super::model::{Attribution, End, HttpExchange, Process, Source};
+use super::model::{Attribution, End, Endpoint, HttpExchange, Process, Source};
 use super::neighbor::TrackedNeighbor;
 use super::payload::analyse;
+use super::quic;
 use super::resolution::QueryIndex;
 use super::tls::TlsAnalysis;
 use crate::capture::SocketUse;
@@ -24,6 +25,7 @@ const DATAGRAM_OWNER_WINDOW_NS: u64 = 50_000_000;
 pub(super) struct Analysed {
     pub tls: Option<TlsAnalysis>,
     pub http: Vec<HttpExchange>,
+    pub quic: Option<quic::Reading>,
 }
 
 /// The memory of the capture and the analysed connections.
@@ -89,6 +91,10 @@ impl<'a> Story<'a> {
     /// The process at one end, by its socket; for a server by its listening port where its
     /// own socket was never met.
     pub fn process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
+        if let (Some(_), End::Client) = (&connection.quic, end) {
+            let cookie = connection.end(end).cookie;
+            return self.datagram_process(cookie, connection.server, connection.first_at_ns);
+        }
         let processes = &self.memory.processes;
         let by_cookie = processes.of_cookie(connection.end(end).cookie).or_else(|| {
             let reader = connection.end(end).reader?;
@@ -116,15 +122,27 @@ impl<'a> Story<'a> {
     /// Who sent a DNS query: by its socket, else by the only process that used a datagram
     /// socket towards that server just before.
     pub fn query_process(&self, query: &TrackedQuery) -> Option<Process> {
+        self.datagram_process(query.cookie, query.server, query.first_at_ns)
+    }
+
+    /// Who sent a datagram to `server` through the socket with this cookie, if it is known.
+    fn datagram_process(
+        &self,
+        cookie: Option<u64>,
+        server: Endpoint,
+        at_ns: u64,
+    ) -> Option<Process> {
         let processes = &self.memory.processes;
-        if let Some(process) = processes.of_cookie(query.cookie) {
+        if let Some(process) = processes.of_cookie(cookie) {
             return Some(process);
         }
-        let from = query.first_at_ns.saturating_sub(DATAGRAM_OWNER_WINDOW_NS);
-        let recent = self.memory.datagram_owners.iter().filter(|(at, owner)| {
-            (from..=query.first_at_ns).contains(at)
-                && owner.usage != SocketUse::Receive
-                && owner.remote.map(super::model::Endpoint::from) == Some(query.server)
+        let from = at_ns.saturating_sub(DATAGRAM_OWNER_WINDOW_NS);
+        let owners = &self.memory.datagram_owners;
+        let since = owners.partition_point(|(at, _)| *at < from);
+        let near = owners.iter().skip(since);
+        let near = near.take_while(|(at, _)| *at <= at_ns);
+        let recent = near.filter(|(_, owner)| {
+            owner.usage != SocketUse::Receive && owner.remote.map(Endpoint::from) == Some(server)
         });
         let mut pids: Vec<u32> = recent.map(|(_, owner)| owner.pid).collect();
         pids.dedup();

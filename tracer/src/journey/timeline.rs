@@ -10,7 +10,7 @@ use super::neighbor::{self, TrackedNeighbor};
 use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::{Analysed, Story};
-use super::{failure, route};
+use super::{failure, quic, route};
 use crate::capture::{ClientEvent, NeighborAction};
 use std::net::IpAddr;
 
@@ -32,7 +32,9 @@ pub(super) fn timeline(
     };
     if draft.opens {
         lines.process(draft, from, to);
-        lines.resolution(draft);
+        if !draft.resolved.remembered {
+            lines.resolution(draft);
+        }
         lines.route(path);
         lines.neighbor(path, from, to);
         lines.other_neighbors(draft, path, from, to);
@@ -45,6 +47,11 @@ pub(super) fn timeline(
     if let Some(carrier) = carrier {
         if draft.opens {
             lines.tls(carrier.connection, carrier.analysed);
+            if let Some(reading) = &carrier.analysed.quic {
+                let interfaces = &story.memory.interfaces;
+                let events = quic::events(reading, carrier.connection, interfaces, to);
+                lines.events.extend(events);
+            }
         }
         if let Some(exchange) = carrier.exchange {
             lines.http(carrier.connection, exchange);
@@ -367,13 +374,11 @@ impl Lines<'_> {
         if let Some((version, kind, code, mark)) = connection.icmp_error {
             let summary = format!("ICMPv{version} error, type {kind} code {code}");
             let evidence = interfaces.evidence(mark);
-            self.add(
-                mark.at_ns,
-                Layer::Tcp,
-                EventDirection::In,
-                summary,
-                evidence,
-            );
+            let layer = match connection.quic {
+                Some(_) => Layer::Quic,
+                None => Layer::Tcp,
+            };
+            self.add(mark.at_ns, layer, EventDirection::In, summary, evidence);
         }
         self.states(connection, true);
     }

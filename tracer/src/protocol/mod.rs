@@ -11,6 +11,8 @@ pub mod frame;
 pub mod http1;
 /// HTTP/2 frames and header blocks.
 pub mod http2;
+/// QUIC packets, their protection, and the handshake they carry.
+pub mod quic;
 /// Text that is safe to show.
 pub mod text;
 /// TLS records, handshake messages and decryption.

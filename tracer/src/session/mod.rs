@@ -1,5 +1,6 @@
 //! One live capture: the probe, the traced command, and the assembler between them.
 
+use crate::capture::recording::{Header, Recorder, RecordingError};
 use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
 use crate::client::ClientPipes;
 use crate::journey::assemble::{Assembler, AssemblerOptions};
@@ -29,7 +30,7 @@ const ROUTES_ASKED: usize = 4096;
 const TCP: u8 = 6;
 
 /// How to capture and what to remember.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SessionOptions {
     pub probe: ProbeOptions,
     pub stream_limit: usize,
@@ -39,12 +40,15 @@ pub struct SessionOptions {
     pub live: bool,
     /// The command line, for the report.
     pub command: Vec<String>,
+    /// Takes down everything that is observed.
+    pub recorder: Option<Recorder>,
 }
 
 /// A capture that has begun: every hook is attached.
 pub struct Session {
     probe: Probe,
     assembler: Assembler,
+    recorder: Option<Recorder>,
     command: Vec<String>,
     routes_asked: BTreeSet<IpAddr>,
 }
@@ -65,26 +69,62 @@ impl Session {
     /// As [`Probe::attach`].
     pub async fn start(options: SessionOptions) -> Result<Self, ProbeError> {
         let probe = Probe::attach(options.probe).await?;
-        let mut assembler = Assembler::new(AssemblerOptions {
+        let assembler = Assembler::new(AssemblerOptions {
             source: Source::Live,
             stream_limit: options.stream_limit,
             keep_frames: options.keep_frames,
             show_secrets: options.show_secrets,
             live: options.live,
         });
-        // Without rtnetlink the journeys are poorer, not wrong.
-        for interface in netlink::interfaces().await.unwrap_or_default() {
-            assembler.observe(at_start(Fact::Interface(interface)));
-        }
-        for neighbor in netlink::neighbors().await.unwrap_or_default() {
-            assembler.observe(at_start(Fact::Neighbor(neighbor)));
-        }
-        Ok(Self {
+        let mut session = Self {
             probe,
             assembler,
+            recorder: options.recorder,
             command: options.command,
             routes_asked: BTreeSet::new(),
-        })
+        };
+        session.begin_recording(options.live, options.stream_limit);
+        // Without rtnetlink the journeys are poorer, not wrong.
+        for interface in netlink::interfaces().await.unwrap_or_default() {
+            session.observe(at_start(Fact::Interface(interface)));
+        }
+        for neighbor in netlink::neighbors().await.unwrap_or_default() {
+            session.observe(at_start(Fact::Neighbor(neighbor)));
+        }
+        Ok(session)
+    }
+
+    fn begin_recording(&mut self, live: bool, stream_limit: usize) {
+        let document = self.document();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(&Header {
+                live,
+                stream_limit: u64::try_from(stream_limit).unwrap_or(u64::MAX),
+                tracer: document.tracer,
+                host: document.host,
+                capture: document.capture,
+            });
+        }
+    }
+
+    /// The only way to the assembler, so that a recording holds all that the assembler saw.
+    fn observe(&mut self, observation: Observation) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.observe(&observation);
+        }
+        self.assembler.observe(observation);
+    }
+
+    /// The journeys that are over. When they are taken decides how they are told, so a
+    /// recording notes it.
+    fn take_finished(&mut self) -> Vec<FinishedJourney> {
+        let now_ns = self.probe.clock().elapsed_ns();
+        let finished = self.assembler.take_finished(now_ns);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(now_ns, !finished.is_empty());
+            recorder.release(now_ns);
+        }
+        finished
     }
 
     pub fn probe(&self) -> &Probe {
@@ -182,8 +222,7 @@ impl Session {
                 () = interrupts.next() => return Ok(()),
                 () = at(end) => return Ok(()),
                 _ = tick.tick() => {
-                    let now_ns = self.probe.clock().elapsed_ns();
-                    for finished in self.assembler.take_finished(now_ns) {
+                    for finished in self.take_finished() {
                         if report(finished).is_break() {
                             return Ok(());
                         }
@@ -234,13 +273,21 @@ impl Session {
         }
     }
 
-    /// Detaches every hook and tells the whole story.
-    pub async fn finish(mut self) -> Trace {
+    /// Detaches every hook and tells the whole story, also when it could not be recorded.
+    pub async fn finish(mut self) -> (Trace, Result<(), RecordingError>) {
         let rest = self.probe.drain().await;
         self.observe_all(rest).await;
-        let document = self.document();
+        let (document, recorded) = self.close();
         self.probe.detach().await;
-        self.assembler.finish(document)
+        (self.assembler.finish(document), recorded)
+    }
+
+    /// The header of the report at the end of the capture; ends the recording, too.
+    pub fn close(&mut self) -> (Document, Result<(), RecordingError>) {
+        let document = self.document();
+        let recorder = self.recorder.take();
+        let recorded = recorder.map_or(Ok(()), |it| it.finish(&document.capture));
+        (document, recorded)
     }
 
     /// Detaches every hook.
@@ -257,7 +304,7 @@ impl Session {
         for observation in batch {
             let destination = new_destination(&observation.fact);
             let at_ns = observation.at_ns;
-            self.assembler.observe(observation);
+            self.observe(observation);
             if let Some(destination) = destination {
                 self.ask_route(destination, at_ns).await;
             }
@@ -274,7 +321,7 @@ impl Session {
         }
         if let Ok(detail) = netlink::route_to(destination, None, None).await {
             let fact = Fact::RouteDetail(detail);
-            self.assembler.observe(Observation { at_ns, fact });
+            self.observe(Observation { at_ns, fact });
         }
     }
 
@@ -286,7 +333,7 @@ impl Session {
             |boottime| clock.since_start(boottime),
         );
         let fact = statement.fact;
-        self.assembler.observe(Observation { at_ns, fact });
+        self.observe(Observation { at_ns, fact });
     }
 }
 

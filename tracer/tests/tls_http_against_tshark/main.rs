@@ -2,6 +2,7 @@
 //!
 //! Every difference that stays is in [`REVIEWED`], with its reason.
 
+mod quic;
 mod support;
 
 use std::collections::BTreeMap;

@@ -71,7 +71,7 @@ fn userspace(workspace: &Workspace, arguments: Arguments, object: &Path) -> Comm
     command
         .current_dir(&workspace.root)
         // tracer/build.rs embeds this object; without the variable it embeds an empty stub.
-        .env("TRACER_BPF_OBJECT", object)
+        .env(kernel_programs::VARIABLE, object)
         .args([
             "build",
             "--package=tracer",

@@ -74,7 +74,7 @@ impl Stage {
     /// Stages whose result this one uses.
     fn needs(self) -> &'static [Self] {
         match self {
-            Self::ClippyKernel | Self::Build => &[Self::Setup],
+            Self::ClippyKernel | Self::Unit | Self::Build => &[Self::Setup],
             Self::Native | Self::Guest => &[Self::Setup, Self::Build],
             _ => &[],
         }
@@ -249,8 +249,12 @@ impl Session {
         self.check("clippy-kernel", &mut command)
     }
 
+    /// With the kernel programs and as root, those that run packets through them in this
+    /// kernel (BPF_PROG_TEST_RUN), too.
     fn unit(&self) -> Result<Counts> {
+        let object = kernel_programs::build(&self.workspace, self.tools()?)?;
         let mut command = self.cargo();
+        command.env(kernel_programs::VARIABLE, object);
         command.args([
             "test",
             "--workspace",
@@ -258,6 +262,11 @@ impl Session {
             "--no-fail-fast",
         ]);
         command.args(["--lib", "--bins", "--tests"]);
+        if nix::unistd::geteuid().is_root() {
+            command.args(["--", "--include-ignored"]);
+        } else {
+            say("   not root: the tests of the packet programs in this kernel are left out");
+        }
         self.count("unit", &mut command, STAGE_LIMIT)
     }
 

@@ -81,11 +81,12 @@ pub enum FileError {
 #[derive(Debug)]
 pub enum Item<'a> {
     Observation(Observation),
-    /// A pcapng custom block; a recording of our own keeps kernel facts in them.
+    /// A pcapng custom block, or a custom option (2989) of a packet or section, which comes
+    /// before it; a recording of our own keeps kernel facts in them.
     Custom {
         /// Private enterprise number.
         enterprise: u32,
-        /// Data and options, padded to four bytes.
+        /// Of a block data and options, padded to four bytes; of an option its value.
         data: &'a [u8],
         /// Byte order of the section.
         big_endian: bool,

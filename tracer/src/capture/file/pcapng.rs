@@ -20,6 +20,8 @@ const MAX_NAME_BYTES: usize = 255;
 /// Option codes that pcap-parser does not name or reads wrongly.
 const IF_IPV6_ADDRESS: OptionCode = OptionCode(5);
 const EPB_FLAGS: OptionCode = OptionCode(2);
+/// opt_custom with bytes that may be copied.
+const CUSTOM_BYTES: OptionCode = OptionCode(2989);
 
 #[derive(Default)]
 pub(super) struct Decoder {
@@ -48,6 +50,7 @@ impl Decode for Decoder {
                 self.big_endian = section.big_endian();
                 self.earlier = self.earlier.saturating_add(count(&self.interfaces));
                 self.interfaces.clear();
+                self.custom_options(&section.options, reading);
             }
             Block::InterfaceDescription(interface) => self.interface(&interface, reading),
             Block::EnhancedPacket(packet) => self.enhanced_packet(&packet, reading),
@@ -126,6 +129,7 @@ impl Decoder {
             data: block.packet_data().to_vec(),
         };
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
+        self.custom_options(&block.options, reading);
         reading.packet(time, frame);
     }
 
@@ -174,6 +178,27 @@ impl Decoder {
             data: block.data,
             big_endian: self.big_endian,
         });
+    }
+
+    /// Custom options are handed out as custom blocks are, before the block they stand in.
+    fn custom_options(&self, options: &[PcapNGOption<'_>], reading: &mut Reading<'_>) {
+        for option in options.iter().filter(|it| it.code == CUSTOM_BYTES) {
+            let Ok(value) = option.as_bytes() else {
+                continue;
+            };
+            let Some((enterprise, data)) = value.split_first_chunk::<4>() else {
+                continue;
+            };
+            let enterprise = match self.big_endian {
+                true => u32::from_be_bytes(*enterprise),
+                false => u32::from_le_bytes(*enterprise),
+            };
+            (reading.sink)(Item::Custom {
+                enterprise,
+                data,
+                big_endian: self.big_endian,
+            });
+        }
     }
 
     /// A number of four or eight bytes in the byte order of the section.

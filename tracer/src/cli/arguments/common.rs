@@ -51,6 +51,10 @@ pub struct CaptureOptions {
     /// Keep this much payload per direction of a connection, for instance 64k.
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     pub payload_budget: Option<u64>,
+    /// Record everything to FILE (pcapng, mode 0600) for `tracer read` and Wireshark. It holds
+    /// raw frames, TLS secrets of the built-in client and command lines: nothing is redacted.
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub save: Option<PathBuf>,
     #[command(flatten)]
     pub hooks: HookOptions,
 }

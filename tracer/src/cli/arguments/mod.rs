@@ -32,6 +32,7 @@ Examples:
   tracer read trace.pcapng --keylog keys.log    a capture file; needs no root
   sudo tracer demo                              a network of its own; needs no internet
   sudo tracer -o trace.json -o trace.txt https://example.org/
+  sudo tracer --save trip.pcapng https://example.org/   for `tracer read` and Wireshark
 
 Exit codes:
   0 done   1 the request or command failed   2 usage   3 not permitted
@@ -135,13 +136,19 @@ pub struct Live {
 const READ_EXAMPLES: &str = "\
 Examples:
   tracer read trace.pcapng
-  tracer read --keylog keys.log --layers client.pcap server.pcap";
+  tracer read --keylog keys.log --layers client.pcap server.pcap
+  sudo tracer --save trip.pcapng https://example.org/ && tracer read trip.pcapng
+
+A file that --save wrote is a recording: it also holds what the kernel said, and is
+shown as its capture was, with its hooks and losses; in JSON only `source` says that
+it comes from a file. A live recording holds everything that was seen: the filters of
+the capture do not count here. Frames are raw, with all secrets in them.";
 
 /// Show the journeys in capture files. Needs no root.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = READ_EXAMPLES)]
 pub struct Read {
-    /// pcap and pcapng files.
+    /// pcap and pcapng files, and recordings made with --save.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// TLS secrets of the clients, as SSLKEYLOGFILE makes programs write them.

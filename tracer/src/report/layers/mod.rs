@@ -6,6 +6,7 @@ mod boxes;
 mod layer;
 mod link;
 mod network;
+mod quic;
 mod tls;
 mod transport;
 

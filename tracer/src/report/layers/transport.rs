@@ -3,6 +3,7 @@
 
 use super::application;
 use super::layer::{Context, Layer, mac};
+use super::quic;
 use etherparse::{TcpOptionElement, TcpSlice, UdpHeaderSlice};
 
 /// What the IP header said about the bytes below it.
@@ -162,8 +163,10 @@ fn udp(data: &[u8], context: &Context<'_>) -> Layer {
     let ports = [header.source_port(), header.destination_port()];
     // DNS, multicast DNS, LLMNR.
     let named = [53, 5353, 5355].iter().any(|port| ports.contains(port));
+    let packets = quic::open(payload);
     layer.inside = match named {
         true => application::dns(payload, context),
+        false if !packets.is_empty() => packets,
         false => Layer::payload("payload", payload, context.show_secrets)
             .into_iter()
             .collect(),

@@ -86,6 +86,12 @@ fn attributes(journey: &Journey, lookup: &Lookup<'_>) -> Vec<Piece> {
     if let Some(version) = version.or(negotiated) {
         list.push(Piece::plain(format!("HTTP/{version}")));
     }
+    let quic = lookup
+        .connection_of(journey)
+        .and_then(|connection| connection.quic.as_ref());
+    if let Some(quic) = quic {
+        list.push(Piece::plain(format!("QUIC {}", quic.version)));
+    }
     if let Some(version) = tls.and_then(|tls| tls.version.as_ref()) {
         list.push(Piece::plain(format!("TLS {version}")));
     }

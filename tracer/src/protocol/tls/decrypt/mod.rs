@@ -4,7 +4,7 @@
 //! TLS 1.2: the same ciphers. CBC and CCM suites stay sealed.
 
 mod cipher;
-mod schedule;
+pub(in crate::protocol) mod schedule;
 
 use cipher::RecordKey;
 pub use cipher::Suite;

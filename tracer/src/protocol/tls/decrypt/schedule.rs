@@ -14,7 +14,17 @@ impl hkdf::KeyType for OutputLength {
 }
 
 /// HKDF-Expand-Label(secret, label, "", length) of RFC 8446, section 7.1.
-fn expand_label(suite: Suite, secret: &[u8], label: &str, length: usize) -> Option<Vec<u8>> {
+pub(in crate::protocol) fn expand_label(
+    algorithm: hkdf::Algorithm,
+    secret: &[u8],
+    label: &str,
+    length: usize,
+) -> Option<Vec<u8>> {
+    expand(&hkdf::Prk::new_less_safe(algorithm, secret), label, length)
+}
+
+/// The same from a pseudorandom key that HKDF-Extract gave.
+pub(in crate::protocol) fn expand(key: &hkdf::Prk, label: &str, length: usize) -> Option<Vec<u8>> {
     let full_label_length = u8::try_from("tls13 ".len() + label.len()).ok()?;
     let output_length = u16::try_from(length).ok()?.to_be_bytes();
     let info: [&[u8]; 5] = [
@@ -25,8 +35,7 @@ fn expand_label(suite: Suite, secret: &[u8], label: &str, length: usize) -> Opti
         &[0],
     ];
     let mut output = vec![0; length];
-    hkdf::Prk::new_less_safe(suite.hkdf, secret)
-        .expand(&info, OutputLength(length))
+    key.expand(&info, OutputLength(length))
         .and_then(|okm| okm.fill(&mut output))
         .ok()?;
     Some(output)
@@ -36,14 +45,14 @@ fn expand_label(suite: Suite, secret: &[u8], label: &str, length: usize) -> Opti
 /// length is not that of the suite's hash.
 pub fn traffic_key(suite: Suite, secret: &[u8]) -> Option<RecordKey> {
     (secret.len() == suite.hash_length()).then_some(())?;
-    let key = expand_label(suite, secret, "key", suite.aead.key_len())?;
-    let nonce = expand_label(suite, secret, "iv", NONCE_LENGTH)?;
+    let key = expand_label(suite.hkdf, secret, "key", suite.aead.key_len())?;
+    let nonce = expand_label(suite.hkdf, secret, "iv", NONCE_LENGTH)?;
     RecordKey::new(suite, &key, &nonce)
 }
 
 /// The secret after a KeyUpdate (RFC 8446, section 7.2).
 pub fn next_traffic_secret(suite: Suite, secret: &[u8]) -> Option<Vec<u8>> {
-    expand_label(suite, secret, "traffic upd", suite.hash_length())
+    expand_label(suite.hkdf, secret, "traffic upd", suite.hash_length())
 }
 
 /// The key that one end writes with in TLS 1.2 (RFC 5246, section 6.3).

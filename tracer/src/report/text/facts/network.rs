@@ -31,16 +31,27 @@ pub(in crate::report::text) fn resolve(
         .collect();
     match resolution.source {
         ResolutionSource::Literal => sentence.fact("a literal address: nothing to resolve"),
-        ResolutionSource::Unknown if addresses.is_empty() && journey.dns.is_empty() => {}
+        ResolutionSource::Unknown if addresses.is_empty() && journey.dns.is_empty() => {
+            unseen(&mut sentence, journey);
+        }
         _ => {
             let mut chain = resolution.chain.clone();
             if chain.is_empty() {
                 chain.extend(journey.host.clone());
             }
-            chain.push(match addresses.is_empty() {
-                true => "no address".into(),
-                false => some_of(&addresses, limit, ", "),
-            });
+            let silent = matches!(
+                resolution.source,
+                ResolutionSource::Hosts | ResolutionSource::Cache
+            );
+            match addresses.is_empty() {
+                // No packet named the addresses; the process shows them by using one.
+                true if silent => {
+                    let connection = lookup.connection_of(journey);
+                    chain.extend(connection.map(|c| c.server.ip.to_string()));
+                }
+                true => chain.push("no address".into()),
+                false => chain.push(some_of(&addresses, limit, ", ")),
+            }
             sentence.fact(chain.join(" → "));
         }
     }
@@ -51,6 +62,18 @@ pub(in crate::report::text) fn resolve(
     }
     queries(&mut sentence, journey, &lookup.dns_of(journey), limit);
     sentence
+}
+
+/// A name, an address, and nothing between them that was seen.
+fn unseen(sentence: &mut Sentence, journey: &Journey) {
+    let named = journey
+        .host
+        .as_ref()
+        .is_some_and(|host| host.parse::<std::net::IpAddr>().is_err());
+    // Only where the process is known would its lookup have been seen.
+    if named && journey.connection.is_some() && journey.process.is_some() {
+        sentence.fact("no lookup seen: the program knew the address or asked by other means");
+    }
 }
 
 /// Who was asked, for what, with which result; one part for each server in a row.

@@ -1,7 +1,7 @@
 //! The connection: how it opened, what it carried, how it ended.
 
 use crate::journey::model::{
-    Close, CloseKind, Connection, End, Handshake, Journey, TcpOptions, Transport,
+    Close, CloseKind, Connection, End, Handshake, Journey, PerEnd, Quic, TcpOptions, Transport,
 };
 use crate::report::style::Role;
 use crate::report::text::sentence::Sentence;
@@ -27,7 +27,13 @@ pub(in crate::report::text) fn connect(
         return sentence;
     }
     if connection.transport == Transport::Tcp {
-        messages(&mut sentence, handshake, &connection.close);
+        messages(&mut sentence, connection);
+    }
+    if let Some(quic) = &connection.quic {
+        over_quic(&mut sentence, quic);
+        if connection.bytes.server == 0 {
+            sentence.fact_in(Role::Bad, "no answer");
+        }
     }
     if handshake.syn_retries > 0 {
         let text = match handshake.syn_retries {
@@ -44,7 +50,8 @@ pub(in crate::report::text) fn connect(
 }
 
 /// The messages of the handshake that were seen.
-fn messages(sentence: &mut Sentence, handshake: &Handshake, close: &Close) {
+fn messages(sentence: &mut Sentence, connection: &Connection) {
+    let (handshake, close) = (&connection.handshake, &connection.close);
     let mut steps = Vec::new();
     let seen = [
         (handshake.syn_at_ns, "SYN"),
@@ -65,11 +72,33 @@ fn messages(sentence: &mut Sentence, handshake: &Handshake, close: &Close) {
             CloseKind::Fin | CloseKind::Open => role = Role::Warning,
         }
     }
-    if steps.is_empty() {
+    let silent = connection.segments == PerEnd::default();
+    if steps.is_empty() && silent {
+        sentence.say(Role::Bad, ": no SYN left this host");
+    } else if steps.is_empty() {
         sentence.say(Role::Plain, ", opened before the capture began");
     } else {
         sentence.say(Role::Plain, ": ");
         sentence.say(role, steps.join(" → "));
+    }
+}
+
+/// What QUIC settles before, or instead of, a handshake of its own.
+fn over_quic(sentence: &mut Sentence, quic: &Quic) {
+    sentence.say(Role::Plain, format!(": QUIC version {}", quic.version));
+    if quic.offered_version != quic.version {
+        let text = format!("the client began with {}", quic.offered_version);
+        sentence.fact(text);
+    }
+    if let Some(versions) = &quic.version_negotiation {
+        let text = format!(
+            "version negotiation: the server speaks {}",
+            versions.join(", ")
+        );
+        sentence.fact_in(Role::Warning, text);
+    }
+    if quic.retry {
+        sentence.fact("Retry: the client had to prove its address");
     }
 }
 
@@ -183,10 +212,14 @@ pub(in crate::report::text) fn traffic(connection: &Connection) -> Sentence {
         return sentence;
     }
     let end = |name, sent, segments| {
+        let unit = match connection.transport {
+            Transport::Tcp => "segment",
+            Transport::Quic => "datagram",
+        };
         format!(
             "{name} {} in {}",
             units::bytes(sent),
-            units::counted(segments, "segment")
+            units::counted(segments, unit)
         )
     };
     if connection.http.len() > 1 {

@@ -1,0 +1,135 @@
+//! Which name resolution led to which connection.
+
+use super::{MS, SECOND, Script, resolver, server, v4};
+use crate::journey::model::{Outcome, ResolutionSource, Stage};
+use std::net::Ipv4Addr;
+
+#[test]
+fn a_remembered_address_costs_the_later_journey_no_time() {
+    let mut script = Script::new(false);
+    script.resolve("www.shop.test", &[server(1)]);
+    let mut first = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut first, "www.shop.test", "/1");
+    script.wait(2 * SECOND);
+    let begun = script.at_ns;
+    let mut second = script.connect(40_002, (server(1), 80));
+    script.exchange(&mut second, "www.shop.test", "/2");
+    let journeys = script.journeys();
+    assert_eq!(journeys[0].resolution.source, ResolutionSource::Dns);
+    let later = &journeys[1];
+    assert!(later.started_at_ns >= begun && later.duration_ns < SECOND);
+    assert_eq!(later.phases.resolve, None);
+    assert_eq!(later.resolution.source, ResolutionSource::Cache);
+    assert_eq!(later.resolution.addresses, [v4(server(1))]);
+    assert!(later.dns.is_empty());
+}
+
+#[test]
+fn connections_that_waited_for_the_same_answer_share_it() {
+    let mut script = Script::new(false);
+    script.resolve("www.shop.test", &[server(1)]);
+    let mut first = script.connect_call(40_001, (server(1), 80));
+    let mut second = script.connect_call(40_002, (server(1), 80));
+    for wire in [&mut first, &mut second] {
+        script.segment(wire, true, super::Flags::Syn, b"");
+        script.segment(wire, false, super::Flags::SynAck, b"");
+        script.segment(wire, true, super::Flags::Ack, b"");
+    }
+    script.request(&mut first, "www.shop.test", "/1");
+    script.request(&mut second, "www.shop.test", "/2");
+    script.response(&mut first);
+    script.response(&mut second);
+    for journey in script.journeys() {
+        assert_eq!(journey.resolution.source, ResolutionSource::Dns);
+        assert!(journey.phases.resolve.is_some());
+    }
+}
+
+#[test]
+fn a_second_server_that_answers_belongs_to_the_same_resolution() {
+    let mut script = Script::new(false);
+    let entered = script.at_ns;
+    script.query("www.shop.test", Ipv4Addr::new(10, 77, 1, 52));
+    script.wait(5 * SECOND);
+    script.resolve("www.shop.test", &[server(1)]);
+    script.getaddrinfo("www.shop.test", entered, 0);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "www.shop.test", "/");
+    let journeys = script.journeys();
+    assert_eq!(journeys.len(), 1);
+    assert_eq!(journeys[0].dns.len(), 2);
+    let resolve = journeys[0].phases.resolve.as_ref().unwrap();
+    assert!(resolve.duration_ns > 5 * SECOND);
+}
+
+#[test]
+fn a_call_for_another_literal_address_did_not_give_this_one() {
+    let mut script = Script::new(false);
+    let entered = script.at_ns;
+    script.getaddrinfo("10.77.2.9", entered, 0);
+    script.refused(40_001, (server(1), 80));
+    let journeys = script.journeys();
+    assert_eq!(journeys[0].resolution.getaddrinfo, None);
+}
+
+#[test]
+fn a_call_for_the_literal_address_itself_resolved_nothing() {
+    let mut script = Script::new(false);
+    let entered = script.at_ns;
+    script.getaddrinfo("10.77.2.1", entered, 0);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "www.shop.test", "/");
+    let journeys = script.journeys();
+    assert_eq!(journeys[0].resolution.source, ResolutionSource::Literal);
+}
+
+#[test]
+fn the_answer_of_a_search_domain_is_the_call_s() {
+    let mut script = Script::new(false);
+    let entered = script.at_ns;
+    script.resolve("www.corp.test", &[]);
+    script.resolve("www.shop.test", &[server(1)]);
+    script.getaddrinfo("www", entered, 0);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "www", "/");
+    let journeys = script.journeys();
+    assert_eq!(journeys.len(), 1);
+    assert_eq!(journeys[0].dns.len(), 2);
+}
+
+#[test]
+fn a_name_that_fails_again_much_later_fails_twice() {
+    let mut script = Script::new(true);
+    script.resolve("gone.shop.test", &[]);
+    script.wait(SECOND);
+    assert_eq!(script.finished().len(), 1);
+    assert_eq!(script.finished().len(), 0);
+    script.wait(30 * SECOND);
+    script.resolve("gone.shop.test", &[]);
+    let again = script.finished();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].outcome, Outcome::Failed);
+    assert_eq!(
+        again[0].failure.as_ref().map(|f| f.stage),
+        Some(Stage::Resolve)
+    );
+    script.wait(200 * SECOND);
+    assert_eq!(script.finished().len(), 0);
+    assert_eq!(script.assembler.take_remaining().len(), 0);
+}
+
+#[test]
+fn a_query_that_nobody_answers_is_reported_while_the_capture_goes_on() {
+    let mut script = Script::new(true);
+    script.query("www.shop.test", resolver());
+    script.wait(SECOND);
+    assert_eq!(script.finished().len(), 0);
+    script.wait(15 * SECOND);
+    // Something else happens, so that time is known to have passed.
+    script.resolve("other.test", &[server(1)]);
+    script.wait(MS);
+    let finished = script.finished();
+    assert_eq!(finished.len(), 1);
+    assert_eq!(finished[0].host.as_deref(), Some("www.shop.test"));
+    assert_eq!(script.finished().len(), 0);
+}
