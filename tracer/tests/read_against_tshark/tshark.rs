@@ -39,6 +39,7 @@ const FIELDS: &[&str] = &[
     "tcp.options.mss_val",
     "tcp.analysis.retransmission",
     "tcp.stream",
+    "quic.connection.number",
     "arp.opcode",
     "arp.dst.proto_ipv4",
     "dns.id",
@@ -98,12 +99,26 @@ impl Frame {
         format!("{address} {}", self.last(port))
     }
 
+    fn is_quic(&self) -> bool {
+        self.first("frame.protocols").contains(":quic")
+    }
+
     fn source(&self) -> String {
-        self.end("ip.src", "ipv6.src", "tcp.srcport")
+        let port = if self.is_quic() {
+            "udp.srcport"
+        } else {
+            "tcp.srcport"
+        };
+        self.end("ip.src", "ipv6.src", port)
     }
 
     fn destination(&self) -> String {
-        self.end("ip.dst", "ipv6.dst", "tcp.dstport")
+        let port = if self.is_quic() {
+            "udp.dstport"
+        } else {
+            "tcp.dstport"
+        };
+        self.end("ip.dst", "ipv6.dst", port)
     }
 
     fn at_ns(&self) -> u64 {
@@ -166,6 +181,9 @@ pub fn facts(path: &Path) -> Facts {
         }
         if frame.first("arp.opcode") == "1" {
             note("arp request", frame.first("arp.dst.proto_ipv4").to_owned());
+        }
+        if frame.is_quic() {
+            sessions.frame(frame);
         }
         if frame.all("tcp.flags").is_empty() {
             continue;
@@ -281,7 +299,10 @@ struct Sessions(HashMap<String, HashMap<&'static str, String>>);
 impl Sessions {
     fn frame(&mut self, frame: &Frame) {
         let has = |kind: &str| frame.all("tls.handshake.type").iter().any(|it| it == kind);
-        let stream = frame.last("tcp.stream").to_owned();
+        let stream = match frame.is_quic() {
+            true => format!("quic {}", frame.last("quic.connection.number")),
+            false => frame.last("tcp.stream").to_owned(),
+        };
         let (source, destination) = (frame.source(), frame.destination());
         let known = self.0.entry(stream).or_default();
         if has("1")
