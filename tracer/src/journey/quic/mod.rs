@@ -13,6 +13,7 @@ use super::evidence::Mark;
 use super::model::{End, PerEnd};
 use crate::protocol::quic::keys::Keys;
 use crate::protocol::quic::packet::{Kind, Long, Packet, packets};
+use std::hash::{DefaultHasher, Hasher};
 
 /// Payload kept per direction, whatever the budget: handshakes fit many times, and of what
 /// follows only the times are told.
@@ -51,6 +52,8 @@ pub(super) struct Conversation {
     client_id: Option<Vec<u8>>,
     server_id: Option<Vec<u8>>,
     bytes: PerEnd,
+    /// Fingerprint of the last whole datagram of each direction.
+    last: [Option<u64>; 2],
     /// The version of the client's first packet.
     offered_version: u32,
 }
@@ -65,6 +68,7 @@ impl Conversation {
             client_id: None,
             server_id: None,
             bytes: PerEnd::default(),
+            last: [None; 2],
             offered_version,
         }
     }
@@ -74,8 +78,30 @@ impl Conversation {
         self.bytes
     }
 
+    /// The network, or the point of capture, doubled the last datagram of `end`: a sender
+    /// never uses a packet number again (RFC 9000, section 12.3), so that what it sends
+    /// anew differs. Datagrams that were cut may look alike.
+    fn is_doubled(&mut self, end: End, payload: &[u8], length: u32) -> bool {
+        let [from_client, from_server] = &mut self.last;
+        let last = match end {
+            End::Client => from_client,
+            End::Server => from_server,
+        };
+        let whole = usize::try_from(length).is_ok_and(|length| length == payload.len());
+        let fingerprint = whole.then(|| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(payload);
+            hasher.finish()
+        });
+        let before = std::mem::replace(last, fingerprint);
+        fingerprint.is_some() && before == fingerprint
+    }
+
     /// Takes one datagram sent by `end`.
     pub fn datagram(&mut self, end: End, payload: &[u8], length: u32, mark: Mark) {
+        if self.is_doubled(end, payload, length) {
+            return;
+        }
         let [from_client, from_server] = &mut self.room;
         let (sent, room) = match end {
             End::Client => (&mut self.bytes.client, from_client),
