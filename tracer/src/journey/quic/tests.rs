@@ -224,8 +224,10 @@ fn datagrams_that_open_nothing_are_nobodys() {
 fn what_is_kept_of_a_connection_is_bounded() {
     let mut wire = Wire::new();
     wire.initial(V1, FIRST_ID, 0, &crypto_frame(0, &client_hello("one.test")));
-    for _ in 0..40_000 {
-        wire.send(client(), server(), &[0x41; 100]);
+    for number in 0..40_000_u32 {
+        let mut payload = [0x41; 100];
+        payload[96..].copy_from_slice(&number.to_be_bytes());
+        wire.send(client(), server(), &payload);
     }
     let connection = wire.all()[0];
     let conversation = connection.quic.as_ref().expect("QUIC");
