@@ -1,0 +1,124 @@
+//! The document and how its capture was made.
+
+use super::{Connection, DnsExchange, Journey, NeighborExchange};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the JSON contract.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The result of one capture.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Document {
+    /// Version of this format.
+    pub schema_version: u32,
+    /// The program that wrote it.
+    pub tracer: TracerInfo,
+    /// The host on which it was captured.
+    pub host: HostInfo,
+    /// How it was captured and what was lost.
+    pub capture: CaptureInfo,
+    /// DNS queries with their answers.
+    pub dns: Vec<DnsExchange>,
+    /// Neighbour (ARP, NDP) resolutions.
+    pub neighbors: Vec<NeighborExchange>,
+    /// Transport connections.
+    pub connections: Vec<Connection>,
+    /// Requests for one URL each, in order of their start.
+    pub journeys: Vec<Journey>,
+}
+
+/// The program that wrote the document.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TracerInfo {
+    pub version: String,
+    /// The command line, redacted like everything else.
+    pub command: Vec<String>,
+}
+
+/// The host on which the capture was made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct HostInfo {
+    pub hostname: Option<String>,
+    /// Kernel release, as `uname -r` prints it.
+    pub kernel: Option<String>,
+}
+
+/// Where the observations came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Live,
+    File,
+}
+
+/// How the capture was made and what it lacks.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct CaptureInfo {
+    pub source: Source,
+    /// Start of the capture in nanoseconds since 1970 (UTC), as a decimal string because
+    /// JSON numbers lose digits there.
+    pub started_unix_nano: String,
+    pub duration_ns: u64,
+    /// Names of the interfaces that were watched.
+    pub interfaces: Vec<String>,
+    /// Which hook serves which fact, and which were refused and why.
+    pub hooks: Vec<HookReport>,
+    /// Lost events per class; empty when nothing was lost.
+    pub lost: BTreeMap<String, u64>,
+    /// Nothing was lost and every planned fact had a hook.
+    pub complete: bool,
+}
+
+/// One candidate of the hook plan and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HookReport {
+    /// The fact it would serve, for instance `frames_in`, `tcp_state`, `neighbor`.
+    pub fact: String,
+    /// xdp, tcx, clsact, kprobe, fentry, tp_btf, tracepoint, uprobe, sock_ops, cgroup, netlink, pcap.
+    pub hook: String,
+    /// What it is attached to: a kernel function, a tracepoint, an interface, a library.
+    pub target: String,
+    pub status: HookStatus,
+    /// Why it is not attached.
+    pub reason: Option<String>,
+}
+
+/// What became of a candidate hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HookStatus {
+    Attached,
+    /// This kernel does not offer it.
+    Unavailable,
+    /// The kernel offers it but refused.
+    Failed,
+    /// A better candidate already serves the fact.
+    NotNeeded,
+}
+
+/// A document with the packets that `--layers` can open. The packets are not part of the
+/// JSON contract.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    pub document: Document,
+    pub packets: Vec<Packet>,
+}
+
+/// A frame kept because a journey's key moment travelled in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    pub at_ns: u64,
+    /// Number of the frame in the capture, from 1.
+    pub number: u64,
+    pub journey: String,
+    /// What it carries: `DNS query`, `ARP request`, `SYN`, `SYN-ACK`, `ACK`,
+    /// `ClientHello`, `ServerHello`, `first request`, `first response`, `FIN`.
+    pub role: String,
+    pub interface: Option<String>,
+    pub frame: crate::capture::Frame,
+    /// Decrypted or plain application text that this packet carries, where known; shown
+    /// as the innermost box.
+    pub application: Option<Vec<u8>>,
+}

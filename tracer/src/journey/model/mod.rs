@@ -1,0 +1,25 @@
+//! The model: what tracer knows about journeys, connections, resolutions and neighbours.
+//!
+//! These types *are* the JSON document (schema version 1): names, units and meaning of
+//! the members are a contract with dashboards. All times are nanoseconds: `*_at_ns` since
+//! `capture.started_unix_nano`, `*_ns` durations. `null` means "not known".
+
+mod connection;
+mod document;
+mod http;
+mod journey;
+mod network;
+mod process;
+mod quic;
+mod resolution;
+mod tls;
+
+pub use connection::*;
+pub use document::*;
+pub use http::*;
+pub use journey::*;
+pub use network::*;
+pub use process::*;
+pub use quic::*;
+pub use resolution::*;
+pub use tls::*;

@@ -1,0 +1,34 @@
+//! Processes, and how sure their part is.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// How sure the link between a process and what it did is, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribution {
+    /// The kernel named process and socket in one event, in the process's own context.
+    SocketCookie,
+    /// Joined by addresses and ports.
+    Tuple,
+    /// Found in /proc by the socket's inode.
+    Procfs,
+    /// Not known.
+    Unknown,
+}
+
+/// A process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Process {
+    pub pid: u32,
+    /// Name of the program as the kernel keeps it (at most 15 bytes).
+    pub comm: String,
+    /// Path of the executable.
+    pub exe: Option<String>,
+    /// Command line, redacted.
+    pub command: Vec<String>,
+    pub uid: Option<u32>,
+    /// Path in the cgroup v2 hierarchy.
+    pub cgroup: Option<String>,
+    pub attribution: Attribution,
+}
