@@ -18,18 +18,6 @@ use tracer::{
     probe::{Probe, ProbeOptions, Scope},
 };
 
-const KINDS: [HookKind; 9] = [
-    HookKind::Xdp,
-    HookKind::Tcx,
-    HookKind::Clsact,
-    HookKind::Kprobe,
-    HookKind::Fentry,
-    HookKind::TpBtf,
-    HookKind::Tracepoint,
-    HookKind::Uprobe,
-    HookKind::Cgroup,
-];
-
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -167,7 +155,7 @@ fn child_of(parent: u32) -> Option<u32> {
 }
 
 fn kind(name: &str) -> anyhow::Result<HookKind> {
-    KINDS
+    HookKind::ALL
         .into_iter()
         .find(|kind| kind.name() == name)
         .ok_or_else(|| anyhow::anyhow!("unknown hook {name}"))

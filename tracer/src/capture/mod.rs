@@ -82,6 +82,22 @@ pub enum HookKind {
 }
 
 impl HookKind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Xdp,
+        Self::Tcx,
+        Self::Clsact,
+        Self::Kprobe,
+        Self::Fentry,
+        Self::TpBtf,
+        Self::Tracepoint,
+        Self::Uprobe,
+        Self::SockOps,
+        Self::Cgroup,
+        Self::Netlink,
+        Self::Pcap,
+    ];
+
     /// The word used in every output.
     pub const fn name(self) -> &'static str {
         match self {

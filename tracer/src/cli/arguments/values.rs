@@ -10,21 +10,6 @@ pub struct ForcedHook {
     pub hook: HookKind,
 }
 
-const HOOKS: [HookKind; 12] = [
-    HookKind::Xdp,
-    HookKind::Tcx,
-    HookKind::Clsact,
-    HookKind::Kprobe,
-    HookKind::Fentry,
-    HookKind::TpBtf,
-    HookKind::Tracepoint,
-    HookKind::Uprobe,
-    HookKind::SockOps,
-    HookKind::Cgroup,
-    HookKind::Netlink,
-    HookKind::Pcap,
-];
-
 /// A URL with its scheme; without one https, or http where certificates are not usual.
 /// What cannot be a URL at all is left for the client's own check.
 pub(super) fn with_scheme(text: &str) -> String {
@@ -107,9 +92,9 @@ pub(super) fn interface(text: &str) -> Result<String, String> {
 
 /// A kind of hook by its word.
 pub(super) fn hook(text: &str) -> Result<HookKind, String> {
-    let found = HOOKS.into_iter().find(|hook| hook.name() == text);
+    let found = HookKind::ALL.into_iter().find(|hook| hook.name() == text);
     found.ok_or_else(|| {
-        let names = HOOKS.map(HookKind::name).join(", ");
+        let names = HookKind::ALL.map(HookKind::name).join(", ");
         format!("no such kind of hook; there are {names}")
     })
 }
