@@ -13,6 +13,8 @@ pub mod http1;
 pub mod http2;
 /// QUIC packets, their protection, and the handshake they carry.
 pub mod quic;
+/// Checked reading of wire formats.
+mod reader;
 /// Text that is safe to show.
 pub mod text;
 /// TLS records, handshake messages and decryption.

@@ -1,7 +1,7 @@
 //! Frames of a packet in clear (RFC 9000, section 19): those that tell something of the
 //! handshake, of requests or of the end; the others are skipped.
 
-use super::reader::Reader;
+use crate::protocol::reader::Reader;
 
 /// A frame that matters to the story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Frame<'a>> {
         // Padding is the longest run of equal frames there is.
         let padding = self.reader.rest().iter().take_while(|byte| **byte == 0);
-        let padding = u64::try_from(padding.count()).ok()?;
+        let padding = padding.count();
         self.reader.take(padding)?;
         let frame = read(&mut self.reader);
         if frame.is_none() {
@@ -91,7 +91,7 @@ fn read<'a>(reader: &mut Reader<'a>) -> Option<Frame<'a>> {
         0x1c | 0x1d => return close(reader, kind == 0x1d),
         // DATAGRAM to the end of the packet
         0x30 => {
-            reader.take(u64::try_from(reader.rest().len()).ok()?)?;
+            reader.take(reader.rest().len())?;
             0
         }
         _ => return None,
@@ -126,7 +126,7 @@ fn stream<'a>(reader: &mut Reader<'a>, kind: u64) -> Option<Frame<'a>> {
     let data = if kind & 2 != 0 {
         reader.vector()?
     } else {
-        reader.take(u64::try_from(reader.rest().len()).ok()?)?
+        reader.take(reader.rest().len())?
     };
     Some(Frame::Stream {
         id,

@@ -12,7 +12,6 @@ pub mod frame;
 pub mod keys;
 /// Packets as their headers describe them.
 pub mod packet;
-mod reader;
 /// Versions and what differs between them.
 pub mod version;
 

@@ -1,7 +1,7 @@
 //! Packets as their headers describe them, still sealed.
 
-use super::reader::Reader;
 use super::version::{self, V2};
+use crate::protocol::reader::Reader;
 
 /// The longest connection id of versions 1 and 2 (RFC 9000, section 17.2). Others may have
 /// longer ones (RFC 8999, section 5.1), but their packets are not read.
@@ -164,8 +164,8 @@ fn long(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
     let length = reader.variable()?;
     packet.number_offset = bytes.len() - reader.rest().len();
     // A frame that was cut keeps the header of its last packet; the seal does not open.
-    let length = length.min(u64::try_from(reader.rest().len()).ok()?);
-    reader.take(length)?;
+    let rest = reader.rest().len();
+    reader.take(usize::try_from(length).map_or(rest, |length| length.min(rest)))?;
     packet.bytes = bytes.get(..bytes.len() - reader.rest().len())?;
     Some((Packet::Long(packet), reader.rest()))
 }

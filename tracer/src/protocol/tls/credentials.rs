@@ -1,7 +1,7 @@
 //! Certificate messages and the key exchange of TLS 1.2.
 
 use super::names;
-use super::reader::Reader;
+use crate::protocol::reader::Reader;
 use std::io::Read;
 
 /// More certificates than any chain has; what follows is not looked at.

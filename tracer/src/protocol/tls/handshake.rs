@@ -1,7 +1,7 @@
 //! Handshake messages (RFC 8446, section 4; RFC 5246, section 7.4) put together from the
 //! records that carry them.
 
-use super::reader::Reader;
+use crate::protocol::reader::Reader;
 
 /// Handshake message types (registry "TLS HandshakeType" of IANA).
 pub mod message_type {

@@ -1,7 +1,7 @@
 //! ClientHello, ServerHello and HelloRetryRequest (RFC 8446, sections 4.1.2 to 4.1.4), also
 //! in the formats of SSLv2 and of the drafts of TLS 1.3.
 
-use super::reader::{Reader, u16_list};
+use crate::protocol::reader::{Reader, u16_list};
 
 /// Numbers of the extensions that are looked into.
 pub mod extension_type {

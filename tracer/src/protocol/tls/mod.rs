@@ -15,6 +15,5 @@ pub mod handshake;
 pub mod hello;
 /// Names of registries.
 pub mod names;
-mod reader;
 /// The record layer.
 pub mod record;

@@ -1,6 +1,6 @@
 //! The record layer (RFC 8446, section 5; RFC 5246, section 6) found in a byte stream.
 
-use super::reader::Reader;
+use crate::protocol::reader::Reader;
 
 /// Bytes of a record header.
 pub const HEADER_LENGTH: usize = 5;

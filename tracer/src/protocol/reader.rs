@@ -1,8 +1,10 @@
-//! A reader of QUIC's wire format: big-endian integers and variable-length ones.
+//! A reader of the wire formats of TLS (RFC 8446, section 3) and QUIC (RFC 9000, section
+//! 16): big-endian integers and bytes with a length in front. Every step checks; nothing
+//! is copied.
 
-/// The unread rest of a packet. Every step checks; nothing is copied.
+/// The unread rest of a structure.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
@@ -16,8 +18,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `length` bytes; `None`, and nothing consumed, when there are fewer.
-    pub fn take(&mut self, length: u64) -> Option<&'a [u8]> {
-        let length = usize::try_from(length).ok()?;
+    pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(taken)
@@ -31,6 +32,33 @@ impl<'a> Reader<'a> {
 
     pub fn u8(&mut self) -> Option<u8> {
         self.array().map(|[byte]| byte)
+    }
+
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub fn u24(&mut self) -> Option<usize> {
+        let [high, middle, low] = self.array()?;
+        Some(usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low))
+    }
+
+    /// A vector with a length of one byte.
+    pub fn vector8(&mut self) -> Option<&'a [u8]> {
+        let length = self.u8()?;
+        self.take(usize::from(length))
+    }
+
+    /// A vector with a length of two bytes.
+    pub fn vector16(&mut self) -> Option<&'a [u8]> {
+        let length = self.u16()?;
+        self.take(usize::from(length))
+    }
+
+    /// A vector with a length of three bytes.
+    pub fn vector24(&mut self) -> Option<&'a [u8]> {
+        let length = self.u24()?;
+        self.take(length)
     }
 
     pub fn u32(&mut self) -> Option<u32> {
@@ -48,17 +76,19 @@ impl<'a> Reader<'a> {
         Some(value.fold(start, |value, byte| value << 8 | u64::from(*byte)))
     }
 
-    /// Bytes with a length of one byte in front: a connection id.
-    pub fn vector8(&mut self) -> Option<&'a [u8]> {
-        let length = self.u8()?;
-        self.take(u64::from(length))
-    }
-
     /// Bytes with a variable-length integer in front.
     pub fn vector(&mut self) -> Option<&'a [u8]> {
         let length = self.variable()?;
-        self.take(length)
+        self.take(usize::try_from(length).ok()?)
     }
+}
+
+/// A list of two-byte values; a lone last byte is ignored.
+pub fn u16_list(bytes: &[u8]) -> Vec<u16> {
+    bytes
+        .chunks_exact(2)
+        .filter_map(|pair| Some(u16::from_be_bytes(pair.try_into().ok()?)))
+        .collect()
 }
 
 #[cfg(test)]
