@@ -2,6 +2,7 @@
 
 mod attempts;
 mod live;
+mod losses;
 mod memory;
 mod names;
 
