@@ -3,15 +3,16 @@
 //! It only remembers; the story is told by [`super::compose`] from what was remembered,
 //! at the end of a capture or, in live mode, whenever a connection falls quiet.
 
-use super::compose;
 use super::connection::ConnectCall;
 use super::connections::Connections;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
-use super::model::{DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace};
+use super::limits::Limits;
+use super::model::{DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
 use super::route::Routes;
+use super::settle::Settling;
 use super::tls::KeyLog;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
@@ -46,6 +47,8 @@ pub struct AssemblerOptions {
     /// Journeys are reported while the capture goes on; memory is bounded by forgetting
     /// what was reported.
     pub live: bool,
+    /// Of a capture file.
+    pub limits: Limits,
 }
 
 /// Everything remembered of a capture.
@@ -66,6 +69,9 @@ pub struct Assembler {
     fragments: Fragments,
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
+    pub(super) settling: Settling,
+    /// The capture was cut: it did not end here by itself.
+    pub(super) is_cut: bool,
     /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
     pub(super) datagram_owners: Vec<(u64, SocketOwner)>,
 }
@@ -89,6 +95,8 @@ impl Assembler {
             fragments: Fragments::default(),
             reported: super::live::Reported::default(),
             next_journey: 1,
+            settling: Settling::default(),
+            is_cut: false,
             datagram_owners: Vec::new(),
             options,
         }
@@ -101,7 +109,7 @@ impl Assembler {
         match observation.fact {
             Fact::Frame(frame) => {
                 self.frame(at_ns, &frame);
-                self.settle(at_ns);
+                self.settle(at_ns, frame.data.len());
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
@@ -118,15 +126,25 @@ impl Assembler {
         }
     }
 
+    /// The capture was cut: what is open now went on unseen.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Names of the interfaces that the capture told of so far.
+    pub fn interfaces(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for interface in self.interfaces.iter() {
+            if !names.contains(&interface.name) {
+                names.push(interface.name.clone());
+            }
+        }
+        names
+    }
+
     /// Frames seen so far.
     pub fn frames(&self) -> u64 {
         self.frames
-    }
-
-    /// The whole story. `document` comes with what only the caller knows: tracer, host,
-    /// capture.
-    pub fn finish(mut self, document: super::model::Document) -> Trace {
-        compose::everything(&mut self, document)
     }
 
     /// No connection that had any frame is still open.
@@ -136,15 +154,6 @@ impl Assembler {
         connections.all(|connection| {
             connection.is_closed() || !connection.has_frames() || connection.quic.is_some()
         })
-    }
-
-    /// Lost events per class, so far.
-    pub fn lost(&self) -> std::collections::BTreeMap<String, u64> {
-        let mut lost = std::collections::BTreeMap::new();
-        for (_, class, count) in &self.lost {
-            *lost.entry((*class).to_owned()).or_default() += count;
-        }
-        lost
     }
 
     fn owner(&mut self, at_ns: u64, owner: SocketOwner) {

@@ -16,6 +16,8 @@ mod roles;
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
+/// What an entry of a list costs beside its own bytes, about.
+const MARK_BYTES: usize = 100;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
@@ -45,6 +47,22 @@ pub(super) struct Hole {
     pub offset: usize,
     pub length: usize,
     pub at_ns: u64,
+}
+
+/// Why and when a connection was not followed to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub at_ns: u64,
+    pub why: CutBy,
+}
+
+/// What ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutBy {
+    /// Room for payload: segments are counted on, their bytes are not kept.
+    Payload,
+    /// Room for connections: what comes later is another connection.
+    Connections,
 }
 
 /// What is known of one end.
@@ -126,6 +144,8 @@ pub(super) struct TrackedConnection {
     pub settled: Option<Arc<Analysed>>,
     /// It is over, and waits to be settled.
     pub over: bool,
+    /// It was not followed to its end.
+    pub cut: Option<Cut>,
     /// How many exchanges of this connection were already reported (live mode).
     pub reported: usize,
     /// Something came in since the last report (live mode).
@@ -171,6 +191,7 @@ impl TrackedConnection {
             last_at_ns: at_ns,
             settled: None,
             over: false,
+            cut: None,
             reported: 0,
             touched: true,
             wait_until_ns: 0,
@@ -485,7 +506,24 @@ impl TrackedConnection {
             state.hole = hole;
             state.stream.release();
         }
+        if let Some(conversation) = &mut self.quic {
+            conversation.forget();
+        }
         self.payload_marks.shrink_to_fit();
+    }
+
+    /// Memory that it takes once it is settled, in bytes, about: by the sizes of what it holds.
+    pub fn weight(&self) -> u64 {
+        let frames = self.kept_frames.iter();
+        let frames: usize = frames.map(|(_, frame)| frame.data.len() + MARK_BYTES).sum();
+        let marks = self.payload_marks.len() * size_of::<EndMark>();
+        let retransmissions = self.retransmissions.len() * MARK_BYTES;
+        let told = self
+            .settled
+            .as_ref()
+            .map_or(0, |analysed| analysed.weight());
+        let total = size_of::<Self>() + frames + marks + retransmissions + told;
+        u64::try_from(total).unwrap_or(u64::MAX)
     }
 
     /// The first stretch of payload that was not captured.
@@ -508,7 +546,7 @@ impl TrackedConnection {
     /// Payload bytes in memory.
     pub fn held_bytes(&self) -> u64 {
         let ends = [&self.client_end, &self.server_end];
-        let held = ends.map(|end| end.stream.bytes().as_slice().len() as u64);
+        let held = ends.map(|end| end.stream.held_bytes());
         let datagrams = self.quic.as_ref().map_or(0, |quic| quic.held_bytes());
         held.iter().sum::<u64>() + datagrams
     }

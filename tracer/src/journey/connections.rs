@@ -7,7 +7,7 @@ use super::quic::Flows;
 use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 /// IP protocol number of TCP.
@@ -85,16 +85,49 @@ impl Connections {
         if let Some(conversation) = &connection.quic {
             self.quic.remove(number, conversation);
         }
+        self.unname(number, &connection);
+    }
+
+    /// Nothing is found by the keys of a connection that is forgotten.
+    fn unname(&mut self, number: u64, connection: &TrackedConnection) {
         // Both keys may have passed to a younger connection: ports and sockets are used again.
         let key = tuple(connection.client, connection.server);
         if self.by_tuple.get(&key) == Some(&number) {
             self.by_tuple.remove(&key);
         }
-        for cookie in connection.cookies {
-            if self.by_cookie.get(&cookie) == Some(&number) {
-                self.by_cookie.remove(&cookie);
+        for cookie in &connection.cookies {
+            if self.by_cookie.get(cookie) == Some(&number) {
+                self.by_cookie.remove(cookie);
             }
         }
+    }
+
+    /// Forgets connections that were told.
+    pub fn remove_all(&mut self, numbers: &BTreeSet<u64>) {
+        let mut conversations = false;
+        for number in numbers {
+            let Some(mut connection) = self.tracked.remove(number) else {
+                continue;
+            };
+            conversations |= connection.quic.is_some();
+            if let Some(conversation) = connection.quic.take() {
+                self.quic.count_out(&conversation);
+            }
+            self.unname(*number, &connection);
+        }
+        if conversations {
+            self.quic.remove_all(numbers);
+        }
+    }
+
+    /// Connections in memory.
+    pub fn count(&self) -> usize {
+        self.tracked.len()
+    }
+
+    /// Connections that are over and wait for late segments.
+    pub fn waiting(&self) -> usize {
+        self.over.len()
     }
 
     /// A connection that is over since `before_ns` and not yet settled.

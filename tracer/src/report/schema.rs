@@ -64,9 +64,7 @@ mod tests {
                     example.journeys.clear();
                 }
                 let mut bytes = Vec::new();
-                ndjson::Writer::new(&mut bytes)
-                    .document(&example)
-                    .expect("memory");
+                ndjson::write(&example, &mut bytes).expect("memory");
                 for text in String::from_utf8_lossy(&bytes).lines() {
                     let value: Value = serde_json::from_str(text).expect("JSON");
                     assert!(validator.is_valid(&value), "{name}: {text}");

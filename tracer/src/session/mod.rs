@@ -4,6 +4,7 @@ use crate::capture::recording::{Header, Recorder, RecordingError};
 use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
 use crate::client::ClientPipes;
 use crate::journey::assemble::{Assembler, AssemblerOptions};
+use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
     CaptureInfo, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace, TracerInfo,
@@ -75,6 +76,7 @@ impl Session {
             keep_frames: options.keep_frames,
             show_secrets: options.show_secrets,
             live: options.live,
+            limits: Limits::default(),
         });
         let mut session = Self {
             probe,

@@ -7,6 +7,7 @@ mod memory;
 mod names;
 
 use super::assemble::{Assembler, AssemblerOptions};
+use super::limits::Limits;
 use super::model::{
     CaptureInfo, Document, HostInfo, Journey, SCHEMA_VERSION, Source, Trace, TracerInfo,
 };
@@ -63,6 +64,7 @@ impl Script {
             keep_frames: false,
             show_secrets: false,
             live,
+            limits: Limits::default(),
         });
         Self {
             assembler,

@@ -14,7 +14,7 @@ use super::layers;
 use super::lookup::Lookup;
 use super::page::Page;
 use super::style::Style;
-use crate::journey::model::{CaptureInfo, Journey, Packet, Trace};
+use crate::journey::model::{CaptureInfo, Journey, Packet};
 
 /// Column of the text beside the labels below the waterfall.
 const BESIDE_LABEL: usize = 12;
@@ -30,20 +30,6 @@ pub struct TextOptions {
     pub layers: bool,
     /// Packets are opened as they were on the wire, credentials and all.
     pub show_secrets: bool,
-}
-
-/// Every journey of a capture and the line about the capture itself.
-pub fn render(trace: &Trace, options: &TextOptions) -> String {
-    let document = &trace.document;
-    let lookup = Lookup::of(document);
-    let mut text = String::new();
-    for journey in &document.journeys {
-        text.push_str(&render_journey(journey, &lookup, &trace.packets, options));
-        text.push('\n');
-    }
-    let journeys = document.journeys.len() as u64;
-    text.push_str(&render_summary(&document.capture, journeys, options));
-    text
 }
 
 /// One journey; `packets` may hold those of other journeys, too.
