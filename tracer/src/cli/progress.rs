@@ -102,12 +102,12 @@ mod tests {
         let file = line("a.pcap", 250_000_000, Some(1_000_000_000), two, 7);
         assert_eq!(
             file,
-            "tracer: 25 % of 1000 MB, 125 MB/s, 7 journeys, a.pcap"
+            "tracer: 25 % of 1000 MB, 125 MB/s, 7\u{a0}journeys, a.pcap"
         );
         let pipe = line("-", 250_000_000, None, two, 0);
         assert_eq!(pipe, "tracer: 250 MB, 125 MB/s, -");
         let grown = line("a", 20, Some(10), Duration::ZERO, 1);
-        assert_eq!(grown, "tracer: 100 % of 0 MB, 0 MB/s, 1 journey, a");
+        assert_eq!(grown, "tracer: 100 % of 0 MB, 0 MB/s, 1\u{a0}journey, a");
         assert!(line("a", 20, Some(0), two, 0).contains("0 MB"));
     }
 }
