@@ -353,21 +353,122 @@ fn unknown_link_types_are_counted_and_named() {
     assert_eq!(frames(&seen).len(), 4, "numbers stay those of the file");
 }
 
-#[test]
-fn gzip_is_read_through_also_in_members() {
-    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"a"), (2, 0, b"b")]);
-    let zip = |part: &[u8]| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(part).unwrap();
-        encoder.finish().unwrap()
-    };
-    let zipped = [zip(&bytes[..30]), zip(&bytes[30..])].concat();
-    assert_eq!(read_all(&zipped).unwrap(), read_all(&bytes).unwrap());
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
 
-    let (summary, seen) = read_all(&zipped[..zipped.len() - 12]).unwrap();
-    assert!(!seen.is_empty());
+/// One zstd frame with a checksum.
+fn zstandard(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Packets that compress badly, as sealed payload does.
+fn noisy_pcap(packets: u32) -> Vec<u8> {
+    let mut state = 1_u32;
+    let data: Vec<Vec<u8>> = (0..packets)
+        .map(|_| {
+            let mut noise = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state.to_be_bytes()[0]
+            };
+            (0..1000).map(|_| noise()).collect()
+        })
+        .collect();
+    let packets: Vec<_> = (1..=packets)
+        .zip(&data)
+        .map(|(second, data)| (second, 0, data.as_slice()))
+        .collect();
+    pcap(Order::Little, 0xa1b2_c3d4, 1, &packets)
+}
+
+#[test]
+fn compressed_files_are_read_through_also_in_pieces() {
+    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"a"), (2, 0, b"b")]);
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"any"].concat();
+    let (head, tail) = bytes.split_at(30);
+    for compressed in [
+        gzip(&bytes),
+        [gzip(head), gzip(tail)].concat(),
+        zstandard(&bytes),
+        [zstandard(head), zstandard(tail)].concat(),
+        [
+            zstandard(head),
+            zstandard(b""),
+            skipped.clone(),
+            zstandard(tail),
+        ]
+        .concat(),
+        [skipped.clone(), zstandard(&bytes), skipped].concat(),
+    ] {
+        assert_eq!(read_all(&compressed).unwrap(), read_all(&bytes).unwrap());
+        let mut packets = 0;
+        let summary = read_from(Drip(&compressed), "pipe", &mut |_| packets += 1).unwrap();
+        assert_eq!((summary.packets, packets), (2, 2));
+        assert_eq!(summary.truncated_at, None);
+    }
+}
+
+#[test]
+fn a_cut_compressed_file_is_a_cut_capture() {
+    let bytes = noisy_pcap(300);
+    for compressed in [gzip(&bytes), zstandard(&bytes)] {
+        let mut packets_before = 0;
+        for cut in [60, 500, 5_000, 200_000, 290_000, compressed.len() - 1] {
+            let read = read_all(&compressed[..cut]);
+            if cut == 60 && read.is_err() {
+                // Not even the header of the capture could be decompressed.
+                continue;
+            }
+            let (summary, seen) = read.unwrap();
+            assert_eq!(summary.packets, frames(&seen).len() as u64);
+            assert!(summary.packets >= packets_before);
+            packets_before = summary.packets;
+            let offset = 24 + summary.packets * (16 + 1000);
+            assert_eq!(summary.truncated_at, Some(offset), "cut at {cut}");
+            assert_eq!(
+                summary.truncation.as_deref(),
+                Some("the compressed file is cut")
+            );
+        }
+        // A block of 128 KiB at most is lost with the cut, not the whole window; what is
+        // missing of the last check sum costs no packet.
+        assert_eq!(packets_before, 300);
+        let (summary, _) = read_all(&compressed[..290_000]).unwrap();
+        assert!(summary.packets > 150, "{}", summary.packets);
+    }
+}
+
+#[test]
+fn damage_within_compressed_data_keeps_what_stood_before_it() {
+    let bytes = noisy_pcap(300);
+    let mut compressed = [zstandard(&bytes[..150_000]), zstandard(&bytes[150_000..])].concat();
+    let last = compressed.len() - 1;
+    compressed[last] ^= 1;
+    let (summary, _) = read_all(&compressed).unwrap();
+    assert!(
+        (147..=300).contains(&summary.packets),
+        "{}",
+        summary.packets
+    );
     assert!(summary.truncated_at.is_some());
-    assert!(summary.truncation.is_some());
+    // Something else behind the last frame is not part of the capture, and is told.
+    let trailed = [zstandard(&bytes), b"garbage".to_vec()].concat();
+    let (summary, _) = read_all(&trailed).unwrap();
+    assert_eq!(summary.packets, 300);
+    assert_eq!(summary.truncated_at, u64::try_from(bytes.len()).ok());
+}
+
+#[test]
+fn a_zstd_window_beyond_bounds_is_refused_not_allocated() {
+    // RFC 8878, section 3.1.1.1: no single segment; window descriptor exponent 31 is 2 TiB.
+    let hostile = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 31 << 3, 0x01, 0, 0];
+    let message = read_all(&hostile).unwrap_err().to_string();
+    assert!(message.contains("too much memory"), "{message}");
 }
 
 /// Gives one byte at a time, as a slow pipe does.
@@ -457,7 +558,21 @@ fn what_is_no_capture_is_refused_with_a_mend() {
     assert!(message(b"\xd4\xc3\xb2\xa1\x02").contains("header is cut"));
     assert!(message(b"\x0a\x0d\x0d\x0a\x1c\0\0\0").contains("header is cut"));
     assert!(message(b"#!/bin/sh\n").contains("neither pcap nor pcapng"));
-    assert!(message(b"\x28\xb5\x2f\xfd....").contains("compressed with zstd"));
+    for (magic, name) in [
+        (&b"\xfd7zXZ\0"[..], "xz"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+        (b"BZh9", "bzip2"),
+        (b"PK\x03\x04", "zip"),
+    ] {
+        let message = message(magic);
+        assert!(message.contains(name), "{message}");
+        assert!(message.contains("which tracer does not read"), "{message}");
+        assert!(message.contains("decompress it first"), "{message}");
+    }
+    assert!(message(&gzip(&gzip(b"x"))).contains("compressed twice"));
+    assert!(message(&zstandard(&gzip(b"x"))).contains("compressed twice"));
+    assert!(message(&zstandard(b"")).contains("it is empty"));
+    assert!(message(b"\x28\xb5\x2f\xfd....").contains("cannot read capture test"));
     assert!(message(b"\x1f\x8b\x08").contains("cannot read capture test"));
     let missing = super::read(std::path::Path::new("/nowhere/x.pcap"), &mut |_| {});
     assert!(matches!(missing, Err(FileError::Open { .. })));
@@ -501,7 +616,7 @@ proptest! {
 
     #[test]
     fn no_bytes_behind_a_magic_break_the_reader(
-        magic in prop::sample::select(vec![[0xd4_u8, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a], [0x1f, 0x8b, 8, 0]]),
+        magic in prop::sample::select(vec![[0xd4_u8, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a], [0x1f, 0x8b, 8, 0], [0x28, 0xb5, 0x2f, 0xfd]]),
         rest in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let _ = read_all(&[&magic[..], &rest].concat());
