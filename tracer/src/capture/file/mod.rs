@@ -180,6 +180,11 @@ enum Stop {
 /// Takes the blocks of one file format.
 trait Decode {
     fn block(&mut self, block: PcapBlockOwned<'_>, reading: &mut Reading<'_>);
+
+    /// Whether `data` begins with a record that must not be given to pcap-parser.
+    fn is_damage(&self, _data: &[u8]) -> bool {
+        false
+    }
 }
 
 /// Hands every block of the file to `decoder`.
@@ -190,6 +195,9 @@ fn blocks<R: PcapReaderIterator>(
 ) -> Stop {
     let mut capacity = BUFFER_BYTES;
     loop {
+        if decoder.is_damage(reader.data()) {
+            return Stop::Cut(reader.consumed(), "a record is damaged");
+        }
         match reader.next() {
             Ok((length, block)) => {
                 decoder.block(block, reading);

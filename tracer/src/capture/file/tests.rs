@@ -313,6 +313,125 @@ fn directions_losses_and_simple_packets_are_understood() {
 }
 
 #[test]
+fn obsolete_packet_blocks_are_packets() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = Pcapng::new(order);
+        file.interface(1, &[]);
+        file.interface(101, &[file.option(9, &[9])]);
+        // Interface 1 and 3 packets dropped, time, captured and original length.
+        let mut body = [order.u16(1), order.u16(3)].concat();
+        let ticks = 1_000_000_000_000_000_007_u64;
+        body.extend(order.u32(u32::try_from(ticks >> 32).unwrap()));
+        body.extend(order.u32(u32::try_from(ticks & 0xffff_ffff).unwrap()));
+        body.extend([order.u32(5), order.u32(900)].concat());
+        body.extend(b"fives\0\0\0");
+        body.extend(file.option(1, b"a comment"));
+        file.block(2, &body);
+        // One that is cut within its header is no packet.
+        file.block(2, &body[..16]);
+        let (summary, seen) = read_all(&file.bytes).unwrap();
+        assert_eq!(summary.started_unix_nano, Some(ticks));
+        let expected = Frame {
+            interface: 2,
+            direction: Direction::Unknown,
+            hook: HookKind::Pcap,
+            link_type: LinkType::RawIp,
+            cookie: None,
+            original_length: 900,
+            data: b"fives".to_vec(),
+        };
+        assert_eq!(frames(&seen), [(0, &expected)]);
+    }
+}
+
+#[test]
+fn blocks_that_are_not_packets_leave_the_packets_alone() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = Pcapng::new(order);
+        let mut expected = 0;
+        file.interface(101, &[file.option(1, b"comment of an interface")]);
+        // Name resolution: an IPv4 record, the end of the records.
+        let mut names = [order.u16(1), order.u16(11)].concat();
+        names.extend(b"\x0a\x4d\x01\x0ashop.t\0\0");
+        names.extend([0; 4]);
+        // Secrets of another kind (WireGuard), which are not lines for us.
+        let mut secrets = order.u32(0x5747_4b4c).to_vec();
+        secrets.extend(order.u32(4));
+        secrets.extend(b"k=v\n");
+        // What macOS calls a process event: process id, name (option 2), identity (4).
+        let mut process = order.u32(4711).to_vec();
+        process.extend(file.option(2, b"curl"));
+        process.extend(file.option(4, &[7; 16]));
+        let journal = b"__REALTIME_TIMESTAMP=1\nMESSAGE=x\n".to_vec();
+        let mut not_copied = order.u32(32473).to_vec();
+        not_copied.extend(b"abcd");
+        for (kind, body) in [
+            (4, names),
+            (10, secrets),
+            (0x8000_0001, process),
+            (9, journal),
+            (0x4000_0bad, not_copied),
+            (0x0000_0b16, b"a block of tomorrow".to_vec()),
+            (0x8000_4711, Vec::new()),
+        ] {
+            file.block(kind, &body);
+            // A comment; the process event it belongs to, as macOS writes it; a hash.
+            let options = [
+                file.option(1, b"seen at the gateway"),
+                file.option(0x8001, &order.u32(0)),
+                file.option(3, &[2, 1, 2, 3, 4]),
+            ];
+            file.packet(0, 5_000_000 + expected, b"data", &options);
+            expected += 1;
+        }
+        let (summary, seen) = read_all(&file.bytes).unwrap();
+        assert_eq!((summary.packets, summary.truncated_at), (expected, None));
+        let times: Vec<u64> = frames(&seen).iter().map(|(at_ns, _)| *at_ns).collect();
+        assert_eq!(times, [0, 1000, 2000, 3000, 4000, 5000, 6000]);
+        assert!(frames(&seen).iter().all(|(_, frame)| frame.data == b"data"));
+        let secret = |seen: &Observation| matches!(seen.fact, Fact::TlsSecret(_));
+        assert!(!seen.iter().any(secret));
+    }
+}
+
+#[test]
+fn a_process_block_shorter_than_its_own_header_is_damage() {
+    for order in [Order::Little, Order::Big] {
+        for length in [0, 4, 8, 11, 12, 15] {
+            let mut file = Pcapng::new(order);
+            file.interface(101, &[]);
+            file.packet(0, 1, b"data", &[]);
+            let offset = u64::try_from(file.bytes.len()).unwrap();
+            file.bytes.extend(order.u32(0x8000_0001));
+            file.bytes.extend(order.u32(length));
+            file.bytes.extend([0; 24]);
+            let (summary, _) = read_all(&file.bytes).unwrap();
+            assert_eq!((summary.packets, summary.truncated_at), (1, Some(offset)));
+        }
+    }
+}
+
+#[test]
+fn kuznetzovs_variant_of_pcap_is_read() {
+    // Eight bytes more in each record header: interface index, protocol, packet type.
+    let mut file = 0xa1b2_cd34_u32.to_le_bytes().to_vec();
+    file.extend([2, 0, 4, 0]);
+    file.extend([0, 0, 65_535, 101].map(u32::to_le_bytes).concat());
+    for (second, data) in [(7_u32, b"one"), (8, b"two")] {
+        file.extend([second, 5, 3, 90].map(u32::to_le_bytes).concat());
+        file.extend([2, 0, 0, 0, 8, 0, 4, 0]);
+        file.extend(data);
+    }
+    let (summary, seen) = read_all(&file).unwrap();
+    assert_eq!(summary.started_unix_nano, Some(7_000_005_000));
+    let read: Vec<_> = frames(&seen)
+        .into_iter()
+        .map(|(at, frame)| (at, frame.data.as_slice(), frame.original_length))
+        .collect();
+    assert_eq!(read, [(0, &b"one"[..], 90), (1_000_000_000, b"two", 90)]);
+}
+
+#[test]
 fn custom_blocks_are_handed_over() {
     let mut file = Pcapng::new(Order::Little);
     let mut body = file.order.u32(32473).to_vec();
