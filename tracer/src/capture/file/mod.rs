@@ -3,7 +3,6 @@
 //! A file is read once, front to back, with memory bounded by its largest record; so a
 //! pipe is as good as a file. What stands before damage or a cut is always delivered.
 
-mod link_type;
 mod pcap;
 mod pcapng;
 mod source;
@@ -11,7 +10,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use super::{Fact, Frame, Observation};
+use super::{Fact, Frame, LinkType, Observation, link_type};
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader};
 use source::{Format, Source};
@@ -252,8 +251,8 @@ impl<'a> Reading<'a> {
         }
         self.summary.packets += 1;
         self.summary.duration_ns = self.summary.duration_ns.max(self.now_ns);
-        if let super::LinkType::Other(number) = frame.link_type
-            && !link_type::is_read(frame.link_type)
+        if let LinkType::Other(number) = frame.link_type
+            && !frame.link_type.is_read()
         {
             self.count_unknown(number);
         }

@@ -1,7 +1,8 @@
 //! pcapng: sections with their own byte order and interfaces, packets, TLS secrets, and
 //! what recorders counted.
 
-use super::{Decode, Item, Reading, link_type};
+use super::{Decode, Item, Reading};
+use crate::capture::link_type;
 use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
@@ -101,7 +102,7 @@ impl Decoder {
         }
         let [.., high, low] = block.linktype.0.to_be_bytes();
         self.interfaces.push(Described {
-            link_type: link_type::from_number(u16::from_be_bytes([high, low])),
+            link_type: LinkType::from_number(u16::from_be_bytes([high, low])),
             resolution: Resolution {
                 exponent: option(&block.options, OptionCode::IfTsresol)
                     .and_then(|value| value.first())
