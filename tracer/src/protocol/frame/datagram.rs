@@ -1,5 +1,5 @@
-//! Tunnels over UDP, told by their port: VXLAN, Geneve, Teredo, GTP-U, L2TP, AYIYA, GRE
-//! and MPLS.
+//! Tunnels over UDP, told by their port: VXLAN, Geneve, Teredo, GTP-U, L2TP, LISP,
+//! AYIYA, GRE and MPLS.
 
 use super::link::{self, Link, Protocol};
 use super::{Udp, serial, tunnel};
@@ -21,23 +21,42 @@ const L2TP_PORT: u16 = 1701;
 const AYIYA_PORT: u16 = 5072;
 /// RFC 8086.
 const GRE_PORT: u16 = 4754;
+/// RFC 9300.
+const LISP_PORT: u16 = 4341;
+const DNS_PORT: u16 = 53;
 /// RFC 7510.
 const MPLS_PORT: u16 = 6635;
 
 pub(super) fn open<'a>(udp: &Udp<'a>) -> Option<Link<'a>> {
-    let payload = udp.payload;
-    match udp.destination_port {
-        port if VXLAN_PORTS.contains(&port) => vxlan(payload),
-        VXLAN_GPE_PORT => vxlan_gpe(payload),
-        GENEVE_PORT => geneve(payload),
+    let (source, destination) = (udp.source_port, udp.destination_port);
+    // A query sent from a tunnel's port is a query.
+    if source == DNS_PORT || destination == DNS_PORT {
+        return None;
+    }
+    by_port(destination, udp.payload).or_else(|| by_port(source, udp.payload))
+}
+
+fn by_port(port: u16, payload: &[u8]) -> Option<Link<'_>> {
+    match port {
         GRE_PORT => tunnel::gre(payload),
         MPLS_PORT => Some(link::open_protocol(Protocol::Mpls, payload)),
-        _ if uses(udp, TEREDO_PORT) => teredo(payload),
-        _ if uses(udp, GTP_USER_PORT) => gtp_user(payload),
-        _ if uses(udp, L2TP_PORT) => l2tp(payload),
-        _ if uses(udp, AYIYA_PORT) => ayiya(payload),
+        L2TP_PORT => l2tp(payload),
+        GTP_USER_PORT => gtp_user(payload),
+        TEREDO_PORT => teredo(payload),
+        LISP_PORT => lisp(payload),
+        VXLAN_GPE_PORT => vxlan_gpe(payload),
+        AYIYA_PORT => ayiya(payload),
+        GENEVE_PORT => geneve(payload),
+        port if VXLAN_PORTS.contains(&port) => vxlan(payload),
         _ => None,
     }
+}
+
+/// RFC 9300, section 5.1: eight bytes of flags, nonce and locator bits, then an IP packet.
+fn lisp(data: &[u8]) -> Option<Link<'_>> {
+    let packet = data.get(8..)?;
+    let version = packet.first()? >> 4;
+    matches!(version, 4 | 6).then(|| link::open(LinkType::RawIp, packet))
 }
 
 /// RFC 2661, section 3.1: flags and version 2, of a data message; length, tunnel, session,
@@ -97,10 +116,6 @@ fn vxlan_gpe(data: &[u8]) -> Option<Link<'_>> {
     }
 }
 
-fn uses(udp: &Udp<'_>, port: u16) -> bool {
-    udp.source_port == port || udp.destination_port == port
-}
-
 /// RFC 4380, section 5.1.1: authentication and origin indications may stand before the
 /// IPv6 packet.
 fn teredo(mut data: &[u8]) -> Option<Link<'_>> {
@@ -135,10 +150,10 @@ fn gtp_user(data: &[u8]) -> Option<Link<'_>> {
     matches!(version, 4 | 6).then(|| link::open(LinkType::RawIp, rest))
 }
 
-/// RFC 7348, section 5: flags with the I bit, reserved, network identifier, reserved.
+/// RFC 7348, section 5: flags, reserved, network identifier, reserved. The flag that the
+/// identifier is valid (I) is not asked for: receivers open the frame without it.
 fn vxlan(data: &[u8]) -> Option<Link<'_>> {
-    let (header, rest) = data.split_first_chunk::<8>()?;
-    (header.first()? & 0x08 != 0).then(|| link::open(LinkType::Ethernet, rest))
+    Some(link::open(LinkType::Ethernet, data.get(8..)?))
 }
 
 /// RFC 8926, section 3.4: version and length of the options in words, flags, protocol,

@@ -59,21 +59,49 @@ pub(super) fn open<'a>(link: &mut Link<'a>) -> Option<(Protocol, &'a [u8])> {
 }
 
 /// RFC 3032: labels of four bytes up to the one with the bottom-of-stack bit. What follows
-/// is not named: IP is told by its version field; a zero there begins the control word of
-/// an Ethernet pseudo-wire (RFC 4385, section 3; RFC 4448).
+/// is not named: IP is told by its version field, and else it is an Ethernet pseudo-wire.
 fn mpls(mut payload: &[u8]) -> Option<(Protocol, &[u8])> {
     loop {
         let (label, rest) = payload.split_first_chunk::<4>()?;
         payload = rest;
         let [_, _, bottom, _] = *label;
-        if bottom & 1 == 0 {
-            continue;
+        if bottom & 1 == 1 {
+            break;
         }
-        return match payload.first()? >> 4 {
-            0 => Some((Protocol::Ethernet, payload.get(4..)?)),
-            _ => Some((Protocol::Ip, payload)),
-        };
     }
+    match payload.first()? >> 4 {
+        4 | 6 => Some((Protocol::Ip, payload)),
+        first => pseudo_wire(first, payload),
+    }
+}
+
+/// RFC 4448: a frame, behind a control word (RFC 4385, section 3) that begins with zeros or
+/// without one; a MAC address may begin with zeros, too, so the ether type decides.
+fn pseudo_wire(first: u8, payload: &[u8]) -> Option<(Protocol, &[u8])> {
+    const CONTROL_WORD: usize = 4;
+    let controlled = payload.get(CONTROL_WORD..)?;
+    if first == 0 && has_known_type(controlled) {
+        return Some((Protocol::Ethernet, controlled));
+    }
+    has_known_type(payload).then_some((Protocol::Ethernet, payload))
+}
+
+/// Whether this is an Ethernet frame that leads to IP or ARP.
+fn has_known_type(frame: &[u8]) -> bool {
+    use etherparse::ether_type::{
+        ARP, IPV4, IPV6, PROVIDER_BRIDGING, VLAN_DOUBLE_TAGGED_FRAME, VLAN_TAGGED_FRAME,
+    };
+    let ether_type = ethernet(frame).protocol;
+    [
+        IPV4,
+        IPV6,
+        ARP,
+        VLAN_TAGGED_FRAME,
+        PROVIDER_BRIDGING,
+        VLAN_DOUBLE_TAGGED_FRAME,
+    ]
+    .iter()
+    .any(|known| ether_type == Protocol::EtherType(known.0))
 }
 
 /// RFC 2516, section 4: version and type, code (0 for data), session, length.

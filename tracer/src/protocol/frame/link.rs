@@ -5,9 +5,6 @@ use crate::capture::LinkType;
 use crate::capture::link_type::number;
 use etherparse::{EtherType, Ethernet2HeaderSlice, SingleVlanHeaderSlice, ether_type};
 
-/// Ether types that etherparse does not name: tags within tags, from before IEEE 802.1ad.
-const OLD_VLAN_TAGS: [u16; 2] = [0x9200, 0x9300];
-
 /// More tags than any network stacks; a longer pile is noise.
 const MAX_VLAN_TAGS: usize = 8;
 
@@ -191,7 +188,6 @@ fn open_encapsulations(link: &mut Link<'_>) {
                 ether_type::VLAN_TAGGED_FRAME
                 | ether_type::PROVIDER_BRIDGING
                 | ether_type::VLAN_DOUBLE_TAGGED_FRAME => vlan(link),
-                _ if OLD_VLAN_TAGS.contains(&number) => vlan(link),
                 _ => encapsulation::open(link),
             },
             _ => encapsulation::open(link),

@@ -14,6 +14,8 @@ mod wireless;
 pub use tunnel::parse_inner;
 
 #[cfg(test)]
+mod link_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::capture::LinkType;
