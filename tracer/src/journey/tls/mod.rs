@@ -155,4 +155,4 @@ fn ssl2_hello(stream: &TimedBytes) -> Option<ClientHello> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
