@@ -168,6 +168,11 @@ enum Stop {
 
 /// Takes the blocks of one file format.
 trait Decode {
+    /// Whether the record at the start of `data` may be handed to the parser.
+    fn is_sound(&self, _data: &[u8]) -> bool {
+        true
+    }
+
     fn block(&mut self, block: PcapBlockOwned<'_>, reading: &mut Reading<'_>);
 }
 
@@ -179,6 +184,9 @@ fn blocks<R: PcapReaderIterator>(
 ) -> Stop {
     let mut capacity = BUFFER_BYTES;
     loop {
+        if !decoder.is_sound(reader.data()) {
+            return Stop::Cut(reader.consumed(), "a record is damaged");
+        }
         match reader.next() {
             Ok((length, block)) => {
                 decoder.block(block, reading);

@@ -17,6 +17,12 @@ const MAX_INTERFACES: usize = 4096;
 /// Longest interface name that is kept, bytes. Linux has 15, Windows writes paths.
 const MAX_NAME_BYTES: usize = 255;
 
+/// Type of a section header block, the same in both byte orders; its length has the order
+/// that the section is about to have.
+const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+const MIN_BLOCK_BYTES: u32 = 12;
+
 /// Option codes that pcap-parser does not name or reads wrongly.
 const IF_IPV6_ADDRESS: OptionCode = OptionCode(5);
 const EPB_FLAGS: OptionCode = OptionCode(2);
@@ -41,6 +47,19 @@ struct Described {
 }
 
 impl Decode for Decoder {
+    /// A block is at least its type and twice its length; pcap-parser subtracts those
+    /// twelve bytes from the length of a process block without a look at it.
+    fn is_sound(&self, data: &[u8]) -> bool {
+        let Some(&[.., a, b, c, d]) = data.first_chunk::<8>() else {
+            return true;
+        };
+        let length = match self.big_endian {
+            true => u32::from_be_bytes([a, b, c, d]),
+            false => u32::from_le_bytes([a, b, c, d]),
+        };
+        data.starts_with(&SECTION_HEADER) || length >= MIN_BLOCK_BYTES
+    }
+
     fn block(&mut self, block: PcapBlockOwned<'_>, reading: &mut Reading<'_>) {
         let PcapBlockOwned::NG(block) = block else {
             return;
