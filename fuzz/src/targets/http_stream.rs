@@ -46,22 +46,34 @@ fn http2(input: &[u8]) {
     check(&Streams::of(&with_preface));
 }
 
-/// Where the bytes were cut shows in the number of segments only.
+/// Where the bytes were cut shows in the number of segments only, as long as the reader is
+/// in step: after garbage or a hole it looks for the next message where a segment begins,
+/// and a stream without cuts has no such place.
 fn check(streams: &Streams) {
     let cut = exchanges(&streams.client, &streams.server);
     let whole = exchanges(&streams.client_whole, &streams.server_whole);
-    assert_eq!(cut, whole, "cuts show");
+    assert!(cut.len() >= whole.len(), "cuts hide exchanges");
+    for (one, other) in cut.iter().zip(&whole) {
+        for member in ["method", "target", "request_at_ns"] {
+            assert_eq!(one[member], other[member], "cuts show");
+        }
+        if other["status"].is_null() {
+            return;
+        }
+        assert_eq!(one, other, "cuts show");
+    }
 }
 
-fn exchanges(client: &TimedBytes, server: &TimedBytes) -> Value {
+fn exchanges(client: &TimedBytes, server: &TimedBytes) -> Vec<Value> {
     let found = analyse(client, server, None, "http", "c1", false);
-    let mut found = serde_json::to_value(found).expect("JSON");
-    for exchange in found.as_array_mut().into_iter().flatten() {
+    let value = |exchange| {
+        let mut value = serde_json::to_value(exchange).expect("JSON");
         for member in ["request_segments", "response_segments"] {
-            exchange[member] = Value::Null;
+            value[member] = Value::Null;
         }
-    }
-    found
+        value
+    };
+    found.into_iter().map(value).collect()
 }
 
 fn http1_seeds(captures: &[Capture]) -> Vec<Vec<u8>> {

@@ -4,7 +4,6 @@ use crate::Target;
 use crate::captures::Capture;
 use crate::target::Memory;
 use arbitrary::{Arbitrary, Unstructured};
-use std::collections::BTreeMap;
 use tracer::journey::stream::StreamAssembler;
 
 pub const TARGET: Target = Target {
@@ -22,6 +21,9 @@ pub const TARGET: Target = Target {
 
 /// Fewer than the assembler remembers ranges, so that it forgets nothing.
 const SEGMENTS: usize = 400;
+
+/// Segments begin below this, so that many of them meet.
+const REACH: u16 = 4096;
 
 #[derive(Debug, Arbitrary)]
 struct Stream {
@@ -56,15 +58,15 @@ fn run(input: &[u8]) {
         return;
     };
     stream.segments.truncate(SEGMENTS);
-    let limit = usize::from(stream.limit);
+    let limit = usize::from(stream.limit % (2 * REACH));
     let mut assembler = StreamAssembler::new(limit);
     assembler.set_initial_sequence(stream.initial_sequence);
     let mut model = Model::default();
-    for (index, segment) in stream.segments.iter().enumerate() {
+    for (index, segment) in stream.segments.iter().copied().enumerate() {
         let sequence = stream
             .initial_sequence
             .wrapping_add(1)
-            .wrapping_add(segment.offset.into());
+            .wrapping_add((segment.offset % REACH).into());
         let bytes = segment.bytes(index);
         assembler.segment(
             sequence,
@@ -82,58 +84,55 @@ fn run(input: &[u8]) {
     }
 }
 
-/// Each byte of the stream by its place, with its time.
+/// Each byte of the stream with its time, where it was seen.
 #[derive(Debug, Default)]
 struct Model {
-    bytes: BTreeMap<u64, (u8, u64)>,
+    bytes: Vec<Option<(u8, u64)>>,
 }
 
 impl Model {
-    fn segment(&mut self, segment: &Segment, captured: &[u8]) {
-        for place in 0..u64::from(segment.length) {
+    fn segment(&mut self, segment: Segment, captured: &[u8]) {
+        let start = usize::from(segment.offset % REACH);
+        let end = start + usize::from(segment.length);
+        if start < end && self.bytes.len() < end {
+            self.bytes.resize(end, None);
+        }
+        for place in start..end {
             // What was not captured reads as zeros.
-            let index = usize::try_from(place).unwrap_or(usize::MAX);
-            let byte = captured.get(index).copied().unwrap_or(0);
-            let known = self.bytes.entry(u64::from(segment.offset) + place);
-            known.or_insert((byte, segment.at_ns.into()));
+            let byte = captured.get(place - start).copied().unwrap_or(0);
+            self.bytes[place].get_or_insert((byte, segment.at_ns.into()));
         }
     }
 
-    fn highest(&self) -> u64 {
-        self.bytes
-            .last_key_value()
-            .map_or(0, |(place, _)| place + 1)
-    }
-
     fn gaps(&self) -> Vec<(u64, u64)> {
-        let mut gaps = Vec::new();
-        let mut next = 0;
-        for place in self.bytes.keys() {
-            if *place > next {
-                gaps.push((next, *place));
+        let mut gaps: Vec<(u64, u64)> = Vec::new();
+        for (place, byte) in (0_u64..).zip(&self.bytes) {
+            match (byte, gaps.last_mut()) {
+                (Some(_), _) => {}
+                (None, Some(gap)) if gap.1 == place => gap.1 += 1,
+                (None, _) => gaps.push((place, place + 1)),
             }
-            next = place + 1;
         }
         gaps
     }
 
     /// `closed`: gaps below the last byte that was kept read as zeros.
     fn compare(&self, assembler: &StreamAssembler, limit: usize, closed: bool) {
-        assert_eq!(assembler.highest(), self.highest());
+        assert_eq!(assembler.highest(), self.bytes.len() as u64);
         let mut expected = Vec::new();
-        for (place, (byte, _)) in &self.bytes {
-            let place = usize::try_from(*place).unwrap_or(usize::MAX);
-            if place >= limit || (place > expected.len() && !closed) {
-                break;
+        for (place, byte) in self.bytes.iter().take(limit).enumerate() {
+            if let Some((byte, _)) = byte {
+                if place > expected.len() && !closed {
+                    break;
+                }
+                expected.resize(place, 0);
+                expected.push(*byte);
             }
-            expected.resize(place, 0);
-            expected.push(*byte);
         }
         let bytes = assembler.bytes();
         assert!(bytes.as_slice() == expected, "other bytes than came first");
-        for place in 0..expected.len() {
-            let known = self.bytes.get(&u64::try_from(place).unwrap_or(u64::MAX));
-            if let Some((_, at_ns)) = known {
+        for (place, byte) in self.bytes.iter().enumerate().take(expected.len()) {
+            if let Some((_, at_ns)) = byte {
                 assert_eq!(bytes.time_of(place), *at_ns, "the time of byte {place}");
             }
         }
