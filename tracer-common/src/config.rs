@@ -22,6 +22,10 @@ pub struct Config {
     /// inode number of the watched network namespace, 0 where unknown. Interface names
     /// mean nothing outside of it.
     pub network: u32,
+    /// The number of the drop reason that gives none, `u32::MAX` where there is no such.
+    pub drop_not_specified: u32,
+    /// Not 0: `tcp:tcp_send_reset` has the reason as its third argument.
+    pub reset_reason: u32,
 }
 
 /// Whose events are wanted.

@@ -35,3 +35,4 @@ mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
+mod told;
