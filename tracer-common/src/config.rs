@@ -24,6 +24,8 @@ pub struct Config {
     pub network: u32,
     /// The number of the drop reason that gives none, `u32::MAX` where there is no such.
     pub drop_not_specified: u32,
+    /// As above: the number of the reason for which the queues of a closed socket are emptied.
+    pub drop_queue_purge: u32,
     /// Not 0: `tcp:tcp_send_reset` has the reason as its third argument.
     pub reset_reason: u32,
 }

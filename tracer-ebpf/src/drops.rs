@@ -13,11 +13,12 @@ use crate::{
 /// TP_PROTO(struct sk_buff *skb, void *location, enum skb_drop_reason reason, ...)
 ///
 /// The tracer attaches it only where the reason exists. A drop without one
-/// (`NOT_SPECIFIED`) is often no drop at all but an older way of freeing.
+/// (`NOT_SPECIFIED`) is often no drop at all but an older way of freeing; and every closed
+/// socket throws away the FIN that it has seen (`QUEUE_PURGE`).
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     let reason: u32 = context.arg(2);
-    if reason == config().drop_not_specified() {
+    if reason == config().drop_not_specified() || reason == config().drop_queue_purge() {
         return 0;
     }
     let Some(packet) = ends::of_buffer(context.arg(0)) else {

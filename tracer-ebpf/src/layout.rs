@@ -20,6 +20,7 @@ static CONFIG: Config = Config {
     kernel_stack_bytes: 16384,
     network: 0,
     drop_not_specified: u32::MAX,
+    drop_queue_purge: u32::MAX,
     reset_reason: 0,
 };
 
@@ -71,6 +72,7 @@ config_view!(
     kernel_stack_bytes,
     network,
     drop_not_specified,
+    drop_queue_purge,
     reset_reason
 );
 

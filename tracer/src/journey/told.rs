@@ -11,6 +11,9 @@ const SAMPLES: usize = 128;
 /// Drops, resets and closed windows kept; what comes later is left out.
 const EACH: usize = 100;
 
+/// Reasons by which the kernel frees a segment that has done its work.
+const DONE: [&str; 1] = ["TCP_RESET"];
+
 /// Names of the flags of a TCP segment from the lowest bit on (RFC 9293, section 3.1).
 const FLAGS: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
 
@@ -88,7 +91,7 @@ impl Told {
     }
 
     pub fn dropped(&mut self, at_ns: u64, end: End, dropped: &capture::PacketDrop) {
-        if self.drops.len() < EACH {
+        if self.drops.len() < EACH && !DONE.contains(&dropped.reason.as_str()) {
             self.drops.push(Drop {
                 at_ns,
                 end,

@@ -92,7 +92,8 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
         system_call_openat2: number(libc::SYS_openat2),
         kernel_stack_bytes: KERNEL_STACK_BYTES,
         network: network_namespace(),
-        drop_not_specified: reasons::drop_not_specified(types).unwrap_or(u32::MAX),
+        drop_not_specified: reasons::number_of_drop(types, "NOT_SPECIFIED"),
+        drop_queue_purge: reasons::number_of_drop(types, "QUEUE_PURGE"),
         reset_reason: u32::from(reasons::of_resets_are_told(types)),
     };
     [
@@ -106,6 +107,7 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
         config.kernel_stack_bytes,
         config.network,
         config.drop_not_specified,
+        config.drop_queue_purge,
         config.reset_reason,
     ]
     .iter()
@@ -113,7 +115,7 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 11 * 4);
+const _: () = assert!(size_of::<Config>() == 12 * 4);
 
 /// inode number of the calling thread's network namespace, 0 where unknown.
 fn network_namespace() -> u32 {

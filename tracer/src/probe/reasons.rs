@@ -65,11 +65,13 @@ fn names(types: &KernelTypes, enumeration: &str, prefix: &str) -> BTreeMap<u32, 
         .collect()
 }
 
-/// The number of the reason that gives none.
-pub(super) fn drop_not_specified(types: &KernelTypes) -> Option<u32> {
-    let wanted = format!("{DROP_PREFIX}{NOT_SPECIFIED}");
+/// The number of a drop's reason on this kernel, `u32::MAX` where it has no such.
+pub(super) fn number_of_drop(types: &KernelTypes, name: &str) -> u32 {
+    let wanted = format!("{DROP_PREFIX}{name}");
     let mut enumerators = types.enumerators(DROPS).into_iter();
-    enumerators.find_map(|(name, number)| (name == wanted).then_some(number))
+    enumerators
+        .find_map(|(name, number)| (name == wanted).then_some(number))
+        .unwrap_or(u32::MAX)
 }
 
 /// Does `tcp:tcp_send_reset` tell the reason (`sk`, `skb`, `reason`)?
