@@ -74,7 +74,10 @@ fn matches(pattern: &str) -> io::Result<Vec<PathBuf>> {
 fn is_capture(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = [".gz", ".zst"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .unwrap_or(&name);
     [".pcap", ".pcapng", ".cap"]
         .iter()
         .any(|ending| name.ends_with(ending))
@@ -99,10 +102,10 @@ mod tests {
 
     #[test]
     fn a_directory_stands_for_its_captures_in_order() {
-        let folder = folder(&["b.pcapng.gz", "a.PCAP", "notes.txt", "c.cap"]);
+        let folder = folder(&["b.pcapng.gz", "a.PCAP", "notes.txt", "c.cap.zst"]);
         let missing = folder.path().join("missing.pcap");
         let found = names(inputs(&[missing, folder.path().to_owned()]));
-        let expected = ["missing.pcap", "a.PCAP", "b.pcapng.gz", "c.cap"];
+        let expected = ["missing.pcap", "a.PCAP", "b.pcapng.gz", "c.cap.zst"];
         assert_eq!(
             found, expected,
             "what does not exist is told when it is read"

@@ -281,7 +281,7 @@ fn warn(path: &Path, summary: &FileSummary) {
     }
     for unknown in &summary.unknown_link_types {
         anstream::eprintln!(
-            "tracer: {name}: {} packets of link type {} ({}) were not read; tracer reads Ethernet, raw IP, Linux cooked and loopback captures",
+            "tracer: {name}: {} packets of link type {} ({}) were not read; record on an interface that carries IP (Ethernet, Wi-Fi, PPP, loopback, any)",
             unknown.packets,
             unknown.number,
             unknown.name

@@ -26,11 +26,14 @@ mod packets;
 pub mod part;
 mod payload;
 mod phases;
+mod place;
 mod process;
+mod proxy;
 mod quic;
 mod redirect;
 mod resolution;
 mod route;
+mod scheme;
 mod settle;
 mod story;
 /// TCP reassembly.
@@ -41,3 +44,4 @@ mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
+mod told;

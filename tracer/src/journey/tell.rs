@@ -39,11 +39,12 @@ impl Assembler {
         part
     }
 
-    /// The whole story of a capture of which nothing was told before. `document` comes with
+    /// The whole story: what was told and not taken, and the rest. `document` comes with
     /// what only the caller knows: tracer, host, capture.
     pub fn finish(mut self, document: Document) -> Trace {
-        let part = self.last_part();
-        Part::whole([part], self.lost(), document)
+        let told = self.take_told();
+        let last = self.last_part();
+        Part::whole(told.into_iter().chain([last]), self.lost(), document)
     }
 
     /// Tells those of the chosen settled connections that wait for nothing younger, and

@@ -5,9 +5,9 @@
 
 use super::lookup::Lookup;
 use crate::journey::model::{
-    CaptureInfo, Connection, DnsExchange, Failure, Finding, Gap, HookReport, HostInfo,
+    CaptureInfo, Connection, DnsExchange, Document, Failure, Finding, Gap, HookReport, HostInfo,
     HttpExchange, Journey, NeighborExchange, Outcome, OwnAddress, Phases, Process, Resolution,
-    Route, Source, TimelineEvent, TracerInfo,
+    Route, Source, TimelineEvent, Trace, TracerInfo,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
@@ -201,6 +201,17 @@ impl<W: Write> Writer<W> {
         }))
     }
 
+    /// A whole document: header, its lists as one part, losses.
+    pub fn document(&mut self, document: &Document) -> io::Result<()> {
+        let (document, part) = Part::of(Trace {
+            document: document.clone(),
+            packets: Vec::new(),
+        });
+        self.header(&document.tracer, &document.host, &document.capture)?;
+        self.part(&part, &Lookup::of(&part))?;
+        self.end(&document.capture)
+    }
+
     /// A part: its journeys, and what no journey refers to.
     pub fn part(&mut self, part: &Part, lookup: &Lookup<'_>) -> io::Result<()> {
         for journey in &part.journeys {
@@ -241,29 +252,18 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// A whole document, for tests.
-#[cfg(test)]
-pub(super) fn write(
-    document: &crate::journey::model::Document,
-    writer: &mut impl Write,
-) -> io::Result<()> {
-    let part = super::examples::part(document);
-    let mut writer = Writer::new(writer);
-    writer.header(&document.tracer, &document.host, &document.capture)?;
-    writer.part(&part, &Lookup::of(&part))?;
-    writer.end(&document.capture)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::write;
+    use super::Writer;
     use crate::journey::model::Document;
     use crate::report::examples;
     use serde_json::Value;
 
     fn lines(document: &Document) -> Vec<Value> {
         let mut bytes = Vec::new();
-        write(document, &mut bytes).expect("memory takes everything");
+        Writer::new(&mut bytes)
+            .document(document)
+            .expect("memory takes everything");
         String::from_utf8(bytes)
             .expect("JSON is UTF-8")
             .lines()

@@ -1,5 +1,6 @@
 //! JSON Schema (draft 2020-12) of what tracer writes, generated from the types themselves.
 
+use super::doctor::Diagnosis;
 use super::ndjson::Line;
 use crate::journey::model::Document;
 use schemars::generate::SchemaSettings;
@@ -16,6 +17,14 @@ pub fn document() -> Schema {
 /// The schema of each line of `--format ndjson`.
 pub fn line() -> Schema {
     generate::<Line<'_>>("tracer line", "One line of `tracer --format ndjson`.")
+}
+
+/// The schema of `tracer doctor --format json`.
+pub fn diagnosis() -> Schema {
+    generate::<Diagnosis>(
+        "tracer diagnosis",
+        "Which hook serves which fact on this kernel, as written by `tracer doctor`.",
+    )
 }
 
 fn generate<T: JsonSchema>(title: &str, description: &str) -> Schema {
@@ -64,7 +73,9 @@ mod tests {
                     example.journeys.clear();
                 }
                 let mut bytes = Vec::new();
-                ndjson::write(&example, &mut bytes).expect("memory");
+                ndjson::Writer::new(&mut bytes)
+                    .document(&example)
+                    .expect("memory");
                 for text in String::from_utf8_lossy(&bytes).lines() {
                     let value: Value = serde_json::from_str(text).expect("JSON");
                     assert!(validator.is_valid(&value), "{name}: {text}");

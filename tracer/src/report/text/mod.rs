@@ -14,7 +14,8 @@ use super::layers;
 use super::lookup::Lookup;
 use super::page::Page;
 use super::style::Style;
-use crate::journey::model::{CaptureInfo, Journey, Packet};
+use crate::journey::model::{CaptureInfo, Journey, Packet, Trace};
+use crate::journey::part::Part;
 
 /// Column of the text beside the labels below the waterfall.
 const BESIDE_LABEL: usize = 12;
@@ -32,6 +33,20 @@ pub struct TextOptions {
     pub show_secrets: bool,
 }
 
+/// Every journey of a capture and the line about the capture itself.
+pub fn render(trace: &Trace, options: &TextOptions) -> String {
+    let (document, part) = Part::of(trace.clone());
+    let lookup = Lookup::of(&part);
+    let mut text = String::new();
+    for journey in &part.journeys {
+        text.push_str(&render_journey(journey, &lookup, &part.packets, options));
+        text.push('\n');
+    }
+    let journeys = part.journeys.len() as u64;
+    text.push_str(&render_summary(&document.capture, journeys, options));
+    text
+}
+
 /// One journey; `packets` may hold those of other journeys, too.
 pub fn render_journey(
     journey: &Journey,
@@ -46,6 +61,7 @@ pub fn render_journey(
     if options.verbose >= 1 {
         detail::write_process(&mut page, journey);
         detail::write_own_address(&mut page, journey);
+        detail::write_samples(&mut page, journey, lookup);
         events::write(&mut page, journey);
     }
     if options.verbose >= 2 {

@@ -1,21 +1,14 @@
-use super::{Lookup, TextOptions, render_journey, render_summary};
-use crate::journey::model::{Connection, Document, Journey, Phase};
+use super::{TextOptions, render};
+use crate::journey::model::{Connection, Document, Journey, Phase, Trace};
 use crate::report::examples;
 use crate::report::style::{Style, width_of};
 use proptest::prelude::*;
 
-/// Every journey of a capture and the line about the capture itself.
-fn render(document: &Document, options: &TextOptions) -> String {
-    let part = examples::part(document);
-    let lookup = Lookup::of(&part);
-    let mut text = String::new();
-    for journey in &part.journeys {
-        text.push_str(&render_journey(journey, &lookup, &part.packets, options));
-        text.push('\n');
+fn trace(document: Document) -> Trace {
+    Trace {
+        document,
+        packets: Vec::new(),
     }
-    let journeys = part.journeys.len() as u64;
-    text.push_str(&render_summary(&document.capture, journeys, options));
-    text
 }
 
 fn shown(document: &Document, width: usize, unicode: bool, verbose: u8) -> String {
@@ -29,7 +22,7 @@ fn shown(document: &Document, width: usize, unicode: bool, verbose: u8) -> Strin
         verbose,
         ..TextOptions::default()
     };
-    render(document, &options)
+    render(&trace(document.clone()), &options)
 }
 
 #[test]
@@ -77,7 +70,7 @@ fn colours_change_nothing_but_colours() {
             verbose: 2,
             ..TextOptions::default()
         };
-        let colored = render(&document.clone(), &options);
+        let colored = render(&trace(document.clone()), &options);
         assert!(colored.contains('\x1b'), "{name}");
         let stripped = anstream::adapter::strip_str(&colored).to_string();
         assert_eq!(stripped, shown(&document, 100, true, 2), "{name}");
@@ -220,7 +213,7 @@ proptest! {
         };
         for (name, mut document) in examples::all() {
             poison(&mut document, &text);
-            let shown = render(&document, &options);
+            let shown = render(&trace(document), &options);
             prop_assert!(color || !shown.contains('\x1b'));
             let shown = without_colors(&shown);
             prop_assert!(unicode || shown.is_ascii(), "{}", name);
