@@ -14,6 +14,8 @@ pub struct Limits {
     pub untold: u64,
     /// Bytes, about, of DNS exchanges: what connections are joined with.
     pub resolutions: usize,
+    /// After a close, late and repeated segments are waited for this long, nanoseconds.
+    pub late_ns: u64,
     /// Neighbour exchanges.
     pub neighbors: usize,
 }
@@ -25,6 +27,7 @@ impl Default for Limits {
             payload: 64 << 20,
             untold: 24 << 20,
             resolutions: 16 << 20,
+            late_ns: 2_000_000_000,
             neighbors: 16_384,
         }
     }

@@ -16,8 +16,6 @@ use super::payload;
 use super::tell::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// After the close late and repeated segments are waited for.
-const SETTLE_NS: u64 = 2_000_000_000;
 /// Closed connections held at once for secrets that may still come.
 const HELD: usize = 2048;
 /// First byte of a TLS stream: a handshake record (RFC 8446, section 5.1).
@@ -55,10 +53,12 @@ impl Assembler {
         if self.options.source != Source::File {
             return;
         }
-        while let Some(number) = self.connections.take_over(now_ns.saturating_sub(SETTLE_NS)) {
-            self.closed(number);
-        }
         let limits = self.options.limits;
+        if let Some(before_ns) = now_ns.checked_sub(limits.late_ns) {
+            while let Some(number) = self.connections.take_over(before_ns) {
+                self.closed(number);
+            }
+        }
         self.settling.payload += bytes as u64;
         if self.settling.payload > limits.payload {
             self.relieve_payload(now_ns, &limits);

@@ -220,13 +220,13 @@ impl Assembler {
         let mut open = Open::new();
         for connection in self.connections.iter().filter(|it| !it.over) {
             let key = (connection.client.ip, connection.server.port);
-            open.entry(key).or_default().push(connection.first_at_ns);
+            open.entry(key).or_default().insert(connection.first_at_ns);
         }
         open
     }
 }
 
-type Open = BTreeMap<(IpAddr, u16), Vec<u64>>;
+type Open = BTreeMap<(IpAddr, u16), BTreeSet<u64>>;
 
 /// The connections that must be told later: those that share a journey with one that is not
 /// chosen, and attempts after which another one is open.
@@ -268,8 +268,5 @@ fn is_followed(story: &Story<'_>, draft: &Draft, open: &Open) -> bool {
         .unwrap_or(first.last_at_ns)
         .saturating_add(NEXT_ATTEMPT_NS);
     let others = open.get(&(first.client.ip, first.server.port));
-    others.is_some_and(|begun| {
-        let mut begun = begun.iter();
-        begun.any(|at_ns| (first.first_at_ns..=until).contains(at_ns))
-    })
+    others.is_some_and(|begun| begun.range(first.first_at_ns..=until).next().is_some())
 }

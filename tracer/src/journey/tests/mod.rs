@@ -6,6 +6,7 @@ mod live;
 mod losses;
 mod memory;
 mod names;
+mod parts;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::limits::Limits;
@@ -72,6 +73,20 @@ impl Script {
             at_ns: 0,
             next_id: 1,
         }
+    }
+
+    /// Frames of a capture file.
+    pub fn of_file(limits: Limits) -> Self {
+        let mut script = Self::new(false);
+        script.assembler = Assembler::new(AssemblerOptions {
+            source: Source::File,
+            stream_limit: 1 << 16,
+            keep_frames: false,
+            show_secrets: false,
+            live: false,
+            limits,
+        });
+        script
     }
 
     pub fn wait(&mut self, time_ns: u64) {
@@ -148,6 +163,23 @@ impl Script {
             false => wire.server_next += length,
         }
         self.frame(out, out.then(|| cookie_of(wire.port)), data);
+    }
+
+    /// A connection of which only frames are seen.
+    pub fn wire(&mut self, port: u16, server: (Ipv4Addr, u16)) -> Wire {
+        Wire {
+            port,
+            server,
+            client_next: u32::from(port) << 8,
+            server_next: 7000,
+        }
+    }
+
+    /// The three messages.
+    pub fn open(&mut self, wire: &mut Wire) {
+        self.segment(wire, true, Flags::Syn, b"");
+        self.segment(wire, false, Flags::SynAck, b"");
+        self.segment(wire, true, Flags::Ack, b"");
     }
 
     /// connect(2) and the three messages.
