@@ -280,8 +280,8 @@ fn association(message: &mut Message, options: Option<&[u8]>) {
 }
 
 fn shown(name: &[u8]) -> String {
-    let name = String::from_utf8_lossy(name);
-    text::printable(name.trim_end_matches('\0').to_owned())
+    // Some clients count the terminating zero.
+    text::printable(name.strip_suffix(&[0]).unwrap_or(name))
 }
 
 #[cfg(test)]

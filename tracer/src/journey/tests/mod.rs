@@ -1,6 +1,7 @@
 //! The assembler, fed with hand-made observations.
 
 mod attempts;
+mod leases;
 mod live;
 mod losses;
 mod memory;
@@ -336,6 +337,7 @@ fn document() -> Document {
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }
