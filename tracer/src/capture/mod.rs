@@ -12,6 +12,9 @@ pub mod link_type;
 pub mod recording;
 
 mod class;
+mod tcp;
+
+pub use tcp::*;
 
 pub use link_type::LinkType;
 
@@ -37,6 +40,14 @@ pub enum Fact {
     Frame(Frame),
     /// A socket of this host changed its TCP state.
     TcpState(TcpStateChange),
+    /// The numbers of a TCP socket of this host at one moment.
+    TcpSample(TcpSample),
+    /// A TCP socket of this host sent a segment again.
+    TcpRetransmit(TcpRetransmit),
+    /// TCP of this host sent or received a reset.
+    TcpReset(TcpReset),
+    /// The kernel gave up a packet.
+    PacketDrop(PacketDrop),
     /// A process used a socket, seen in that process's own context.
     SocketOwner(SocketOwner),
     /// The kernel decided on a route.

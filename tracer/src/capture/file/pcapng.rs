@@ -26,6 +26,12 @@ const PACKET_BLOCK: u32 = 2;
 const PROCESS_BLOCK: u32 = 0x8000_0001;
 const PROCESS_BLOCK_LENGTH: u32 = 16;
 
+/// Type of a section header block, the same in both byte orders; its length has the order
+/// that the section is about to have.
+const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+const MIN_BLOCK_BYTES: u32 = 12;
+
 /// Option codes that pcap-parser does not name or reads wrongly.
 const IF_IPV6_ADDRESS: OptionCode = OptionCode(5);
 const EPB_FLAGS: OptionCode = OptionCode(2);
@@ -75,8 +81,9 @@ impl Decode for Decoder {
         }
     }
 
-    /// pcap-parser 0.17 subtracts from the length of a process block what it did not check
-    /// to be there, and panics in debug builds.
+    /// A block is at least its type and twice its length. pcap-parser 0.17 subtracts from
+    /// the length of a process block what it did not check to be there, and panics in debug
+    /// builds.
     fn is_damage(&self, data: &[u8]) -> bool {
         let Some(([k0, k1, k2, k3, length @ ..], _)) = data.split_first_chunk::<8>() else {
             return false;
@@ -91,7 +98,11 @@ impl Decode for Decoder {
                 u32::from_le_bytes(*length),
             ),
         };
-        kind == PROCESS_BLOCK && length < PROCESS_BLOCK_LENGTH
+        let least = match kind {
+            PROCESS_BLOCK => PROCESS_BLOCK_LENGTH,
+            _ => MIN_BLOCK_BYTES,
+        };
+        !data.starts_with(&SECTION_HEADER) && length < least
     }
 }
 

@@ -645,6 +645,28 @@ fn a_cut_file_gives_everything_before_the_cut() {
     }
 }
 
+/// Found by `cargo xtask fuzz pcapng`: pcap-parser subtracts twelve from the length of a
+/// process block (0x80000001) unseen.
+#[test]
+fn a_block_shorter_than_its_own_frame_is_damage() {
+    for order in [Order::Little, Order::Big] {
+        for kind in [0x8000_0001, 1, 6, 0x0bad, 0x1234] {
+            for length in 0..12 {
+                let mut file = Pcapng::new(order);
+                file.interface(1, &[]);
+                file.packet(0, 1, b"first", &[]);
+                let sound = file.bytes.len();
+                file.bytes
+                    .extend([order.u32(kind), order.u32(length), [0; 4]].concat());
+                file.bytes.extend([0; 64]);
+                let (summary, seen) = read_all(&file.bytes).unwrap();
+                assert_eq!(frames(&seen).len(), 1);
+                assert_eq!(summary.truncated_at, u64::try_from(sound).ok());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_large_record_is_read_and_an_impossible_one_is_damage() {
     let large = vec![7_u8; 3_000_000];

@@ -1,6 +1,7 @@
 //! The assembler, fed with hand-made observations.
 
 mod attempts;
+mod inside;
 mod leases;
 mod live;
 mod losses;
