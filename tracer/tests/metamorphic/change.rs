@@ -10,6 +10,17 @@ pub type Timed = (u64, Frame);
 /// Frames that one change may add to a capture: bounds the time of a test.
 const ADDED: usize = 6_000;
 
+/// Segments that each is cut into where the order changes, too: tracer holds a thousand
+/// pieces that wait for an earlier one.
+const SPLIT: usize = 80;
+
+/// Frames that copies may add: tracer lists the first thousand retransmissions.
+const COPIED: usize = 900;
+
+/// Identification before that of the first packet that is fragmented here: far from those
+/// of the packets that came in fragments.
+const IDENTIFICATION: u32 = 0x5a5a_5a00;
+
 /// How far segments that overtake each other are apart, ns: what tracer takes for
 /// reordering where it saw no round trip.
 const OVERTAKING_NS: u64 = 3_000_000;
@@ -20,8 +31,9 @@ const FRAGMENTS: usize = 512;
 /// One thing that a network does; lists of choices are used again from their beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// TCP data travels in segments of these sizes, bytes.
-    Segments(Vec<usize>),
+    /// TCP data travels in segments of these sizes, bytes; at most so many of each that
+    /// was captured, the last one as large as it has to be.
+    Segments { sizes: Vec<usize>, most: usize },
     /// Within so many neighbouring segments of one direction those that come first are
     /// chosen by these numbers.
     Order { window: usize, choices: Vec<usize> },
@@ -47,7 +59,7 @@ pub enum Kind {
 impl Change {
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Segments(_) => Kind::Segments,
+            Self::Segments { .. } => Kind::Segments,
             Self::Order { .. } => Kind::Order,
             Self::Copies(_) => Kind::Copies,
             Self::Tags(_) => Kind::Tags,
@@ -58,20 +70,26 @@ impl Change {
     /// The capture as it would have been.
     pub fn of(&self, frames: &[Timed]) -> Vec<Timed> {
         match self {
-            Self::Segments(sizes) => each(frames, |frame, room| segments(frame, sizes, room)),
+            Self::Segments { sizes, most } => each(frames, ADDED, |frame, room| {
+                let mut few = most.saturating_sub(1).min(*room);
+                let before = few;
+                let parts = segments(frame, sizes, &mut few);
+                *room -= before - few;
+                parts
+            }),
             Self::Order { window, choices } => order(frames, *window, choices),
             Self::Copies(copies) => {
                 let mut copies = copies.iter().cycle();
-                each(frames, |frame, room| {
+                each(frames, COPIED, |frame, room| {
                     let more = copies.next().copied().unwrap_or(0).min(*room);
                     *room -= more;
                     vec![frame.clone(); more + 1]
                 })
             }
-            Self::Tags(tags) => each(frames, |frame, _| vec![tagged(frame, tags)]),
+            Self::Tags(tags) => each(frames, ADDED, |frame, _| vec![tagged(frame, tags)]),
             Self::Fragments { sizes, backwards } => {
-                let mut identification = 0;
-                each(frames, |frame, room| {
+                let mut identification = IDENTIFICATION;
+                each(frames, ADDED, |frame, room| {
                     identification += 1;
                     let mut parts = fragments(frame, sizes, identification, room);
                     if *backwards {
@@ -89,7 +107,7 @@ pub fn any_change() -> impl Strategy<Value = Change> {
     let size = prop_oneof![1_usize..4, 4_usize..100, 100_usize..1400];
     let unit = prop_oneof![1_usize..3, 3_usize..64, 64_usize..180];
     prop_oneof![
-        prop::collection::vec(size, 1..6).prop_map(Change::Segments),
+        prop::collection::vec(size, 1..6).prop_map(|sizes| Change::Segments { sizes, most: SPLIT }),
         (2_usize..12, prop::collection::vec(0_usize..12, 1..12))
             .prop_map(|(window, choices)| Change::Order { window, choices }),
         prop::collection::vec(0_usize..3, 1..8).prop_map(Change::Copies),
@@ -99,8 +117,12 @@ pub fn any_change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn each(frames: &[Timed], mut change: impl FnMut(&Frame, &mut usize) -> Vec<Frame>) -> Vec<Timed> {
-    let mut room = ADDED;
+fn each(
+    frames: &[Timed],
+    most: usize,
+    mut change: impl FnMut(&Frame, &mut usize) -> Vec<Frame>,
+) -> Vec<Timed> {
+    let mut room = most;
     let mut changed = Vec::with_capacity(frames.len());
     for (at_ns, frame) in frames {
         let parts = change(frame, &mut room);
@@ -198,12 +220,11 @@ fn run(frames: &[Timed], started: &mut HashSet<(Vec<u8>, u16, u16)>) -> usize {
         if segment.has(FIN | RST | URG) || segment.length() < 2 {
             break;
         }
-        let first = started.insert(flow.clone());
         let follows = last.as_ref().is_none_or(|(last, addresses)| {
             let same = last.ports == segment.ports && *addresses == flow.0;
             same && last.next() == segment.sequence
         });
-        if first || !follows {
+        if !follows || started.insert(flow.clone()) {
             break;
         }
         last = Some((segment, flow.0));
