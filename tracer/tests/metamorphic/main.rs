@@ -3,6 +3,8 @@
 
 mod change;
 mod declared;
+#[path = "../support/invariants.rs"]
+mod invariants;
 mod packet;
 #[path = "../support/packets.rs"]
 mod packets;
@@ -65,6 +67,7 @@ fn differs(capture: &Capture, changes: &[Change]) -> Vec<String> {
     let kinds: Vec<_> = changes.iter().map(Change::kind).collect();
     let before = replayed(capture, capture.frames.clone());
     let after = replayed(capture, frames);
+    invariants::check(&capture.name, &after);
     differences(&facts(&before, &kinds), &facts(&after, &kinds), &kinds)
 }
 
