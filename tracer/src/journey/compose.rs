@@ -112,6 +112,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         let (connection, _) = story.connection(*number)?;
         story.process(connection, End::Client)
     });
+    let failed = failure.is_some();
     let journey = Journey {
         process: process.or_else(|| {
             let attribution = super::model::Attribution::SocketCookie;
@@ -120,7 +121,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         }),
         outcome,
         failure,
-        findings: findings(draft, carrier),
+        findings: findings(draft, carrier, failed),
         started_at_ns: start,
         duration_ns: end - start,
         phases: phases::clip(&milestones, start, end),
@@ -231,7 +232,7 @@ fn neighbor_of(
     (Some(cached.id.clone()), Some(cached))
 }
 
-fn findings(draft: &Draft, carrier: Option<Carrier<'_>>) -> Vec<Finding> {
+fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |kind: &str, message: String| {
         findings.push(Finding {
@@ -258,6 +259,32 @@ fn findings(draft: &Draft, carrier: Option<Carrier<'_>>) -> Vec<Finding> {
             "retransmissions",
             format!("{repeated} segments were sent again"),
         );
+    }
+    let told = &carrier.connection.told;
+    // A drop in a connection that went well is a matter of the timeline only.
+    if failed || repeated > 0 || retries > 0 {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for dropped in &told.drops {
+            *reasons.entry(&dropped.reason).or_default() += 1;
+        }
+        for (reason, count) in reasons {
+            let message = match count {
+                1 => format!("this kernel dropped a packet: {reason}"),
+                _ => format!("this kernel dropped {count} packets: {reason}"),
+            };
+            add("kernel_drop", message);
+        }
+    }
+    for end in [End::Client, End::Server] {
+        let closed = told.zero_windows.iter().filter(|it| it.end == end).count();
+        if closed > 0 {
+            let times = if closed == 1 { "once" } else { "several times" };
+            let message = format!(
+                "the {} had no room for more data {times} (window 0): it read too slowly",
+                end.name()
+            );
+            add("zero_window", message);
+        }
     }
     if draft.carried && draft.attempts.len() > 1 {
         let lost = draft.attempts.len() - 1;
@@ -357,8 +384,11 @@ pub(super) fn describe(
             .iter()
             .map(|(entry, _)| entry.clone())
             .collect(),
-        srtt_ns: None,
-        drops: Vec::new(),
+        srtt_ns: connection.told.srtt_ns(),
+        drops: connection.told.drops.clone(),
+        tcp_samples: connection.told.samples(),
+        resets: connection.told.resets.clone(),
+        zero_windows: connection.told.zero_windows.clone(),
         close: analysed
             .quic
             .as_ref()

@@ -38,3 +38,4 @@ mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
+mod told;
