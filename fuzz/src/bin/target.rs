@@ -54,7 +54,7 @@ fn replay(name: &str, files: &[&str]) -> ExitCode {
 fn measure(names: &[&str]) -> ExitCode {
     let captures = captures::all();
     let mut linear = true;
-    println!("target          growth   256 KiB in  worst shape");
+    println!("target          growth   512 KiB in  worst shape");
     for target in TARGETS {
         if !names.is_empty() && !names.contains(&target.name) {
             continue;
@@ -67,7 +67,7 @@ fn measure(names: &[&str]) -> ExitCode {
             "{:<14} {:>6.1} x {:>9.2} ms  {}{}",
             target.name,
             worst.factor(),
-            worst.long.as_secs_f64() * 1000.0,
+            worst.longest().as_secs_f64() * 1000.0,
             worst.shape,
             if worst.is_linear() {
                 ""
