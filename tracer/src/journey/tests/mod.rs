@@ -2,6 +2,7 @@
 
 mod attempts;
 mod inside;
+mod leases;
 mod live;
 mod losses;
 mod memory;
@@ -337,6 +338,7 @@ fn document() -> Document {
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }
