@@ -167,8 +167,9 @@ impl Replay {
             self.assembler.cut();
         }
         self.parts.push(self.assembler.last_part());
-        let document = document(name, summary, self.command);
-        Part::whole(self.parts, self.assembler.lost(), document)
+        let mut document = document(name, summary, self.command);
+        self.assembler.conclude(&mut document);
+        Part::whole(self.parts, document)
     }
 }
 
@@ -199,6 +200,7 @@ pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) 
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

@@ -45,6 +45,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
         print(&arguments, &mut reporter, finished)?;
     }
     let (mut document, recorded) = session.close();
+    document.dhcp = session.dhcp();
     note_lost(&mut document.capture, session.lost());
     reporter.end(&document)?;
     session.stop().await;

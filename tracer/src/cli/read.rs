@@ -11,7 +11,7 @@ use crate::journey::assemble::Assembler;
 use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{CaptureInfo, Document, SCHEMA_VERSION, Source};
-use crate::journey::part::{Part, note_lost};
+use crate::journey::part::Part;
 use crate::replay::{self, ReplayOptions};
 use crate::report::outputs::{Destination, OutputError, Reporter};
 use std::ffi::OsString;
@@ -236,8 +236,7 @@ impl Reading<'_> {
                 document
             }
         };
-        let lost = self.memory().assembler.lost();
-        note_lost(&mut document.capture, lost);
+        self.memory().assembler.conclude(&mut document);
         let ended = self.reporter.end(&document);
         self.note(ended);
         self.failure.map_or(Ok(()), Err)
@@ -257,6 +256,7 @@ fn recorded_document(header: Header, end: Option<CaptureInfo>, now_ns: u64) -> D
         capture: replayed(end.unwrap_or(cut)),
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

@@ -5,10 +5,11 @@
 
 use super::connection::ConnectCall;
 use super::connections::Connections;
+use super::dhcp::Leases;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
 use super::limits::Limits;
-use super::model::{DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source};
+use super::model::{DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
 use super::route::Routes;
@@ -17,6 +18,7 @@ use super::tls::KeyLog;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
 };
+use crate::protocol::dhcp;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
@@ -60,6 +62,7 @@ pub struct Assembler {
     pub(super) resolutions: Resolutions,
     pub(super) neighbors: Neighbors,
     pub(super) routes: Routes,
+    pub(super) leases: Leases,
     pub(super) processes: Processes,
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
@@ -86,6 +89,7 @@ impl Assembler {
             neighbors: Neighbors::new(keep, is_file),
             interfaces: InterfaceNames::default(),
             routes: Routes::default(),
+            leases: Leases::default(),
             processes: Processes::default(),
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
@@ -177,6 +181,11 @@ impl Assembler {
         connections.all(|connection| {
             connection.is_closed() || !connection.has_frames() || connection.quic.is_some()
         })
+    }
+
+    /// The DHCP exchanges, so far.
+    pub fn dhcp(&self) -> Vec<DhcpExchange> {
+        self.leases.exchanges(&self.interfaces)
     }
 
     fn owner(&mut self, at_ns: u64, owner: SocketOwner) {
@@ -306,6 +315,13 @@ impl Assembler {
                 bytes: udp.payload,
             };
             self.resolutions.message(&message, mark, Some(frame));
+            return;
+        }
+        if let Some(version) = dhcp::version_of_ports(source.port, destination.port)
+            && let Some(message) = dhcp::parse(version, udp.payload)
+        {
+            self.leases
+                .message(message, source.ip, destination.ip, mark);
             return;
         }
         let connections = &mut self.connections;

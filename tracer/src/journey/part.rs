@@ -31,14 +31,8 @@ pub struct Beside {
 }
 
 impl Part {
-    /// The parts of one capture as its document; `document` comes with what only the caller
-    /// knows (tracer, host, capture), `lost` with what the assembler counted.
-    pub fn whole(
-        parts: impl IntoIterator<Item = Self>,
-        lost: BTreeMap<String, u64>,
-        mut document: Document,
-    ) -> Trace {
-        note_lost(&mut document.capture, lost);
+    /// The parts of one capture in its document.
+    pub fn whole(parts: impl IntoIterator<Item = Self>, mut document: Document) -> Trace {
         let mut packets = Vec::new();
         for part in parts {
             document.journeys.extend(part.journeys);

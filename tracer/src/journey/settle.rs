@@ -10,8 +10,8 @@ use super::assemble::Assembler;
 use super::connection::{Cut, CutBy, TrackedConnection};
 use super::dns::{self, DnsPacket};
 use super::limits::Limits;
-use super::model::{DnsProtocol, DnsTransport, End, Source};
-use super::part::Part;
+use super::model::{DnsProtocol, DnsTransport, Document, End, Source};
+use super::part::{Part, note_lost};
 use super::payload;
 use super::tell::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -253,13 +253,21 @@ impl Assembler {
         self.settling.settled.iter().copied()
     }
 
+    /// Adds to `document` what is known of the capture as a whole.
+    pub fn conclude(&self, document: &mut Document) {
+        document.dhcp = self.dhcp();
+        note_lost(&mut document.capture, self.lost());
+    }
+
     /// Lost events per class, so far.
     pub fn lost(&self) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::new();
         let overflow = self.settling.overflow.iter();
         let overflow = overflow.map(|(class, count)| (*class, *count));
         let events = self.lost.iter().map(|(_, class, count)| (*class, *count));
-        for (class, count) in events.chain(overflow) {
+        let dropped = self.leases.dropped();
+        let leases = (dropped > 0).then_some(("dhcp", dropped));
+        for (class, count) in events.chain(overflow).chain(leases) {
             *lost.entry(class.to_owned()).or_default() += count;
         }
         lost
@@ -308,6 +316,8 @@ impl Assembler {
             let stream = connection.end(end).stream.bytes().as_slice();
             let (Some(mark), Some(bytes)) = (connection.frame_at(end, at_ns), stream.get(range))
             else {
+                // More segments than are remembered as evidence: told as lost, not hidden.
+                self.lost.push((at_ns, "dns", 1));
                 continue;
             };
             let packet = DnsPacket {

@@ -41,10 +41,11 @@ impl Assembler {
 
     /// The whole story: what was told and not taken, and the rest. `document` comes with
     /// what only the caller knows: tracer, host, capture.
-    pub fn finish(mut self, document: Document) -> Trace {
+    pub fn finish(mut self, mut document: Document) -> Trace {
         let told = self.take_told();
         let last = self.last_part();
-        Part::whole(told.into_iter().chain([last]), self.lost(), document)
+        self.conclude(&mut document);
+        Part::whole(told.into_iter().chain([last]), document)
     }
 
     /// Tells those of the chosen settled connections that wait for nothing younger, and

@@ -64,8 +64,8 @@ impl Spool {
             .try_for_each(|it| self.journeys.push(it))
     }
 
-    /// Writes the document, for people, and a line end. The lists of `document` itself are
-    /// not looked at.
+    /// Writes the document, for people, and a line end. Of the lists of `document`
+    /// itself only the short one of DHCP exchanges is looked at.
     ///
     /// # Errors
     /// Those of `writer`.
@@ -78,9 +78,12 @@ impl Spool {
         })?;
         let open = head.strip_suffix("\n}").unwrap_or(&head);
         writer.write_all(open.as_bytes())?;
+        let mut dhcp = List::default();
+        document.dhcp.iter().try_for_each(|it| dhcp.push(it))?;
         let lists = [
             ("dns", self.dns),
             ("neighbors", self.neighbors),
+            ("dhcp", dhcp),
             ("connections", self.connections),
             ("journeys", self.journeys),
         ];

@@ -2,10 +2,12 @@
 
 mod attempts;
 mod inside;
+mod leases;
 mod live;
 mod losses;
 mod memory;
 mod names;
+mod odd;
 mod parts;
 
 use super::assemble::{Assembler, AssemblerOptions};
@@ -371,6 +373,7 @@ fn document() -> Document {
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

@@ -3,6 +3,7 @@
 use super::{MS, SECOND, Script, resolver, server};
 use crate::journey::limits::Limits;
 use crate::journey::model::{CloseKind, Document, Outcome};
+use crate::journey::part::Part;
 use std::collections::BTreeSet;
 
 const ROUNDS: u16 = 1000;
@@ -119,9 +120,9 @@ fn told(untold: u64) -> (Document, usize) {
     }
     let count = parts.len();
     parts.push(script.assembler.last_part());
-    let lost = script.assembler.lost();
-    let whole = crate::journey::part::Part::whole(parts, lost, super::document());
-    (whole.document, count)
+    let mut document = super::document();
+    script.assembler.conclude(&mut document);
+    (Part::whole(parts, document).document, count)
 }
 
 #[test]
