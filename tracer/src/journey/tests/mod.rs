@@ -7,6 +7,7 @@ mod live;
 mod losses;
 mod memory;
 mod names;
+mod odd;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::model::{
