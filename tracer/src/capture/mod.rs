@@ -10,6 +10,7 @@ pub mod file;
 pub mod recording;
 
 mod class;
+pub(crate) mod spare;
 
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};

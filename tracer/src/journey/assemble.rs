@@ -14,7 +14,7 @@ use super::process::Processes;
 use super::route::Routes;
 use super::tls::KeyLog;
 use crate::capture::{
-    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
+    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse, spare,
 };
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
@@ -102,6 +102,7 @@ impl Assembler {
             Fact::Frame(frame) => {
                 self.frame(at_ns, &frame);
                 self.settle(at_ns);
+                spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),

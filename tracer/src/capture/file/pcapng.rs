@@ -2,7 +2,7 @@
 //! what recorders counted.
 
 use super::{Decode, Item, Reading, link_type};
-use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType};
+use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType, spare};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
     Block, CustomBlock, DecryptionSecretsBlock, EnhancedPacketBlock, InterfaceDescriptionBlock,
@@ -126,7 +126,7 @@ impl Decoder {
             link_type: interface.map_or(LinkType::Other(link_type::UNDECLARED), |it| it.link_type),
             cookie: None,
             original_length: block.origlen.max(length(block.packet_data())),
-            data: block.packet_data().to_vec(),
+            data: spare::copy_of(block.packet_data()),
         };
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
         self.custom_options(&block.options, reading);
@@ -143,7 +143,7 @@ impl Decoder {
             link_type: interface.map_or(LinkType::Other(link_type::UNDECLARED), |it| it.link_type),
             cookie: None,
             original_length: block.origlen.max(length(block.packet_data())),
-            data: block.packet_data().to_vec(),
+            data: spare::copy_of(block.packet_data()),
         };
         reading.packet(None, frame);
     }
