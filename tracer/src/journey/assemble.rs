@@ -105,6 +105,29 @@ impl Assembler {
                 spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
+            Fact::TcpSample(sample) => {
+                if let Some((it, end)) = self.connections.end_between(sample.local, sample.remote) {
+                    it.sample(at_ns, end, &sample);
+                }
+            }
+            Fact::TcpRetransmit(again) => {
+                if let Some((it, end)) = self.connections.end_between(again.local, again.remote) {
+                    it.retransmit_told(at_ns, end, &again);
+                }
+            }
+            Fact::TcpReset(reset) => {
+                if let Some((it, end)) = self.connections.end_between(reset.local, reset.remote) {
+                    it.reset_told(at_ns, end, &reset);
+                }
+            }
+            Fact::PacketDrop(dropped) => {
+                if let Some((it, end)) = self
+                    .connections
+                    .end_between(dropped.source, dropped.destination)
+                {
+                    it.dropped(at_ns, end, &dropped);
+                }
+            }
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
             Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),
             Fact::RouteDetail(detail) => self.routes.detail(detail),

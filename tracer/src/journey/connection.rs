@@ -8,10 +8,12 @@ use super::model::{
 use super::quic::Conversation;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
+use super::told::Told;
 use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 use std::sync::Arc;
 
+mod kernel;
 mod roles;
 
 /// Frames remembered as evidence for the bytes of a stream.
@@ -70,6 +72,8 @@ pub(super) struct EndState {
     duplicate_acknowledgments: u32,
     /// When the highest byte so far was sent.
     last_payload_at_ns: u64,
+    /// It has said that it has no room, and nothing else since.
+    window_is_closed: bool,
 }
 
 impl EndState {
@@ -88,6 +92,7 @@ impl EndState {
             last_acknowledgment: 0,
             duplicate_acknowledgments: 0,
             last_payload_at_ns: 0,
+            window_is_closed: false,
         }
     }
 }
@@ -113,6 +118,8 @@ pub(super) struct TrackedConnection {
     pub reset: Option<EndMark>,
     /// Resets after the first: they close nothing any more.
     later_resets: Vec<CloseMessage>,
+    /// What the kernel told of it beyond its states.
+    pub told: Told,
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
@@ -162,6 +169,7 @@ impl TrackedConnection {
             close_messages: Vec::new(),
             reset: None,
             later_resets: Vec::new(),
+            told: Told::default(),
             icmp_error: None,
             connect: None,
             quic: None,
@@ -236,6 +244,7 @@ impl TrackedConnection {
         if tcp.flags.rst {
             self.reset(end, mark);
         }
+        self.window(end, tcp, mark);
     }
 
     /// Takes one QUIC datagram sent by `end`, `length` bytes on the wire.
@@ -370,6 +379,7 @@ impl TrackedConnection {
                 seq,
                 bytes,
                 kind: kind.to_owned(),
+                hook: "frames".to_owned(),
             };
             self.retransmissions.push((entry, mark));
         }
