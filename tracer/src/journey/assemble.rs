@@ -16,7 +16,7 @@ use super::route::Routes;
 use super::settle::Settling;
 use super::tls::KeyLog;
 use crate::capture::{
-    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
+    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse, spare,
 };
 use crate::protocol::dhcp;
 use crate::protocol::fragments::Fragments;
@@ -114,6 +114,7 @@ impl Assembler {
             Fact::Frame(frame) => {
                 self.frame(at_ns, &frame);
                 self.settle(at_ns, frame.data.len());
+                spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::TcpSample(sample) => {
