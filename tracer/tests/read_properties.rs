@@ -75,7 +75,7 @@ fn check(name: &str, document: &Document) {
     for exchange in document.connections.iter().flat_map(|it| &it.http) {
         let ordered =
             |from: Option<u64>, to: Option<u64>| from.zip(to).is_none_or(|(from, to)| from <= to);
-        let sent = ordered(Some(exchange.request_at_ns), exchange.request_end_at_ns);
+        let sent = ordered(exchange.request_at_ns, exchange.request_end_at_ns);
         let read = ordered(exchange.response_at_ns, exchange.response_end_at_ns);
         assert!(sent && read, "{name} {}", exchange.id);
     }
@@ -117,7 +117,7 @@ fn story(document: &Document) -> Vec<String> {
             .map(|exchange| {
                 let (method, url, status) = (&exchange.method, &exchange.url, exchange.status);
                 let bodies = (exchange.request_body_bytes, exchange.response_body_bytes);
-                format!("{method} {url:?} {status:?} {bodies:?}")
+                format!("{method:?} {url:?} {status:?} {bodies:?}")
             })
             .collect();
         let tls = it.tls.as_ref();

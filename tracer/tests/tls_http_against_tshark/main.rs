@@ -335,7 +335,7 @@ fn http_facts_of_tracer(connection: &Connection, facts: &mut Facts) {
         note(
             facts,
             "requests",
-            [format!("{} {}", exchange.method, exchange.target)],
+            exchange.asked(),
         );
         note(
             facts,

@@ -36,7 +36,7 @@ pub fn analyse(
         // which its header tables cannot be followed.
         Vec::new()
     };
-    exchanges.sort_by_key(|exchange| exchange.request.first_at_ns);
+    exchanges.sort_by_key(|exchange| exchange.request.first_at_ns.or(exchange.response.first_at_ns));
     exchanges
         .into_iter()
         .zip(1_u32..)
