@@ -12,13 +12,17 @@
 )]
 
 mod bounds;
+mod drops;
 mod emit;
+mod ends;
 mod layout;
 mod neighbor;
 mod packet;
 mod process;
 mod resolver;
+mod retransmit;
 mod route;
+mod sample;
 mod socket;
 mod task;
 mod tcp;

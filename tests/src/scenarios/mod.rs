@@ -1,6 +1,7 @@
 //! All scenarios, in the order they run. A new file is registered here.
 
 mod command_line;
+mod facts;
 mod host;
 mod lab;
 mod recording;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Scenario> {
         command_line::SCENARIOS,
         lab::SCENARIOS,
         host::SCENARIOS,
+        facts::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
     ]

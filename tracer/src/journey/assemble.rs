@@ -16,6 +16,7 @@ use super::tls::KeyLog;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
 };
+use crate::protocol::dns;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
@@ -24,6 +25,8 @@ use std::net::IpAddr;
 
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
+/// NetBIOS names (RFC 1002, section 4.2) look like those of DNS.
+const NETBIOS_NAMES: u16 = 137;
 /// IP protocol number of UDP.
 const UDP: u8 = 17;
 
@@ -104,6 +107,29 @@ impl Assembler {
                 self.settle(at_ns);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
+            Fact::TcpSample(sample) => {
+                if let Some((it, end)) = self.connections.end_between(sample.local, sample.remote) {
+                    it.sample(at_ns, end, &sample);
+                }
+            }
+            Fact::TcpRetransmit(again) => {
+                if let Some((it, end)) = self.connections.end_between(again.local, again.remote) {
+                    it.retransmit_told(at_ns, end, &again);
+                }
+            }
+            Fact::TcpReset(reset) => {
+                if let Some((it, end)) = self.connections.end_between(reset.local, reset.remote) {
+                    it.reset_told(at_ns, end, &reset);
+                }
+            }
+            Fact::PacketDrop(dropped) => {
+                if let Some((it, end)) = self
+                    .connections
+                    .end_between(dropped.source, dropped.destination)
+                {
+                    it.dropped(at_ns, end, &dropped);
+                }
+            }
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
             Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),
             Fact::RouteDetail(detail) => self.routes.detail(detail),
@@ -265,7 +291,12 @@ impl Assembler {
     fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) {
         let source = endpoint(ip.source, udp.source_port);
         let destination = endpoint(ip.destination, udp.destination_port);
-        if let Some(protocol) = DnsProtocol::of_ports(source.port, destination.port) {
+        let protocol = DnsProtocol::of_ports(source.port, destination.port).or_else(|| {
+            let named = [source.port, destination.port].contains(&NETBIOS_NAMES);
+            // A resolver may listen on any port; that of dnscrypt-proxy or CoreDNS is chosen.
+            (!named && dns::is_unmistakable(udp.payload)).then_some(DnsProtocol::Dns)
+        });
+        if let Some(protocol) = protocol {
             let message = DnsPacket {
                 protocol,
                 transport: DnsTransport::Udp,

@@ -8,10 +8,12 @@ use super::model::{
 use super::quic::Conversation;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
+use super::told::Told;
 use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 use std::sync::Arc;
 
+mod kernel;
 mod numbers;
 mod roles;
 
@@ -63,6 +65,8 @@ pub(super) struct EndState {
     /// The first stretch that was not captured, once the bytes are forgotten.
     hole: Option<Hole>,
     sent: Sent,
+    /// It has said that it has no room, and nothing else since.
+    window_is_closed: bool,
 }
 
 impl EndState {
@@ -79,6 +83,7 @@ impl EndState {
             fin_acknowledged: false,
             hole: None,
             sent: Sent::default(),
+            window_is_closed: false,
         }
     }
 }
@@ -104,6 +109,8 @@ pub(super) struct TrackedConnection {
     pub reset: Option<EndMark>,
     /// Resets after the first: they close nothing any more.
     later_resets: Vec<CloseMessage>,
+    /// What the kernel told of it beyond its states.
+    pub told: Told,
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
@@ -153,6 +160,7 @@ impl TrackedConnection {
             close_messages: Vec::new(),
             reset: None,
             later_resets: Vec::new(),
+            told: Told::default(),
             icmp_error: None,
             connect: None,
             quic: None,
@@ -228,6 +236,7 @@ impl TrackedConnection {
         if tcp.flags.rst {
             self.reset(end, mark);
         }
+        self.window(end, tcp, mark);
     }
 
     /// Takes one QUIC datagram sent by `end`, `length` bytes on the wire.
@@ -344,6 +353,7 @@ impl TrackedConnection {
                 seq,
                 bytes,
                 kind: kind.to_owned(),
+                hook: "frames".to_owned(),
             };
             self.retransmissions.push((entry, mark));
         }

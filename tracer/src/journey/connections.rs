@@ -365,6 +365,25 @@ impl Connections {
         }
     }
 
+    /// The connection between a socket of this host and its peer, and which end the socket is.
+    pub fn end_between(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<(&mut TrackedConnection, End)> {
+        let (local, remote) = (Endpoint::from(local), Endpoint::from(remote));
+        let number = self
+            .between(local, remote)
+            .or_else(|| self.quic_between(local, remote))?;
+        let connection = self.tracked.get_mut(&number)?;
+        let end = if connection.client == local {
+            End::Client
+        } else {
+            End::Server
+        };
+        Some((connection, end))
+    }
+
     /// Takes a change of state. The source port of a client is chosen after SYN_SENT, the
     /// addresses of a server's child are written after SYN_RECV (inet_csk_clone_lock), so
     /// a change waits until its socket's connection is known.

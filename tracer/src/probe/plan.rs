@@ -55,6 +55,7 @@ pub(super) enum Target {
     FramesOut,
 }
 
+const PACKET_DROP: &str = "packet_drop";
 const FRAMES_IN: &str = "frames_in";
 const FRAMES_OUT: &str = "frames_out";
 
@@ -90,6 +91,16 @@ const SOCKET: &[&str] = &[
     "sock_common.skc_dport",
     "sock.sk_protocol",
 ];
+
+/// Members that tell of a round trip.
+const SAMPLE: &[&str] = &["tcp_sock.srtt_us", "sock_common.skc_family"];
+
+/// Members that lead to the headers of a packet.
+const BUFFER: &[&str] = &["sk_buff.head", "sk_buff.network_header"];
+
+/// Facts that the timeline is complete without: kernels from before drop reasons have
+/// nothing that could serve this one.
+pub(super) const OPTIONAL: &[&str] = &[PACKET_DROP];
 
 /// Every fact, in the order of attaching: what must be there before a process starts to
 /// talk comes first.
@@ -173,6 +184,14 @@ pub(super) const FACTS: &[Fact] = &[
                 needs: SOCKET,
             },
             Candidate {
+                kind: HookKind::TpBtf,
+                parts: &[required(
+                    "tp_btf_inet_sock_set_state",
+                    tracepoint("sock", "inet_sock_set_state"),
+                )],
+                needs: SOCKET,
+            },
+            Candidate {
                 kind: HookKind::Tracepoint,
                 parts: &[required(
                     "tracepoint_inet_sock_set_state",
@@ -181,6 +200,51 @@ pub(super) const FACTS: &[Fact] = &[
                 needs: SOCKET,
             },
         ],
+    },
+    Fact {
+        name: "tcp_sample",
+        candidates: &[
+            Candidate {
+                kind: HookKind::SockOps,
+                parts: &[required("tcp_sock_ops", Target::Cgroup("sock_ops"))],
+                needs: SAMPLE,
+            },
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[required("tcp_probe", tracepoint("tcp", "tcp_probe"))],
+                needs: SAMPLE,
+            },
+        ],
+    },
+    Fact {
+        name: "tcp_retransmit",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[required(
+                "tcp_retransmit_skb",
+                tracepoint("tcp", "tcp_retransmit_skb"),
+            )],
+            needs: &["sk_buff.cb", "tcp_skb_cb.seq", "tcp_skb_cb.end_seq"],
+        }],
+    },
+    Fact {
+        name: "tcp_reset",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[
+                required("tcp_send_reset", tracepoint("tcp", "tcp_send_reset")),
+                required("tcp_receive_reset", tracepoint("tcp", "tcp_receive_reset")),
+            ],
+            needs: BUFFER,
+        }],
+    },
+    Fact {
+        name: PACKET_DROP,
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[required("kfree_skb", tracepoint("skb", "kfree_skb"))],
+            needs: BUFFER,
+        }],
     },
     Fact {
         name: "route",

@@ -169,11 +169,32 @@ pub struct Doctor {
         hide_possible_values = true
     )]
     pub color: ColorChoice,
-    /// Name every candidate, also those that were not needed.
+    /// How to say it.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "text|json",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub format: DoctorFormat,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Name every candidate, also those that were not needed, and what the others need.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[command(flatten)]
     pub hooks: HookOptions,
+}
+
+/// Outputs of the diagnosis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DoctorFormat {
+    /// A table.
+    Text,
+    /// A document; `tracer schema --format doctor` describes it.
+    Json,
 }
 
 /// Print the JSON Schema of the output.
@@ -183,7 +204,7 @@ pub struct Schema {
     #[arg(
         long,
         value_enum,
-        value_name = "json|ndjson",
+        value_name = "json|ndjson|doctor",
         default_value = "json",
         hide_possible_values = true
     )]
@@ -197,6 +218,8 @@ pub enum SchemaFormat {
     Json,
     /// One line.
     Ndjson,
+    /// What `tracer doctor --format json` writes.
+    Doctor,
 }
 
 #[cfg(test)]

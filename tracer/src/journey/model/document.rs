@@ -81,7 +81,7 @@ pub struct HookReport {
     /// What it is attached to: a kernel function, a tracepoint, an interface, a library.
     pub target: String,
     pub status: HookStatus,
-    /// Why it is not attached.
+    /// Why it is not attached, or what it cannot tell on this kernel.
     pub reason: Option<String>,
 }
 

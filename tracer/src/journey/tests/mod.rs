@@ -1,6 +1,7 @@
 //! The assembler, fed with hand-made observations.
 
 mod attempts;
+mod inside;
 mod live;
 mod losses;
 mod memory;

@@ -13,6 +13,7 @@ use super::{
     error::ProbeError,
     interfaces::Interface,
     layout::{KernelTypes, Offsets},
+    needs,
     plan::{Candidate, FACTS, Fact, Part, Target},
 };
 use crate::{
@@ -253,7 +254,12 @@ impl<'a> Attacher<'a> {
         let mut reports = Vec::new();
         for part in candidate.parts {
             match self.attach_part(candidate.kind, part) {
-                Ok(()) => reports.push(attached(fact, candidate.kind, part.target.label())),
+                Ok(()) => {
+                    let Ground { types, offsets, .. } = self.ground;
+                    let mut report = attached(fact, candidate.kind, part.target.label());
+                    report.reason = needs::left_out(part.program, types, offsets);
+                    reports.push(report);
+                }
                 Err(refusal) if part.required => {
                     self.report(fact, candidate.kind, part.target.label(), &refusal);
                     return false;

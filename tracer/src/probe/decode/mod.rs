@@ -4,10 +4,11 @@
 //! is refused and counted by the caller, never trusted.
 
 mod fields;
+mod tcp;
 
 use tracer_common::{event, record};
 
-use super::clock::Clock;
+use super::{clock::Clock, reasons::Reasons};
 use crate::capture::{
     Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind, LinkType, NeighborAction,
     NeighborEvent, Observation, ProcessEvent, RouteLookup, SocketOwner, SocketUse, TcpState,
@@ -26,11 +27,22 @@ pub(super) struct Decoder {
     clock: Clock,
     /// How classifiers are attached in this run: the programs themselves cannot tell.
     classifier: HookKind,
+    reasons: Reasons,
 }
 
 impl Decoder {
     pub(super) fn new(clock: Clock, classifier: HookKind) -> Self {
-        Self { clock, classifier }
+        Self {
+            clock,
+            classifier,
+            reasons: Reasons::default(),
+        }
+    }
+
+    /// With the kernel's words for its reasons.
+    pub(super) fn with_reasons(mut self, reasons: Reasons) -> Self {
+        self.reasons = reasons;
+        self
     }
 
     /// Appends what one record says; most say one thing.
@@ -51,6 +63,18 @@ impl Decoder {
                 if let Some(listener) = listener {
                     say(Fact::SocketOwner(listener));
                 }
+            }
+            event::TCP_SAMPLE => say(Fact::TcpSample(tcp::sample(&record(bytes)?, hook)?)),
+            event::TCP_RETRANSMIT => {
+                say(Fact::TcpRetransmit(tcp::retransmit(&record(bytes)?, hook)?));
+            }
+            event::TCP_RESET => {
+                let reset = tcp::reset(&record(bytes)?, hook, &self.reasons)?;
+                say(Fact::TcpReset(reset));
+            }
+            event::PACKET_DROP => {
+                let dropped = tcp::dropped(&record(bytes)?, hook, &self.reasons)?;
+                say(Fact::PacketDrop(dropped));
             }
             event::SOCKET_OWNER => say(Fact::SocketOwner(socket_owner(record(bytes)?, hook)?)),
             event::ROUTE => say(Fact::RouteLookup(route(record(bytes)?)?)),
@@ -92,6 +116,8 @@ impl Decoder {
             event::hook::KPROBE => HookKind::Kprobe,
             event::hook::FENTRY => HookKind::Fentry,
             event::hook::TRACEPOINT => HookKind::Tracepoint,
+            event::hook::TP_BTF => HookKind::TpBtf,
+            event::hook::SOCK_OPS => HookKind::SockOps,
             event::hook::UPROBE => HookKind::Uprobe,
             event::hook::CGROUP => HookKind::Cgroup,
             _ => return Err(Malformed),

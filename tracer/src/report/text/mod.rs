@@ -60,6 +60,7 @@ pub fn render_journey(
     if options.verbose >= 1 {
         detail::write_process(&mut page, journey);
         detail::write_own_address(&mut page, journey);
+        detail::write_samples(&mut page, journey, lookup);
         events::write(&mut page, journey);
     }
     if options.verbose >= 2 {
