@@ -68,13 +68,19 @@ fn samples() -> Result<()> {
         // The request and the SYN were acknowledged in the end.
         let last = of_client.last().context("no sample")?;
         let sent = connection["bytes"]["client"].as_u64().context("no bytes")?;
-        ensure!(last["bytes_acked"].as_u64() > Some(sent), "{hook}: {last:#}");
+        ensure!(
+            last["bytes_acked"].as_u64() > Some(sent),
+            "{hook}: {last:#}"
+        );
         if hook == "sock_ops" {
             let moments: Vec<String> = of_client
                 .iter()
                 .filter_map(|sample| sample["moment"].as_str().map(str::to_owned))
                 .collect();
-            ensure!(moments.first().is_some_and(|it| it == "established"), "{moments:?}");
+            ensure!(
+                moments.first().is_some_and(|it| it == "established"),
+                "{moments:?}"
+            );
             ensure!(moments.contains(&"closing".to_owned()), "{moments:?}");
         }
     }
@@ -101,9 +107,14 @@ fn refusal() -> Result<()> {
     if is_served(&document, "packet_drop") {
         let reasons: Vec<&Value> = drops.iter().map(|dropped| &dropped["reason"]).collect();
         ensure!(reasons == ["NO_SOCKET"], "{drops:#?}");
-        ensure!(drops[0]["flags"] == "SYN" && drops[0]["end"] == "client", "{drops:#?}");
+        ensure!(
+            drops[0]["flags"] == "SYN" && drops[0]["end"] == "client",
+            "{drops:#?}"
+        );
         let findings = list(&document["journeys"][0], "findings")?;
-        let told = findings.iter().any(|finding| finding["kind"] == "kernel_drop");
+        let told = findings
+            .iter()
+            .any(|finding| finding["kind"] == "kernel_drop");
         ensure!(told, "{findings:#?}");
     } else {
         ensure!(drops.is_empty(), "{drops:#?}");
@@ -137,7 +148,10 @@ fn loss() -> Result<()> {
         .collect();
     ensure!(!known.is_empty(), "nothing was sent again: {connection:#}");
     for entry in &known {
-        ensure!(entry["hook"] == "tracepoint", "guessed from frames: {entry:#}");
+        ensure!(
+            entry["hook"] == "tracepoint",
+            "guessed from frames: {entry:#}"
+        );
         let kind = entry["kind"].as_str().context("no kind")?;
         ensure!(["timeout", "tail_loss_probe"].contains(&kind), "{entry:#}");
     }
@@ -160,7 +174,9 @@ fn loss() -> Result<()> {
         ensure!(told, "{findings:#?}");
     }
     let samples = list(connection, "tcp_samples")?;
-    let counted = samples.iter().any(|it| it["retransmits"].as_u64() > Some(0));
+    let counted = samples
+        .iter()
+        .any(|it| it["retransmits"].as_u64() > Some(0));
     ensure!(counted, "{samples:#?}");
     Ok(())
 }
@@ -184,7 +200,13 @@ fn doctor_json() -> Result<()> {
     let facts = list(&diagnosis, "facts")?;
     let names: Vec<Value> = facts.iter().map(|fact| fact["fact"].clone()).collect();
     let names = strings(&Value::Array(names));
-    for wanted in ["tcp_state", "tcp_sample", "tcp_retransmit", "tcp_reset", "packet_drop"] {
+    for wanted in [
+        "tcp_state",
+        "tcp_sample",
+        "tcp_retransmit",
+        "tcp_reset",
+        "packet_drop",
+    ] {
         ensure!(names.contains(&wanted.to_owned()), "{names:?}");
     }
     for fact in facts {

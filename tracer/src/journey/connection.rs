@@ -21,6 +21,8 @@ use numbers::{Numbers, Sent};
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
+/// The same of DNS over TCP, where each message stands on a frame of its own.
+const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
@@ -313,7 +315,11 @@ impl TrackedConnection {
             kind,
             SegmentKind::Retransmission { .. } | SegmentKind::KeepAlive
         );
-        if brought && self.payload_marks.len() < PAYLOAD_MARKS {
+        let remembered = match self.has_unread_dns() {
+            true => DNS_MARKS,
+            false => PAYLOAD_MARKS,
+        };
+        if brought && self.payload_marks.len() < remembered {
             self.payload_marks.push(EndMark { end, mark });
         }
     }
@@ -328,7 +334,10 @@ impl TrackedConnection {
     fn recognise_retransmission(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         let segment = Numbers::of(tcp);
         let peer = self.end(end.peer()).sent;
-        let again = self.end(end).sent.again(&segment, &peer, self.reordering_ns(), mark.at_ns);
+        let again = self
+            .end(end)
+            .sent
+            .again(&segment, &peer, self.reordering_ns(), mark.at_ns);
         self.end_mut(end).sent.sent(&segment, mark.at_ns);
         let Some(cause) = again else { return };
         let kind = if tcp.flags.syn {

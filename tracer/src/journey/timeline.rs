@@ -430,7 +430,13 @@ impl Lines<'_> {
         for interim in &exchange.informational {
             let summary = format!("HTTP/{} {}", exchange.version, interim.status);
             let place = evidence(End::Server, interim.at_ns);
-            self.add(interim.at_ns, Layer::Http, EventDirection::In, summary, place);
+            self.add(
+                interim.at_ns,
+                Layer::Http,
+                EventDirection::In,
+                summary,
+                place,
+            );
         }
         if let Some(at_ns) = exchange.response_at_ns {
             let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());

@@ -62,14 +62,13 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<RequestHead> {
     config
         .allow_multiple_spaces_in_request_line_delimiters(true)
         .ignore_invalid_headers_in_requests(true);
-    let strict = parse_with(|headers| {
-        let mut request = httparse::Request::new(headers);
-        match config.parse_request(&mut request, limited(bytes)) {
-            Ok(Status::Complete(length)) => {
-                Ok(request
-                    .method
-                    .zip(request.path)
-                    .map_or(Parsed::Invalid, |(method, target)| {
+    let strict =
+        parse_with(|headers| {
+            let mut request = httparse::Request::new(headers);
+            match config.parse_request(&mut request, limited(bytes)) {
+                Ok(Status::Complete(length)) => Ok(request.method.zip(request.path).map_or(
+                    Parsed::Invalid,
+                    |(method, target)| {
                         let head = RequestHead {
                             method: method.to_owned(),
                             target: target.to_owned(),
@@ -77,12 +76,12 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<RequestHead> {
                             headers: kept(request.headers),
                         };
                         Parsed::Complete(head, length)
-                    }))
+                    },
+                )),
+                Ok(Status::Partial) => Ok(partial(bytes)),
+                Err(error) => Err(error),
             }
-            Ok(Status::Partial) => Ok(partial(bytes)),
-            Err(error) => Err(error),
-        }
-    });
+        });
     match strict {
         Parsed::Invalid => loose::request(bytes),
         read => read,

@@ -94,9 +94,7 @@ impl Sent {
         reordering_ns: Option<u64>,
         at_ns: u64,
     ) -> Option<Cause> {
-        let alive = self
-            .next
-            .is_some_and(|(next, _)| segment.keeps_alive(next));
+        let alive = self.next.is_some_and(|(next, _)| segment.keeps_alive(next));
         if segment.length == 0 || alive {
             return None;
         }
@@ -125,8 +123,8 @@ impl Sent {
             && peer.acknowledgment.is_some_and(|(number, asked_at_ns)| {
                 number == segment.sequence && at_ns.saturating_sub(asked_at_ns) < FAST_NS
             });
-        let overtaken = late_ns < Some(reordering_ns.unwrap_or(REORDERING_NS))
-            && segment.end() != next;
+        let overtaken =
+            late_ns < Some(reordering_ns.unwrap_or(REORDERING_NS)) && segment.end() != next;
         match (asked_for, overtaken) {
             (true, _) => Some(Cause::Fast),
             (false, true) => None,
@@ -150,7 +148,9 @@ impl Sent {
             self.acknowledgment = Some((number, at_ns));
         }
         self.window = segment.window;
-        let advances = self.next.is_none_or(|(next, _)| before(next, segment.end()));
+        let advances = self
+            .next
+            .is_none_or(|(next, _)| before(next, segment.end()));
         if advances {
             self.next = Some((segment.end(), at_ns));
         }

@@ -2,10 +2,12 @@
 
 mod attempts;
 mod inside;
+mod leases;
 mod live;
 mod losses;
 mod memory;
 mod names;
+mod odd;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::model::{
@@ -337,6 +339,7 @@ fn document() -> Document {
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

@@ -54,7 +54,11 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
         let (code, _) = digits.split_at_checked(count.count())?;
         Some(ResponseHead {
             status: std::str::from_utf8(code).ok()?.parse().ok()?,
-            version: if protocol == ICY { "1.0" } else { version(protocol) },
+            version: if protocol == ICY {
+                "1.0"
+            } else {
+                version(protocol)
+            },
             headers: Headers::new(),
         })
     })

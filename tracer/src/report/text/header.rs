@@ -32,11 +32,11 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
 /// What was asked for.
 fn subject(journey: &Journey, lookup: &Lookup<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    if let Some(exchange) = lookup.http_of(journey) {
-        if let Some(method) = &exchange.method {
-            pieces.push(Piece::new(Role::Strong, method.clone()));
-            pieces.push(Piece::plain(" "));
-        }
+    if let Some(exchange) = lookup.http_of(journey)
+        && let Some(method) = &exchange.method
+    {
+        pieces.push(Piece::new(Role::Strong, method.clone()));
+        pieces.push(Piece::plain(" "));
     }
     pieces.push(Piece::new(Role::Strong, address(journey, lookup)));
     pieces

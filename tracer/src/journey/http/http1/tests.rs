@@ -18,7 +18,13 @@ fn read(client: &TimedBytes, server: &TimedBytes) -> Vec<HttpExchange> {
 fn statuses(exchanges: &[HttpExchange]) -> Vec<(&str, Option<u16>, u64)> {
     exchanges
         .iter()
-        .map(|e| (e.target.as_deref().unwrap_or_default(), e.status, e.response_body_bytes))
+        .map(|e| {
+            (
+                e.target.as_deref().unwrap_or_default(),
+                e.status,
+                e.response_body_bytes,
+            )
+        })
         .collect()
 }
 
@@ -328,7 +334,10 @@ fn what_is_not_http_gives_nothing() {
 fn a_response_without_its_request_is_an_exchange_of_its_own() {
     let timeout = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
     let alone = &read(&TimedBytes::default(), &stream(5, &[timeout]))[0];
-    assert_eq!((&alone.method, &alone.target, &alone.url), (&None, &None, &None));
+    assert_eq!(
+        (&alone.method, &alone.target, &alone.url),
+        (&None, &None, &None)
+    );
     assert_eq!((alone.status, alone.request_at_ns), (Some(408), None));
     assert_eq!(alone.response_at_ns, Some(5));
 
@@ -347,8 +356,15 @@ fn interim_responses_are_kept_beside_the_final_one() {
     let mut server = stream(2, &["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]);
     server.push(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 3);
     let e = &read(&client, &server)[0];
-    let interim: Vec<_> = e.informational.iter().map(|it| (it.status, it.at_ns)).collect();
-    assert_eq!((interim, e.status, e.response_at_ns), (vec![(103, 2)], Some(200), Some(3)));
+    let interim: Vec<_> = e
+        .informational
+        .iter()
+        .map(|it| (it.status, it.at_ns))
+        .collect();
+    assert_eq!(
+        (interim, e.status, e.response_at_ns),
+        (vec![(103, 2)], Some(200), Some(3))
+    );
 }
 
 #[test]
@@ -357,10 +373,16 @@ fn after_a_body_that_lied_the_next_message_begins_a_segment() {
     client.push(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n", 20);
     client.push(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n", 40);
     let mut server = stream(10, &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"]);
-    server.push(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 30);
+    server.push(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        30,
+    );
     server.push(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 50);
     let exchanges = read(&client, &server);
-    let found: Vec<_> = exchanges.iter().map(|e| (e.target.as_deref(), e.status)).collect();
+    let found: Vec<_> = exchanges
+        .iter()
+        .map(|e| (e.target.as_deref(), e.status))
+        .collect();
     assert_eq!(
         found,
         [

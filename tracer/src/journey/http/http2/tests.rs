@@ -154,7 +154,10 @@ fn a_block_over_continuations_is_one_request() {
     client.send(9, 0, 1, &rest[..2]);
     client.send(9, END_HEADERS, 1, &rest[2..]);
     let e = &read(&client, &server())[0];
-    assert_eq!((e.target.as_deref().unwrap_or_default(), e.request_segments), ("/long", 3));
+    assert_eq!(
+        (e.target.as_deref().unwrap_or_default(), e.request_segments),
+        ("/long", 3)
+    );
     assert_eq!((e.request_at_ns, e.request_end_at_ns), (Some(2), Some(4)));
     assert_eq!(e.response_at_ns, None);
 }
@@ -264,7 +267,14 @@ fn an_upgraded_request_is_stream_one() {
     let exchanges = analyse(&client, &server, None, "http", "c1", false);
     let found: Vec<_> = exchanges
         .iter()
-        .map(|e| (e.version.as_str(), e.stream, e.target.as_deref().unwrap_or_default(), e.status))
+        .map(|e| {
+            (
+                e.version.as_str(),
+                e.stream,
+                e.target.as_deref().unwrap_or_default(),
+                e.status,
+            )
+        })
         .collect();
     assert_eq!(
         found,
