@@ -19,6 +19,7 @@ use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse, spare,
 };
 use crate::protocol::dhcp;
+use crate::protocol::dns;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
@@ -27,6 +28,8 @@ use std::net::IpAddr;
 
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
+/// NetBIOS names (RFC 1002, section 4.2) look like those of DNS.
+const NETBIOS_NAMES: u16 = 137;
 /// IP protocol number of UDP.
 const UDP: u8 = 17;
 
@@ -307,7 +310,12 @@ impl Assembler {
     fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) {
         let source = endpoint(ip.source, udp.source_port);
         let destination = endpoint(ip.destination, udp.destination_port);
-        if let Some(protocol) = DnsProtocol::of_ports(source.port, destination.port) {
+        let protocol = DnsProtocol::of_ports(source.port, destination.port).or_else(|| {
+            let named = [source.port, destination.port].contains(&NETBIOS_NAMES);
+            // A resolver may listen on any port; that of dnscrypt-proxy or CoreDNS is chosen.
+            (!named && dns::is_unmistakable(udp.payload)).then_some(DnsProtocol::Dns)
+        });
+        if let Some(protocol) = protocol {
             let message = DnsPacket {
                 protocol,
                 transport: DnsTransport::Udp,

@@ -21,7 +21,7 @@ const COPY_NS: u64 = 100_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 pub(super) const RETRY_WINDOW_NS: u64 = 30_000_000_000;
-/// Retries of one query remembered.
+/// Retries of one query remembered; more are told as another exchange.
 const RETRIES: usize = 64;
 /// What an exchange and a record of its answer cost with their strings, bytes, about.
 const EXCHANGE_BYTES: usize = 600;
@@ -308,10 +308,8 @@ impl Resolutions {
         let known = self.pending.get(&key);
         if let Some(query) = known.and_then(|index| self.queries.get_mut(*index)) {
             let recent = mark.at_ns.saturating_sub(query.last_at_ns()) < RETRY_WINDOW_NS;
-            if query.answer.is_none() && recent {
-                if query.queries.len() < RETRIES {
-                    query.queries.push(mark);
-                }
+            if query.answer.is_none() && recent && query.queries.len() < RETRIES {
+                query.queries.push(mark);
                 query.cookie = query.cookie.or(cookie);
                 return;
             }
@@ -383,7 +381,9 @@ impl Resolutions {
         let mut asked = questions(&message);
         if asked.is_empty() {
             let index = self.by_id.get(&(client, server, message.id)).copied();
-            match index {
+            // The messages of a zone transfer after the first need not repeat the question
+            // (RFC 5936, section 2.2.1).
+            match index.filter(|index| !self.contradicts(*index, &message)) {
                 Some(index) => return self.set_answer(index, message, mark, frame),
                 // What was asked can be read from the first record of an answer.
                 None => asked.extend(message.answers.first().map(question_of)),
@@ -391,10 +391,12 @@ impl Resolutions {
         }
         for question in asked {
             let key = Key::new(packet, &message, &question);
-            let index = match self.pending.get(&key) {
-                Some(index) => *index,
+            let known = self.pending.get(&key).copied();
+            let index = match known.filter(|index| !self.contradicts(*index, &message)) {
+                Some(index) => index,
                 None => {
-                    // The query was before the capture, or took another way.
+                    // The query was before the capture, took another way, or somebody else
+                    // answered it first; a zone transfer comes in several messages.
                     let index = self.begin(packet, &message, question, mark, None);
                     self.pending.insert(key, index);
                     index
@@ -402,6 +404,12 @@ impl Resolutions {
             };
             self.set_answer(index, message.clone(), mark, frame);
         }
+    }
+
+    /// Whether the exchange has another answer already.
+    fn contradicts(&self, index: usize, message: &DnsMessage) -> bool {
+        let answer = self.queries.get(index).and_then(|it| it.answer.as_ref());
+        answer.is_some_and(|(first, _)| first != message)
     }
 
     /// An answer to a group answers everybody who asked lately; nobody may have asked.

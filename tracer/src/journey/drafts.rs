@@ -294,7 +294,7 @@ fn carrier_drafts(
         attempts.push(carrier.connection.number);
         let request_at = exchange
             .and_then(|index| carrier.analysed.http.get(index))
-            .map(|exchange| exchange.request_at_ns);
+            .and_then(|exchange| exchange.request_at_ns.or(exchange.response_at_ns));
         let opening_at = start_of(story, &resolved, begun);
         drafts.push(Draft {
             pid: carrier.pid,

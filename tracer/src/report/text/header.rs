@@ -32,8 +32,10 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
 /// What was asked for.
 fn subject(journey: &Journey, lookup: &Lookup<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    if let Some(exchange) = lookup.http_of(journey) {
-        pieces.push(Piece::new(Role::Strong, exchange.method.clone()));
+    if let Some(exchange) = lookup.http_of(journey)
+        && let Some(method) = &exchange.method
+    {
+        pieces.push(Piece::new(Role::Strong, method.clone()));
         pieces.push(Piece::plain(" "));
     }
     pieces.push(Piece::new(Role::Strong, address(journey, lookup)));
