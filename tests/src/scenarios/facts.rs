@@ -1,7 +1,8 @@
 //! What the kernel tells of TCP beyond its states, by every hook that can tell it.
 
 use std::env;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -23,6 +24,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a_loss_names_its_cause_and_what_sent_again",
         run: loss,
+    },
+    Scenario {
+        name: "a_full_listening_queue_is_found_by_the_journey_that_waited",
+        run: full_queue,
     },
     Scenario {
         name: "doctor_as_json_says_what_serves_each_fact_and_mends_the_rest",
@@ -68,13 +73,19 @@ fn samples() -> Result<()> {
         // The request and the SYN were acknowledged in the end.
         let last = of_client.last().context("no sample")?;
         let sent = connection["bytes"]["client"].as_u64().context("no bytes")?;
-        ensure!(last["bytes_acked"].as_u64() > Some(sent), "{hook}: {last:#}");
+        ensure!(
+            last["bytes_acked"].as_u64() > Some(sent),
+            "{hook}: {last:#}"
+        );
         if hook == "sock_ops" {
             let moments: Vec<String> = of_client
                 .iter()
                 .filter_map(|sample| sample["moment"].as_str().map(str::to_owned))
                 .collect();
-            ensure!(moments.first().is_some_and(|it| it == "established"), "{moments:?}");
+            ensure!(
+                moments.first().is_some_and(|it| it == "established"),
+                "{moments:?}"
+            );
             ensure!(moments.contains(&"closing".to_owned()), "{moments:?}");
         }
     }
@@ -101,9 +112,14 @@ fn refusal() -> Result<()> {
     if is_served(&document, "packet_drop") {
         let reasons: Vec<&Value> = drops.iter().map(|dropped| &dropped["reason"]).collect();
         ensure!(reasons == ["NO_SOCKET"], "{drops:#?}");
-        ensure!(drops[0]["flags"] == "SYN" && drops[0]["end"] == "client", "{drops:#?}");
+        ensure!(
+            drops[0]["flags"] == "SYN" && drops[0]["end"] == "client",
+            "{drops:#?}"
+        );
         let findings = list(&document["journeys"][0], "findings")?;
-        let told = findings.iter().any(|finding| finding["kind"] == "kernel_drop");
+        let told = findings
+            .iter()
+            .any(|finding| finding["kind"] == "kernel_drop");
         ensure!(told, "{findings:#?}");
     } else {
         ensure!(drops.is_empty(), "{drops:#?}");
@@ -137,7 +153,10 @@ fn loss() -> Result<()> {
         .collect();
     ensure!(!known.is_empty(), "nothing was sent again: {connection:#}");
     for entry in &known {
-        ensure!(entry["hook"] == "tracepoint", "guessed from frames: {entry:#}");
+        ensure!(
+            entry["hook"] == "tracepoint",
+            "guessed from frames: {entry:#}"
+        );
         let kind = entry["kind"].as_str().context("no kind")?;
         ensure!(["timeout", "tail_loss_probe"].contains(&kind), "{entry:#}");
     }
@@ -160,8 +179,61 @@ fn loss() -> Result<()> {
         ensure!(told, "{findings:#?}");
     }
     let samples = list(connection, "tcp_samples")?;
-    let counted = samples.iter().any(|it| it["retransmits"].as_u64() > Some(0));
+    let counted = samples
+        .iter()
+        .any(|it| it["retransmits"].as_u64() > Some(0));
     ensure!(counted, "{samples:#?}");
+    Ok(())
+}
+
+/// How often a listening queue of this namespace was full, by the kernel's own count.
+fn overflows() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/net/netstat")?;
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let mut names = lines.next().context("no names")?.split(' ');
+    let place = names
+        .position(|name| name == "ListenOverflows")
+        .context("no such counter")?;
+    let mut numbers = lines.next().context("no numbers")?.split(' ');
+    Ok(numbers.nth(place).context("no number")?.parse()?)
+}
+
+fn full_queue() -> Result<()> {
+    let (listener, address) = requests::crowded_listener()?;
+    // One connection fits into the queue of such a listener.
+    let guest = TcpStream::connect(address)?;
+    let before = overflows()?;
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let port = address.port().to_string();
+    let arguments = [
+        "run",
+        "--format",
+        "json",
+        "-o",
+        "-",
+        "--",
+        &program,
+        requests::CLIENT,
+        &port,
+        "1",
+    ];
+    let running = Tracer::new(arguments).start()?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while overflows()? == before {
+        ensure!(Instant::now() < deadline, "the queue never was full");
+        std::thread::yield_now();
+    }
+    drop(guest);
+    requests::serve_in_background(listener);
+    let document = running.finish()?.expect_code(0)?.json()?;
+    journey::check_invariants(&document)?;
+    let told = &document["journeys"][0];
+    let findings = list(told, "findings")?;
+    for kind in ["syn_retries", "listen_overflow"] {
+        let found = findings.iter().any(|finding| finding["kind"] == kind);
+        ensure!(found, "no {kind}: {findings:#?}");
+    }
     Ok(())
 }
 
@@ -184,7 +256,13 @@ fn doctor_json() -> Result<()> {
     let facts = list(&diagnosis, "facts")?;
     let names: Vec<Value> = facts.iter().map(|fact| fact["fact"].clone()).collect();
     let names = strings(&Value::Array(names));
-    for wanted in ["tcp_state", "tcp_sample", "tcp_retransmit", "tcp_reset", "packet_drop"] {
+    for wanted in [
+        "tcp_state",
+        "tcp_sample",
+        "tcp_retransmit",
+        "tcp_reset",
+        "packet_drop",
+    ] {
         ensure!(names.contains(&wanted.to_owned()), "{names:?}");
     }
     for fact in facts {
