@@ -274,7 +274,10 @@ fn inputs(named: &[PathBuf]) -> Result<Vec<PathBuf>, FileError> {
 fn is_capture(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = [".gz", ".zst"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .unwrap_or(&name);
     [".pcap", ".pcapng", ".cap"]
         .iter()
         .any(|ending| name.ends_with(ending))
@@ -332,7 +335,7 @@ fn warn(path: &Path, summary: &FileSummary) {
     }
     for unknown in &summary.unknown_link_types {
         anstream::eprintln!(
-            "tracer: {name}: {} packets of link type {} ({}) were not read; tracer reads Ethernet, raw IP, Linux cooked and loopback captures",
+            "tracer: {name}: {} packets of link type {} ({}) were not read; record on an interface that carries IP (Ethernet, Wi-Fi, PPP, loopback, any)",
             unknown.packets,
             unknown.number,
             unknown.name
@@ -347,12 +350,12 @@ mod tests {
     #[test]
     fn a_directory_stands_for_its_captures_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.pcapng.gz", "a.PCAP", "notes.txt", "c.cap"] {
+        for name in ["b.pcapng.gz", "a.PCAP", "notes.txt", "c.cap.zst"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         let missing = folder.path().join("missing.pcap");
         let files = inputs(&[missing.clone(), folder.path().to_owned()]).unwrap();
-        let names = ["missing.pcap", "a.PCAP", "b.pcapng.gz", "c.cap"];
+        let names = ["missing.pcap", "a.PCAP", "b.pcapng.gz", "c.cap.zst"];
         let expected: Vec<_> = names.iter().map(|name| folder.path().join(name)).collect();
         assert_eq!(
             files, expected,

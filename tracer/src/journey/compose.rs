@@ -8,6 +8,8 @@ use super::model::{
     NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Trace, Transport,
 };
 use super::phases::{self, Carrier, Path};
+use super::place::Place;
+use super::proxy;
 use super::story::{Analysed, Story};
 use super::{dns, failure, neighbor, packets, resolution, timeline};
 use std::collections::BTreeMap;
@@ -194,83 +196,6 @@ fn mark_incomplete(mut journey: Journey) -> Journey {
     journey
 }
 
-/// What was asked for, as far as it was seen.
-struct Place {
-    url: Option<String>,
-    scheme: Option<String>,
-    host: Option<String>,
-    port: Option<u16>,
-}
-
-impl Place {
-    fn of(story: &Story<'_>, draft: &Draft, carrier: Option<Carrier<'_>>) -> Self {
-        let calls = &story.memory.resolutions.calls;
-        let call = draft.resolved.call.and_then(|index| calls.get(index));
-        let asked = call.and_then(|(_, call)| call.name.clone()).or_else(|| {
-            let first = draft.resolved.queries.first()?;
-            Some(resolution::query(story, *first)?.question.name.clone())
-        });
-        let service = call.and_then(|(_, call)| call.service.as_ref()?.parse().ok());
-        let report = draft.report.and_then(|index| {
-            let (_, report) = story.memory.client_reports.get(index)?;
-            url::Url::parse(&report.url).ok()
-        });
-        let encrypted = carrier.is_some_and(|carrier| {
-            carrier.analysed.tls.is_some() || carrier.analysed.quic.is_some()
-        });
-        let spoken = carrier.is_some_and(|carrier| carrier.exchange.is_some());
-        let scheme = match (encrypted, spoken) {
-            (true, _) => Some("https".to_owned()),
-            (false, true) => Some("http".to_owned()),
-            (false, false) => report.as_ref().map(|url| url.scheme().to_owned()),
-        };
-        let host = carrier
-            .and_then(|carrier| drafts::request_host(carrier.exchange, carrier.analysed))
-            .or_else(|| Some(report.as_ref()?.host_str()?.to_owned()))
-            .or(asked)
-            .or_else(|| carrier.map(|carrier| carrier.connection.server.ip.to_string()));
-        let port = carrier
-            .map(|carrier| carrier.connection.server.port)
-            .or_else(|| report.as_ref()?.port_or_known_default())
-            .or(service);
-        let url = carrier
-            .and_then(|carrier| carrier.exchange?.url.clone())
-            .or_else(|| {
-                let text = report.map(|url| url.to_string())?;
-                Some(redact(story, text))
-            })
-            .or_else(|| origin(scheme.as_deref()?, host.as_deref()?, port));
-        Self {
-            url,
-            scheme,
-            host,
-            port,
-        }
-    }
-}
-
-fn redact(story: &Story<'_>, url: String) -> String {
-    if story.memory.options.show_secrets {
-        url
-    } else {
-        crate::protocol::text::redact_url(&url)
-    }
-}
-
-/// The URL as far as it is known when the path is sealed: scheme, host and port.
-fn origin(scheme: &str, host: &str, port: Option<u16>) -> Option<String> {
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let usual = matches!((scheme, port?), ("https", 443) | ("http", 80));
-    Some(match port.filter(|_| !usual) {
-        Some(port) => format!("{scheme}://{host}:{port}/"),
-        None => format!("{scheme}://{host}/"),
-    })
-}
-
 /// The journey's neighbour: an exchange on the wire, or the entry that made it unnecessary.
 fn neighbor_of(
     story: &Story<'_>,
@@ -344,6 +269,11 @@ fn findings(
     let Some(carrier) = carrier else {
         return findings;
     };
+    if proxy::target(carrier).is_some() {
+        let server = carrier.connection.server;
+        let proxy = std::net::SocketAddr::new(server.ip, server.port);
+        add("proxy", format!("sent through the proxy {proxy}"));
+    }
     let retries = carrier.connection.handshake().syn_retries;
     if draft.opens && retries > 0 {
         add("syn_retries", format!("SYN was sent {} times", retries + 1));

@@ -22,10 +22,13 @@ mod neighbor;
 mod packets;
 mod payload;
 mod phases;
+mod place;
 mod process;
+mod proxy;
 mod quic;
 mod resolution;
 mod route;
+mod scheme;
 mod settle;
 mod story;
 /// TCP reassembly.

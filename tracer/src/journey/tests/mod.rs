@@ -1,6 +1,7 @@
 //! The assembler, fed with hand-made observations.
 
 mod attempts;
+mod inside;
 mod kernel;
 mod live;
 mod losses;

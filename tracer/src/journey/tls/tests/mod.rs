@@ -1,4 +1,4 @@
-mod conversation;
+pub(in crate::journey) mod conversation;
 mod hostile;
 
 use super::{KeyLog, TlsAnalysis, analyse};
