@@ -8,6 +8,8 @@ pub mod captures;
 mod document;
 /// Inputs that were trouble once, and stay tests.
 pub mod findings;
+/// How time grows with the input.
+pub mod growth;
 /// Input that is a list.
 pub mod pieces;
 /// Files through the assembler.

@@ -17,6 +17,8 @@ pub struct Target {
     pub run: fn(&[u8]),
     /// Inputs made from real traffic; without captures those made here alone.
     pub seeds: fn(&[Capture]) -> Vec<Vec<u8>>,
+    /// Bytes at the start that say how the rest is to be read, and stand once.
+    pub head: usize,
     /// Longest input that is worth the fuzzer's time, bytes.
     pub longest: usize,
     pub memory: Memory,

@@ -1,9 +1,10 @@
 //! The targets without the fuzzer: `target list` names them, `target replay NAME FILE...`
-//! runs one on inputs from files, as an ordinary program with an ordinary backtrace.
+//! runs one on inputs from files, as an ordinary program with an ordinary backtrace, and
+//! `target growth [NAME]` measures whether time grows as the input does.
 
 use std::process::ExitCode;
 use std::time::Instant;
-use tracer_fuzz::{TARGETS, named};
+use tracer_fuzz::{TARGETS, captures, growth, named};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -16,8 +17,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["replay", name, ref files @ ..] => replay(name, files),
+        ["growth", ref names @ ..] => measure(names),
         _ => {
-            eprintln!("usage: target list, or target replay NAME FILE...");
+            eprintln!("usage: target list, target growth [NAME], or target replay NAME FILE...");
             ExitCode::from(2)
         }
     }
@@ -46,4 +48,36 @@ fn replay(name: &str, files: &[&str]) -> ExitCode {
         );
     }
     ExitCode::SUCCESS
+}
+
+/// A table, and failure when some time grows faster than its input.
+fn measure(names: &[&str]) -> ExitCode {
+    let captures = captures::all();
+    let mut linear = true;
+    println!("target          growth   512 KiB in  worst shape");
+    for target in TARGETS {
+        if !names.is_empty() && !names.contains(&target.name) {
+            continue;
+        }
+        let Some(worst) = growth::worst(target, &captures) else {
+            continue;
+        };
+        linear &= worst.is_linear();
+        println!(
+            "{:<14} {:>6.1} x {:>9.2} ms  {}{}",
+            target.name,
+            worst.factor(),
+            worst.longest().as_secs_f64() * 1000.0,
+            worst.shape,
+            if worst.is_linear() {
+                ""
+            } else {
+                "  NOT LINEAR"
+            }
+        );
+    }
+    match linear {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }

@@ -17,6 +17,7 @@ pub const PCAP: Target = Target {
     about: "a pcap file, plain or in gzip",
     run: read,
     seeds: |captures| files(captures, false),
+    head: 0,
     longest: 16 << 10,
     memory: READ,
 };
@@ -26,6 +27,7 @@ pub const PCAPNG: Target = Target {
     about: "a pcapng file, plain or in gzip",
     run: read,
     seeds: pcapng_seeds,
+    head: 0,
     longest: 16 << 10,
     memory: READ,
 };
@@ -39,6 +41,7 @@ pub const REPLAY: Target = Target {
         seeds.extend(pcapng_seeds(captures));
         seeds
     },
+    head: 0,
     longest: 32 << 10,
     memory: Memory {
         fixed: 16 << 20,

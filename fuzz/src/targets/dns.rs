@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     about: "a DNS message, as in a UDP datagram or behind the length of TCP",
     run,
     seeds,
+    head: 0,
     longest: 4096,
     memory: Memory {
         fixed: 64 << 10,

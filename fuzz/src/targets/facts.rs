@@ -18,6 +18,7 @@ pub const TARGET: Target = Target {
     about: "facts in JSON, one a line, through the assembler",
     run,
     seeds,
+    head: 0,
     longest: 8192,
     memory: Memory {
         fixed: 8 << 20,

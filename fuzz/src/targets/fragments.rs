@@ -14,6 +14,7 @@ pub const TARGET: Target = Target {
     about: "frames in pieces: the tag's low bits are the link type, the high ones time that passed",
     run,
     seeds,
+    head: 0,
     longest: 16 << 10,
     memory: Memory {
         fixed: 256 << 10,

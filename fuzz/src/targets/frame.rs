@@ -14,6 +14,7 @@ pub const TARGET: Target = Target {
     about: "a frame: link type, bytes that were cut off, the rest is the frame",
     run,
     seeds,
+    head: 2,
     longest: 2048,
     memory: Memory {
         fixed: 64 << 10,

@@ -11,6 +11,7 @@ pub const TARGET: Target = Target {
     about: "HTTP/2 header blocks of one direction, a block a piece; tag 1: a whole frame",
     run,
     seeds,
+    head: 0,
     longest: 8192,
     memory: Memory {
         // What one block may unfold to is bounded by 256 headers of a table of 1 MiB.

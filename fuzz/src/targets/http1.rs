@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     about: "heads and chunks of HTTP/1 at the start of the input",
     run,
     seeds,
+    head: 0,
     longest: 8192,
     memory: Memory {
         // Room for 4096 headers before they are counted.

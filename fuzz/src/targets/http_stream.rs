@@ -15,6 +15,7 @@ pub const HTTP1: Target = Target {
     about: "an HTTP/1 connection in pieces; tags: 0 client, 1 server, 3 and 4 holes",
     run: http1,
     seeds: http1_seeds,
+    head: 0,
     longest: 16 << 10,
     memory: MEMORY,
 };
@@ -24,6 +25,7 @@ pub const HTTP2: Target = Target {
     about: "an HTTP/2 connection behind the client's preface in pieces; tags as of http1_stream",
     run: http2,
     seeds: http2_seeds,
+    head: 0,
     longest: 16 << 10,
     memory: MEMORY,
 };

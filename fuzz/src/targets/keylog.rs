@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     about: "the text of a key log (SSLKEYLOGFILE)",
     run,
     seeds,
+    head: 0,
     longest: 8192,
     memory: Memory {
         fixed: 64 << 10,

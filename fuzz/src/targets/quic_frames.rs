@@ -12,6 +12,7 @@ pub const TARGET: Target = Target {
     about: "payloads of QUIC packets in clear, one a piece",
     run,
     seeds,
+    head: 0,
     longest: 8192,
     memory: Memory {
         fixed: 64 << 10,

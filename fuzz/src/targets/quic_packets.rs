@@ -12,6 +12,7 @@ pub const TARGET: Target = Target {
     about: "a UDP datagram of QUIC, its Initial packets opened with their public keys",
     run,
     seeds,
+    head: 0,
     longest: 2048,
     memory: Memory {
         fixed: 64 << 10,

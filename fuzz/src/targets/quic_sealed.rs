@@ -16,6 +16,7 @@ pub const TARGET: Target = Target {
     about: "QUIC Initials by their frames; tag bits: 0 server, 1 new datagram, 2 version 2, 3 not sealed",
     run,
     seeds,
+    head: 0,
     longest: 8192,
     memory: Memory {
         fixed: 8 << 20,

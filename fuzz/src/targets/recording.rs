@@ -16,6 +16,7 @@ pub const TARGET: Target = Target {
     about: "what stands in a recording; tags: 0 note, 1 frame, 2 line of key log",
     run,
     seeds,
+    head: 0,
     longest: 16 << 10,
     memory: Memory {
         fixed: 8 << 20,

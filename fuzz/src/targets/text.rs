@@ -11,6 +11,7 @@ pub const TARGET: Target = Target {
     about: "text that may hold anything: nothing of it may steer a terminal",
     run,
     seeds,
+    head: 0,
     longest: 4096,
     memory: Memory {
         fixed: 64 << 10,

@@ -15,6 +15,7 @@ pub const TARGET: Target = Target {
     about: "handshake messages of one end (first byte: which), and bodies without their header",
     run,
     seeds,
+    head: 1,
     longest: 16 << 10,
     memory: Memory {
         // A compressed certificate may unfold; how far is bounded in itself.

@@ -12,6 +12,7 @@ pub const TARGET: Target = Target {
     about: "a TLS connection in pieces; tags: 0 client, 1 server, 2 key log, 3 and 4 holes",
     run,
     seeds,
+    head: 0,
     longest: 16 << 10,
     memory: Memory {
         fixed: 2 << 20,

@@ -199,12 +199,13 @@ impl Reading<'_> {
             );
         }
         let is_live = header.live;
-        let document = recorded_document(header, self.end.take(), now_ns);
+        let mut document = recorded_document(header, self.end.take(), now_ns);
         if !is_live {
             return self.reporter.write(&assembler.finish(document));
         }
         let remaining = assembler.take_remaining();
         self.tell(remaining);
+        document.dhcp = assembler.dhcp();
         let kept = std::mem::take(&mut self.kept);
         let ended = self
             .reporter
@@ -227,6 +228,7 @@ fn recorded_document(header: Header, end: Option<CaptureInfo>, now_ns: u64) -> D
         capture: replayed(end.unwrap_or(cut)),
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

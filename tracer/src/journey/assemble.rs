@@ -6,9 +6,12 @@
 use super::compose;
 use super::connection::ConnectCall;
 use super::connections::Connections;
+use super::dhcp::Leases;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
-use super::model::{DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace};
+use super::model::{
+    DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace,
+};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
 use super::route::Routes;
@@ -17,6 +20,7 @@ use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, ListenQueue, Observation, SocketOwner,
     SocketUse,
 };
+use crate::protocol::dhcp;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
@@ -61,6 +65,7 @@ pub struct Assembler {
     pub(super) resolutions: Resolutions,
     pub(super) neighbors: Neighbors,
     pub(super) routes: Routes,
+    pub(super) leases: Leases,
     pub(super) processes: Processes,
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
@@ -86,6 +91,7 @@ impl Assembler {
             neighbors: Neighbors::new(keep, is_file),
             interfaces: InterfaceNames::default(),
             routes: Routes::default(),
+            leases: Leases::default(),
             processes: Processes::default(),
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
@@ -179,7 +185,15 @@ impl Assembler {
         for (_, class, count) in &self.lost {
             *lost.entry((*class).to_owned()).or_default() += count;
         }
+        if self.leases.dropped() > 0 {
+            *lost.entry("dhcp".to_owned()).or_default() += self.leases.dropped();
+        }
         lost
+    }
+
+    /// The DHCP exchanges, so far.
+    pub fn dhcp(&self) -> Vec<DhcpExchange> {
+        self.leases.exchanges(&self.interfaces)
     }
 
     fn owner(&mut self, at_ns: u64, owner: SocketOwner) {
@@ -309,6 +323,13 @@ impl Assembler {
                 bytes: udp.payload,
             };
             self.resolutions.message(&message, mark, Some(frame));
+            return;
+        }
+        if let Some(version) = dhcp::version_of_ports(source.port, destination.port)
+            && let Some(message) = dhcp::parse(version, udp.payload)
+        {
+            self.leases
+                .message(message, source.ip, destination.ip, mark);
             return;
         }
         let connections = &mut self.connections;

@@ -48,12 +48,9 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
             document.neighbors.push(cached);
         }
     }
-    for (_, class, count) in &memory.lost {
-        *document
-            .capture
-            .lost
-            .entry((*class).to_owned())
-            .or_default() += count;
+    document.dhcp = memory.dhcp();
+    for (class, count) in memory.lost() {
+        *document.capture.lost.entry(class).or_default() += count;
     }
     document.capture.complete &= document.capture.lost.is_empty();
     Trace { document, packets }
@@ -157,7 +154,8 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     }
 }
 
-/// The address of the connection's client end, as this host's interfaces have it.
+/// The address of the connection's client end, as this host's interfaces have it or as a
+/// server gave it in this capture.
 fn own_address(
     story: &Story<'_>,
     draft: &Draft,
@@ -165,11 +163,15 @@ fn own_address(
 ) -> Option<OwnAddress> {
     let ip = carrier?.connection.client.ip;
     let mut interfaces = story.memory.interfaces.iter();
-    let (interface, prefix_length) = interfaces.find_map(|interface| {
+    let known = interfaces.find_map(|interface| {
         let mut own = interface.addresses.iter();
         let (_, length) = own.find(|(address, _)| *address == ip)?;
         Some((interface, *length))
-    })?;
+    });
+    let lease = story.memory.leases.of_address(ip, draft.at_ns);
+    if known.is_none() && lease.is_none() {
+        return None;
+    }
     let mut resolvers = Vec::new();
     for index in &draft.resolved.queries {
         if let Some(query) = resolution::query(story, *index)
@@ -178,12 +180,19 @@ fn own_address(
             resolvers.push(query.server.ip);
         }
     }
+    let interface = known.map(|(interface, _)| interface);
+    let own_mac = interface.and_then(|it| it.mac).map(neighbor::mac_text);
     Some(OwnAddress {
         ip,
-        prefix_length,
-        interface: interface.name.clone(),
-        mac: interface.mac.map(neighbor::mac_text),
-        permanent: (!story.is_file()).then(|| !interface.temporary.contains(&ip)),
+        prefix_length: known
+            .map(|(_, length)| length)
+            .or_else(|| lease?.prefix_length),
+        interface: interface.map(|it| it.name.clone()),
+        mac: own_mac.or_else(|| lease?.client_mac.clone()),
+        lease: lease.map(|it| it.id.clone()),
+        permanent: interface
+            .filter(|_| !story.is_file())
+            .map(|it| !it.temporary.contains(&ip)),
         resolvers,
     })
 }

@@ -18,6 +18,8 @@ mod roles;
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
+/// The same of DNS over TCP, where each message stands on a frame of its own.
+const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
@@ -355,7 +357,11 @@ impl TrackedConnection {
             kind,
             SegmentKind::Retransmission { .. } | SegmentKind::KeepAlive
         );
-        if brought && self.payload_marks.len() < PAYLOAD_MARKS {
+        let remembered = match self.has_unread_dns() {
+            true => DNS_MARKS,
+            false => PAYLOAD_MARKS,
+        };
+        if brought && self.payload_marks.len() < remembered {
             self.payload_marks.push(EndMark { end, mark });
         }
     }

@@ -6,7 +6,8 @@ use crate::client::ClientPipes;
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
-    CaptureInfo, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace, TracerInfo,
+    CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
+    TracerInfo,
 };
 use crate::launch::Launched;
 use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
@@ -268,6 +269,7 @@ impl Session {
             },
             dns: Vec::new(),
             neighbors: Vec::new(),
+            dhcp: Vec::new(),
             connections: Vec::new(),
             journeys: Vec::new(),
         }
@@ -298,6 +300,11 @@ impl Session {
     /// Events lost so far, per class.
     pub fn lost(&self) -> BTreeMap<String, u64> {
         self.assembler.lost()
+    }
+
+    /// The DHCP exchanges seen so far.
+    pub fn dhcp(&self) -> Vec<DhcpExchange> {
+        self.assembler.dhcp()
     }
 
     async fn observe_all(&mut self, batch: Vec<Observation>) {

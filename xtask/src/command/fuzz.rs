@@ -40,7 +40,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The decoder; `--list` names them.
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "growth"])]
     name: Option<String>,
     /// Stop after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Print the names of the decoders.
     #[arg(long)]
     list: bool,
+    /// Measure whether time grows as the input does: of one decoder, or of all.
+    #[arg(long, conflicts_with = "replay")]
+    growth: bool,
     /// Run the decoder once on this input, without the fuzzer.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
@@ -63,6 +66,9 @@ struct Target {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
+    if arguments.growth {
+        return growth(&workspace, arguments.name.as_deref());
+    }
     let targets = targets(&workspace)?;
     let Some(name) = arguments.name.as_deref().filter(|_| !arguments.list) else {
         for target in &targets {
@@ -113,6 +119,19 @@ fn replay(workspace: &Workspace, name: &str, input: &Path) -> Result<ExitCode> {
     let mut command = plain(workspace);
     command.args(["replay", name]).arg(input);
     command.env("RUST_BACKTRACE", "1");
+    let finished = process::record(&mut command, BUILD_LIMIT, true)?;
+    Ok(match finished.succeeded() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// A measurement wants the code as it is shipped.
+fn growth(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
+    let mut command = workspace::cargo();
+    command.current_dir(&workspace.root);
+    command.args(["run", "--quiet", "--release", "--package=tracer-fuzz"]);
+    command.args(["--bin=target", "--", "growth"]).args(name);
     let finished = process::record(&mut command, BUILD_LIMIT, true)?;
     Ok(match finished.succeeded() {
         true => ExitCode::SUCCESS,

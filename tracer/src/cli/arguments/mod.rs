@@ -137,6 +137,7 @@ const READ_EXAMPLES: &str = "\
 Examples:
   tracer read trace.pcapng
   tracer read --keylog keys.log --layers client.pcap server.pcap
+  tcpdump -i any -w - | tracer read -
   sudo tracer --save trip.pcapng https://example.org/ && tracer read trip.pcapng
 
 A file that --save wrote is a recording: it also holds what the kernel said, and is
@@ -148,7 +149,8 @@ the capture do not count here. Frames are raw, with all secrets in them.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = READ_EXAMPLES)]
 pub struct Read {
-    /// pcap and pcapng files, and recordings made with --save.
+    /// pcap and pcapng files, also in gzip or zstd; recordings made with --save; directories
+    /// of them; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// TLS secrets of the clients, as SSLKEYLOGFILE makes programs write them.

@@ -5,6 +5,7 @@
 //! `capture.started_unix_nano`, `*_ns` durations. `null` means "not known".
 
 mod connection;
+mod dhcp;
 mod document;
 mod http;
 mod journey;
@@ -15,6 +16,7 @@ mod resolution;
 mod tls;
 
 pub use connection::*;
+pub use dhcp::*;
 pub use document::*;
 pub use http::*;
 pub use journey::*;

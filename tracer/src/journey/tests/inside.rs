@@ -143,9 +143,12 @@ fn http_that_was_read_is_https_on_any_port() {
     assert_eq!(document.journeys[0].scheme.as_deref(), Some("https"));
 }
 
+/// Whether the client says it, and what.
+type Said = (bool, &'static [u8]);
+
 /// Who speaks and what, until TLS begins: RFC 3207, RFC 9051, RFC 2595, RFC 4217, RFC 4642,
 /// RFC 4511, RFC 6120, and the manuals of `PostgreSQL` and `MySQL`.
-fn greetings() -> Vec<(u16, &'static str, Vec<(bool, &'static [u8])>)> {
+fn greetings() -> Vec<(u16, &'static str, Vec<Said>)> {
     vec![
         (
             25,

@@ -3,10 +3,12 @@
 mod attempts;
 mod inside;
 mod kernel;
+mod leases;
 mod live;
 mod losses;
 mod memory;
 mod names;
+mod odd;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::model::{
@@ -341,6 +343,7 @@ fn document() -> Document {
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

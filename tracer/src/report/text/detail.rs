@@ -39,10 +39,14 @@ pub(super) fn write_own_address(page: &mut Page, journey: &Journey) {
     let Some(own) = &journey.own_address else {
         return;
     };
-    let mut words = vec![format!(
-        "{}/{} on {}",
-        own.ip, own.prefix_length, own.interface
-    )];
+    let mut address = own.ip.to_string();
+    if let Some(length) = own.prefix_length {
+        address = format!("{address}/{length}");
+    }
+    if let Some(interface) = &own.interface {
+        address = format!("{address} on {interface}");
+    }
+    let mut words = vec![address];
     words.extend(own.mac.as_ref().map(|mac| format!("MAC {mac}")));
     words.extend(own.permanent.map(|permanent| {
         match permanent {
@@ -51,6 +55,11 @@ pub(super) fn write_own_address(page: &mut Page, journey: &Journey) {
         }
         .to_owned()
     }));
+    words.extend(
+        own.lease
+            .as_ref()
+            .map(|_| "leased by DHCP in this capture".to_owned()),
+    );
     if !own.resolvers.is_empty() {
         let resolvers: Vec<String> = own.resolvers.iter().map(ToString::to_string).collect();
         words.push(format!("resolver {}", resolvers.join(", ")));

@@ -12,7 +12,7 @@ use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey};
 pub enum RecordKey {
     Aead(AeadKey),
     Block(BlockKey),
-    Stream(StreamKey),
+    Stream(Box<StreamKey>),
 }
 
 impl RecordKey {
@@ -42,7 +42,9 @@ impl RecordKey {
                 let key = BlockKey::new((block, mac), version, secrets, encrypt_then_mac);
                 Some(Self::Block(key))
             }
-            Cipher::Stream { mac } => StreamKey::new(mac, secrets).map(Self::Stream),
+            Cipher::Stream { mac } => {
+                StreamKey::new(mac, secrets).map(|key| Self::Stream(Box::new(key)))
+            }
         }
     }
 
