@@ -116,6 +116,7 @@ pub fn empty() -> Document {
         host: HostInfo::default(),
         capture: capture(),
         dns: Vec::new(),
+        dhcp: Vec::new(),
         neighbors: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
