@@ -12,6 +12,7 @@ pub mod link_type;
 pub mod recording;
 
 mod class;
+pub(crate) mod spare;
 mod tcp;
 
 pub use tcp::*;

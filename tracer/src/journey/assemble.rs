@@ -18,7 +18,7 @@ use super::route::Routes;
 use super::tls::KeyLog;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, ListenQueue, Observation, SocketOwner,
-    SocketUse,
+    SocketUse, spare,
 };
 use crate::protocol::dhcp;
 use crate::protocol::fragments::Fragments;
@@ -115,6 +115,7 @@ impl Assembler {
             Fact::Frame(frame) => {
                 self.frame(at_ns, &frame);
                 self.settle(at_ns);
+                spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::TcpSample(sample) => {

@@ -89,7 +89,12 @@ impl<'a> Lookup<'a> {
     pub fn http_of(&self, journey: &Journey) -> Option<&'a HttpExchange> {
         let id = journey.http.as_deref()?;
         let exchanges = &self.connection_of(journey)?.http;
-        exchanges.iter().find(|exchange| exchange.id == id)
+        // Ids count from 1 in the order of the exchanges, of which there may be thousands.
+        let number = id.rsplit('.').next().and_then(|n| n.parse::<usize>().ok());
+        let place = number.and_then(|number| number.checked_sub(1));
+        let expected = place.and_then(|place| exchanges.get(place));
+        let expected = expected.filter(|exchange| exchange.id == id);
+        expected.or_else(|| exchanges.iter().find(|exchange| exchange.id == id))
     }
 
     /// The journeys that `journey` caused.
