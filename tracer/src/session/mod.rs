@@ -11,7 +11,7 @@ use crate::journey::model::{
     TracerInfo,
 };
 use crate::launch::Launched;
-use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
+use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -252,7 +252,10 @@ impl Session {
         for hook in &hooks {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
-        let complete = served.values().all(|attached| *attached);
+        // One that not every kernel can tell does not make the capture incomplete.
+        let complete = served
+            .iter()
+            .all(|(fact, attached)| *attached || is_optional(fact));
         Document {
             schema_version: SCHEMA_VERSION,
             tracer: TracerInfo {
