@@ -42,6 +42,24 @@ layout! {
     sock_cookie: "sock_common"."skc_cookie";
     sock_network: "sock_common"."skc_net";
     sock_protocol: "sock"."sk_protocol";
+    /// Sequence number of the next byte a process writes.
+    tcp_write_sequence: "tcp_sock"."write_seq";
+    /// Sequence number of the next byte a process reads.
+    tcp_copied_sequence: "tcp_sock"."copied_seq";
+    /// Sequence number of the next byte expected from the peer.
+    tcp_receive_next: "tcp_sock"."rcv_nxt";
+    message_bytes: "msghdr"."msg_iter.count";
+    buffer_head: "sk_buff"."head";
+    buffer_data: "sk_buff"."data";
+    buffer_length: "sk_buff"."len";
+    buffer_network_header: "sk_buff"."network_header";
+    buffer_transport_header: "sk_buff"."transport_header";
+    buffer_control: "sk_buff"."cb";
+    buffer_socket: "sk_buff"."sk";
+    buffer_device: "sk_buff"."dev";
+    segment_sequence: "tcp_skb_cb"."seq";
+    segment_end_sequence: "tcp_skb_cb"."end_seq";
+    segment_flags: "tcp_skb_cb"."tcp_flags";
     /// inode number of a network namespace, in `struct net`.
     network_inode: "net"."ns.inum";
     network_fib6_null_entry: "net"."ipv6.fib6_null_entry";

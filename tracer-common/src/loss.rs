@@ -8,6 +8,8 @@ pub const NEIGHBOR: u32 = 4;
 pub const GET_ADDR_INFO: u32 = 5;
 pub const FILE_OPEN: u32 = 6;
 pub const PROCESS: u32 = 7;
+/// Passages of a segment through the kernel's layers.
+pub const KERNEL_PATH: u32 = 12;
 
 /// Slots of the counters; more than are in use.
 pub const CLASSES: usize = 16;
@@ -26,6 +28,7 @@ pub const fn name(class: u32) -> Option<&'static str> {
         GET_ADDR_INFO => "getaddrinfo",
         FILE_OPEN => "file_open",
         PROCESS => "process",
+        KERNEL_PATH => "kernel_path",
         _ => return None,
     })
 }

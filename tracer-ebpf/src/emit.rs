@@ -50,6 +50,7 @@ macro_rules! records {
 records! {
     TcpState: TCP_STATE, TCP_STATE;
     SocketOwner: SOCKET_OWNER, SOCKET_OWNER;
+    LayerPassage: LAYER_PASSAGE, KERNEL_PATH;
     Route: ROUTE, ROUTE;
     Neighbor: NEIGHBOR, NEIGHBOR;
     GetAddrInfo: GET_ADDR_INFO, GET_ADDR_INFO;

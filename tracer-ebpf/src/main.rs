@@ -13,6 +13,7 @@
 
 mod bounds;
 mod emit;
+mod layers;
 mod layout;
 mod neighbor;
 mod packet;

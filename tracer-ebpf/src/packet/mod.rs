@@ -4,7 +4,7 @@
 
 mod copy;
 mod filter;
-mod flow;
+pub mod flow;
 mod parse;
 mod source;
 mod work;

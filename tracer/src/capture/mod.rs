@@ -10,7 +10,11 @@ pub mod file;
 pub mod recording;
 
 mod class;
+mod kernel_path;
 
+pub use kernel_path::{KernelLayer, LayerPassage};
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,6 +37,8 @@ pub enum Fact {
     Frame(Frame),
     /// A socket of this host changed its TCP state.
     TcpState(TcpStateChange),
+    /// Bytes of a TCP stream passed a layer of this kernel.
+    LayerPassage(LayerPassage),
     /// A process used a socket, seen in that process's own context.
     SocketOwner(SocketOwner),
     /// The kernel decided on a route.
@@ -64,7 +70,7 @@ pub enum Fact {
 }
 
 /// Which kind of hook saw something; the words of the JSON contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookKind {
     Xdp,

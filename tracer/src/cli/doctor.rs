@@ -5,14 +5,17 @@ use super::capture;
 use super::problem::Problem;
 use super::schema::print;
 use crate::journey::model::HookStatus;
-use crate::probe::Probe;
+use crate::probe::{Probe, ProbeOptions};
 use crate::report::doctor::render;
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
 
 /// Tries every hook as a capture would, says what became of each, and detaches.
 pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
-    let options = capture::probe_options(&arguments.hooks, None, false, true);
+    let options = ProbeOptions {
+        kernel_path: true,
+        ..capture::probe_options(&arguments.hooks, None, false, true)
+    };
     let probe = Probe::attach(options).await?;
     let hooks = probe.hooks().to_vec();
     probe.detach().await;

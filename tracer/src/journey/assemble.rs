@@ -104,6 +104,7 @@ impl Assembler {
                 self.settle(at_ns);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
+            Fact::LayerPassage(passage) => self.connections.passage(at_ns, passage),
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
             Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),
             Fact::RouteDetail(detail) => self.routes.detail(detail),

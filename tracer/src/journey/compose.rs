@@ -434,6 +434,7 @@ pub(super) fn describe(
             .as_ref()
             .and_then(|reading| reading.close.clone())
             .unwrap_or_else(|| connection.close()),
+        kernel_path: connection.passages.describe(),
         quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
         tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
         http: analysed.http.clone(),

@@ -4,7 +4,7 @@ use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
 use super::quic::Flows;
-use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
+use crate::capture::{Frame, LayerPassage, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -362,6 +362,20 @@ impl Connections {
                 End::Server
             };
             connection.end_mut(end).reader.get_or_insert(owner.pid);
+        }
+    }
+
+    /// Takes the passage of a segment through a layer of this host's kernel.
+    pub fn passage(&mut self, at_ns: u64, passage: LayerPassage) {
+        let source = Endpoint::from(passage.source);
+        let number = self.between(source, Endpoint::from(passage.destination));
+        if let Some(connection) = number.and_then(|number| self.tracked.get_mut(&number)) {
+            let sender = if connection.client == source {
+                End::Client
+            } else {
+                End::Server
+            };
+            connection.passage(at_ns, sender, passage);
         }
     }
 

@@ -14,6 +14,7 @@ mod evidence;
 mod failure;
 /// HTTP exchanges from plaintext streams.
 pub mod http;
+mod kernel_path;
 /// Journeys reported while the capture goes on.
 pub mod live;
 /// The model, which is also the JSON document.

@@ -64,6 +64,9 @@ pub struct ProbeOptions {
     pub without: Vec<HookKind>,
     /// Fact and the one kind of hook that must serve it.
     pub force: Vec<(String, HookKind)>,
+    /// Watch the layers that the traced flows' segments pass in the kernel. That costs time
+    /// with every packet.
+    pub kernel_path: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
 }
@@ -78,6 +81,7 @@ impl Default for ProbeOptions {
             ring_bytes: limits::RING_BYTES,
             without: Vec::new(),
             force: Vec::new(),
+            kernel_path: false,
             xdp_native: false,
         }
     }
@@ -151,7 +155,11 @@ impl Probe {
             ebpf,
             qdiscs: outcome.qdiscs,
             ring,
-            decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx)),
+            decoder: decode::Decoder::new(
+                clock,
+                outcome.classifier.unwrap_or(HookKind::Tcx),
+                outcome.watchers,
+            ),
             owners: owners::Owners::default(),
             order: order::Reorder::default(),
             malformed: 0,

@@ -26,6 +26,8 @@ const SETTLED: Duration = Duration::from_millis(30);
 const TICK: Duration = Duration::from_millis(200);
 /// Destinations whose route was asked for, in a live capture.
 const ROUTES_ASKED: usize = 4096;
+/// Facts that a capture is complete without: attached only when they are asked for.
+const EXTRA: &[&str] = &["kernel_path"];
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
 
@@ -246,7 +248,7 @@ impl Session {
         let hooks = self.probe.hooks().to_vec();
         // Every fact that has any candidate must have one attached.
         let mut served: BTreeMap<&str, bool> = BTreeMap::new();
-        for hook in &hooks {
+        for hook in hooks.iter().filter(|hook| !EXTRA.contains(&&*hook.fact)) {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
         let complete = served.values().all(|attached| *attached);

@@ -2,8 +2,8 @@
 
 use crate::capture::{
     ClientEvent, ClientReport, Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind,
-    Interface, LinkType, NeighborAction, NeighborEvent, Observation, ProcessEvent, RouteDetail,
-    RouteLookup, SocketOwner, SocketUse, TcpState, TcpStateChange,
+    Interface, KernelLayer, LayerPassage, LinkType, NeighborAction, NeighborEvent, Observation,
+    ProcessEvent, RouteDetail, RouteLookup, SocketOwner, SocketUse, TcpState, TcpStateChange,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -27,6 +27,7 @@ fn fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         6 => frame().prop_map(Fact::Frame),
         1 => tcp_state().prop_map(Fact::TcpState),
+        1 => layer_passage().prop_map(Fact::LayerPassage),
         1 => socket_owner().prop_map(Fact::SocketOwner),
         1 => route_lookup().prop_map(Fact::RouteLookup),
         1 => route_detail().prop_map(Fact::RouteDetail),
@@ -112,6 +113,22 @@ prop_compose! {
         TcpStateChange {
             socket, cookie, network_namespace, from, to, local, remote, current_pid, hook,
         }
+    }
+}
+
+prop_compose! {
+    fn layer_passage()(
+        layer in prop_oneof![
+            Just(KernelLayer::SocketWrite), Just(KernelLayer::Sent), Just(KernelLayer::Read),
+        ],
+        source in socket_address(),
+        destination in socket_address(),
+        sequence in any::<u32>(),
+        length in any::<u32>(),
+        function in any::<String>(),
+        hook in hook(),
+    ) -> LayerPassage {
+        LayerPassage { layer, source, destination, sequence, length, function, hook }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Transport connections.
 
-use super::{HttpExchange, Process, Quic, Tls};
+use super::{HttpExchange, KernelPath, Process, Quic, Tls};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -83,6 +83,9 @@ pub struct Connection {
     pub srtt_ns: Option<u64>,
     pub drops: Vec<Drop>,
     pub close: Close,
+    /// The payload's way through the layers of this host's kernel; null where it was not
+    /// watched.
+    pub kernel_path: Option<KernelPath>,
     /// What QUIC itself tells; null over TCP.
     pub quic: Option<Quic>,
     pub tls: Option<Tls>,

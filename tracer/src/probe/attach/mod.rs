@@ -13,7 +13,7 @@ use super::{
     error::ProbeError,
     interfaces::Interface,
     layout::{KernelTypes, Offsets},
-    plan::{Candidate, FACTS, Fact, Part, Target},
+    plan::{self, Candidate, FACTS, Fact, Part, Target},
 };
 use crate::{
     capture::HookKind,
@@ -36,6 +36,8 @@ pub(super) struct Outcome {
     pub classifier: Option<HookKind>,
     /// Queueing disciplines that we made and have to remove.
     pub qdiscs: Vec<Qdisc>,
+    /// What watches each place on the way through the kernel.
+    pub watchers: Vec<(u8, String)>,
 }
 
 impl Outcome {
@@ -44,12 +46,14 @@ impl Outcome {
             reports: Vec::new(),
             classifier: None,
             qdiscs: Vec::new(),
+            watchers: Vec::new(),
         }
     }
 
     fn add(&mut self, other: Self) {
         self.reports.extend(other.reports);
         self.qdiscs.extend(other.qdiscs);
+        self.watchers.extend(other.watchers);
         self.classifier = self.classifier.or(other.classifier);
     }
 }
@@ -65,6 +69,13 @@ impl Refusal {
     fn unavailable(reason: impl Into<String>) -> Self {
         Self {
             status: HookStatus::Unavailable,
+            reason: reason.into(),
+        }
+    }
+
+    fn not_needed(reason: impl Into<String>) -> Self {
+        Self {
+            status: HookStatus::NotNeeded,
             reason: reason.into(),
         }
     }
@@ -226,6 +237,9 @@ impl<'a> Attacher<'a> {
     fn excluded(&self, fact: &Fact, kind: HookKind) -> Option<&'static str> {
         let options = self.ground.options;
         let forced = options.force.iter().find(|(name, _)| name == fact.name);
+        if fact.name == plan::KERNEL_PATH && !options.kernel_path && forced.is_none() {
+            return Some("not asked for: --kernel-path, -v, --layers and JSON do");
+        }
         if forced.is_some_and(|(_, only)| *only != kind) {
             Some("another hook was asked for")
         } else if options.without.contains(&kind) {
@@ -251,19 +265,34 @@ impl<'a> Attacher<'a> {
             return self.try_library(fact, candidate, function);
         }
         let mut reports = Vec::new();
+        let mut watchers: Vec<(u8, String)> = Vec::new();
         for part in candidate.parts {
-            match self.attach_part(candidate.kind, part) {
-                Ok(()) => reports.push(attached(fact, candidate.kind, part.target.label())),
+            let kind = part.kind(candidate.kind);
+            let is_watched = |place: &u8| watchers.iter().any(|(watched, _)| watched == place);
+            let attached_to = if !part.places.is_empty() && part.places.iter().all(is_watched) {
+                Err(Refusal::not_needed("a better hook serves this already"))
+            } else if self.ground.options.without.contains(&kind) {
+                Err(Refusal::not_needed("switched off"))
+            } else {
+                self.attach_part(candidate.kind, part)
+            };
+            match attached_to {
+                Ok(target) => {
+                    let places = part.places.iter().copied();
+                    watchers.extend(places.map(|place| (place, target.clone())));
+                    reports.push(attached(fact, kind, target));
+                }
                 Err(refusal) if part.required => {
-                    self.report(fact, candidate.kind, part.target.label(), &refusal);
+                    self.report(fact, kind, part.target.label(), &refusal);
                     return false;
                 }
                 Err(refusal) => {
-                    self.report(fact, candidate.kind, part.target.label(), &refusal);
+                    self.report(fact, kind, part.target.label(), &refusal);
                 }
             }
         }
         self.outcome.reports.append(&mut reports);
+        self.outcome.watchers.append(&mut watchers);
         true
     }
 
@@ -276,11 +305,7 @@ impl<'a> Attacher<'a> {
     }
 
     fn report_unused(&mut self, fact: &Fact, candidate: &Candidate, reason: &str) {
-        let refusal = Refusal {
-            status: HookStatus::NotNeeded,
-            reason: reason.to_owned(),
-        };
-        self.report_candidate(fact, candidate, &refusal);
+        self.report_candidate(fact, candidate, &Refusal::not_needed(reason));
     }
 
     /// One line for a candidate as a whole, named after its first part.

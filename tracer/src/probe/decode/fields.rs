@@ -26,6 +26,7 @@ plain!(
     FrameHead,
     TcpState,
     SocketOwner,
+    LayerPassage,
     Route,
     Neighbor,
     GetAddrInfo,
