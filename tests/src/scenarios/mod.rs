@@ -2,6 +2,7 @@
 
 mod command_line;
 mod host;
+mod kernel_path;
 mod lab;
 mod recording;
 mod trouble;
@@ -13,6 +14,7 @@ pub fn all() -> Vec<Scenario> {
     [
         command_line::SCENARIOS,
         lab::SCENARIOS,
+        kernel_path::SCENARIOS,
         host::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,

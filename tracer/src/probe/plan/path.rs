@@ -121,7 +121,7 @@ const TRACEPOINTS: [Part; SHARED] = [
         tracepoint("tcp", "tcp_sendmsg_locked"),
     )
     .watching(&[place::SOCKET_WRITE]),
-    optional("path_cgroup_egress", Target::Cgroup("egress"))
+    optional("path_cgroup_egress", Target::Cgroup("skb_egress"))
         .watching(&[place::IP_OUTPUT, place::IP6_OUTPUT]),
     optional(
         "path_net_dev_start_xmit",
