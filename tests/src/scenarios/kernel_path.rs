@@ -53,7 +53,7 @@ const DOWN: [(&str, &[&str], &[&str]); 6] = [
 const UP: [(&str, &[&str], &[&str]); 6] = [
     ("driver", &["net:netif_rx"], &["net:netif_rx"]),
     (
-        "receive",
+        "device_receive",
         &["net:netif_receive_skb"],
         &["net:netif_receive_skb"],
     ),
@@ -123,7 +123,7 @@ fn check(document: &Value, kind: &str, ipv6: bool) -> Result<()> {
         let expected = kind != "tracepoint";
         ensure!(found.contains(&layer) == expected, "{layer} in {found:?}");
     }
-    for layer in ["ip_output", "queue", "device", "driver", "receive"] {
+    for layer in ["ip_output", "queue", "device", "driver", "device_receive"] {
         ensure!(found.contains(&layer), "no {layer} in {found:?}");
     }
     for layer in ["tcp_receive", "read"] {

@@ -28,7 +28,7 @@ pub enum KernelLayer {
     /// The driver hands an arrived packet over: to GRO, or to a backlog.
     Driver,
     /// The kernel takes it up from the device.
-    Receive,
+    DeviceReceive,
     IpReceive,
     TcpReceive,
     /// The waiting process is woken.
@@ -49,7 +49,7 @@ impl KernelLayer {
             Self::Device => "device",
             Self::Sent => "sent",
             Self::Driver => "driver",
-            Self::Receive => "receive",
+            Self::DeviceReceive => "device_receive",
             Self::IpReceive => "ip_receive",
             Self::TcpReceive => "tcp_receive",
             Self::WakeUp => "wake_up",

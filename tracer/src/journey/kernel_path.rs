@@ -7,8 +7,10 @@
 //! a packet or hold many.
 
 use super::connection::TrackedConnection;
+use super::evidence::Mark;
 use super::model::{End, KernelPath, LayerStep, LayerSummary, SegmentPath};
-use crate::capture::{HookKind, KernelLayer, LayerPassage};
+use crate::capture::{Direction, Frame, HookKind, KernelLayer, LayerPassage};
+use crate::protocol::frame::{self, Network, Transport};
 
 /// Passages kept of a connection: 350 segments or more, of which most are only counted.
 const PASSAGES: usize = 4096;
@@ -94,8 +96,9 @@ impl Passages {
         }
     }
 
-    /// What the layers did; `None` where none was watched.
-    pub fn describe(&self) -> Option<KernelPath> {
+    /// What the layers did; `None` where none was watched. Listed are the first and the last
+    /// segments and those that passed at one of `moments`; all others are only counted.
+    pub fn describe(&self, moments: &[u64]) -> Option<KernelPath> {
         if self.kept.is_empty() && self.dropped == 0 {
             return None;
         }
@@ -110,7 +113,8 @@ impl Passages {
                 path.summary.extend(summary(host, &segments));
                 let last = segments.len().saturating_sub(LISTED);
                 for (index, segment) in segments.into_iter().enumerate() {
-                    if index < LISTED || index >= last {
+                    let is_key = || moments.iter().any(|moment| segment.is_under_way(*moment));
+                    if index < LISTED || index >= last || is_key() {
                         listed.push(segment);
                     } else {
                         path.omitted += 1;
@@ -308,6 +312,27 @@ impl TrackedConnection {
             let start = stream.relative(passage.sequence);
             self.passages.add(at_ns, sender, start, passage);
         }
+    }
+
+    /// The way through this kernel of the payload that a frame carries.
+    pub fn path_of_frame(&self, mark: Mark, frame: &Frame) -> Option<SegmentPath> {
+        let parsed = frame::parse_cut(frame.link_type, &frame.data, frame.original_length);
+        let Network::Ip(ip) = parsed.network else {
+            return None;
+        };
+        let Transport::Tcp(tcp) = ip.transport else {
+            return None;
+        };
+        let is_of_client = self.client.port == tcp.source_port && self.client.ip == ip.source;
+        let sender = if is_of_client {
+            End::Client
+        } else {
+            End::Server
+        };
+        let start = self.end(sender).stream.relative(tcp.sequence);
+        let range = (start, start.saturating_add(u64::from(tcp.payload_length)));
+        let is_down = mark.direction == Direction::Out;
+        self.passages.of_frame(sender, is_down, range, mark.at_ns)
     }
 }
 

@@ -39,6 +39,12 @@ impl SegmentPath {
     pub fn duration_ns(&self) -> u64 {
         self.layers.iter().filter_map(|step| step.duration_ns).sum()
     }
+
+    /// Is `at_ns` between its first and its last layer?
+    pub fn is_under_way(&self, at_ns: u64) -> bool {
+        let last = self.layers.last().map_or(0, |step| step.at_ns);
+        (self.at_ns..=last).contains(&at_ns)
+    }
 }
 
 /// One layer on the way of one segment.

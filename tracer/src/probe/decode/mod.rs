@@ -203,7 +203,7 @@ fn layer_passage(
         place::DEVICE => KernelLayer::Device,
         place::SENT => KernelLayer::Sent,
         place::BACKLOG | place::GRO => KernelLayer::Driver,
-        place::RECEIVE => KernelLayer::Receive,
+        place::RECEIVE => KernelLayer::DeviceReceive,
         place::IP_INPUT | place::IP6_INPUT => KernelLayer::IpReceive,
         place::TCP_INPUT | place::TCP6_INPUT => KernelLayer::TcpReceive,
         place::WAKE_UP => KernelLayer::WakeUp,

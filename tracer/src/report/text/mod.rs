@@ -5,6 +5,7 @@ mod detail;
 mod events;
 mod facts;
 mod header;
+pub(super) mod kernel;
 mod sentence;
 mod summary;
 mod verdict;
@@ -60,6 +61,7 @@ pub fn render_journey(
     if options.verbose >= 1 {
         detail::write_process(&mut page, journey);
         detail::write_own_address(&mut page, journey);
+        kernel::write(&mut page, journey, lookup.connection_of(journey));
         events::write(&mut page, journey);
     }
     if options.verbose >= 2 {
