@@ -11,6 +11,8 @@ use anyhow::{Context, Result, ensure};
 
 /// First argument that turns the end-to-end program into a client.
 pub const CLIENT: &str = "__requests";
+/// First argument that turns it into a client that hears nothing for a while.
+pub const DEAF_CLIENT: &str = "__deaf";
 /// First argument that turns the end-to-end program into a server.
 pub const SERVER: &str = "__server";
 
@@ -24,6 +26,7 @@ pub fn part() -> Option<ExitCode> {
     let number = |index: usize| arguments.get(index)?.parse::<u16>().ok();
     let result = match arguments.get(1)?.as_str() {
         CLIENT => request_all(number(2).unwrap_or(0), number(3).unwrap_or(1)),
+        DEAF_CLIENT => request_deaf(number(2).unwrap_or(0)),
         SERVER => serve_forever(),
         _ => return None,
     };
@@ -49,6 +52,32 @@ fn request_all(port: u16, count: u16) -> Result<()> {
         stream.read_to_string(&mut answer)?;
         ensure!(answer.ends_with(BODY), "not the expected answer: {answer}");
     }
+    Ok(())
+}
+
+/// One request whose answers this socket refuses, until both ends have sent again: the
+/// shortest retransmission timeout of Linux is 200 ms.
+fn request_deaf(port: u16) -> Result<()> {
+    /// BPF_RET | BPF_K of include/uapi/linux/bpf_common.h.
+    const RETURN: u16 = 0x06;
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let socket = socket2::SockRef::from(&stream);
+    // Nought bytes of every packet are let in.
+    socket.attach_filter(&[socket2::SockFilter::new(RETURN, 0, 0, 0)])?;
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"
+    )?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut answer = String::new();
+    ensure!(
+        stream.read_to_string(&mut answer).is_err(),
+        "heard {answer} in spite of the filter"
+    );
+    socket2::SockRef::from(&stream).detach_filter()?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.ends_with(BODY), "not the expected answer: {answer}");
     Ok(())
 }
 

@@ -22,6 +22,12 @@ pub struct Config {
     /// inode number of the watched network namespace, 0 where unknown. Interface names
     /// mean nothing outside of it.
     pub network: u32,
+    /// The number of the drop reason that gives none, `u32::MAX` where there is no such.
+    pub drop_not_specified: u32,
+    /// As above: the number of the reason for which the queues of a closed socket are emptied.
+    pub drop_queue_purge: u32,
+    /// Not 0: `tcp:tcp_send_reset` has the reason as its third argument.
+    pub reset_reason: u32,
 }
 
 /// Whose events are wanted.

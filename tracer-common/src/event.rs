@@ -5,6 +5,14 @@
 pub const FRAME: u16 = 0x10;
 /// [`crate::record::TcpState`].
 pub const TCP_STATE: u16 = 0x20;
+/// [`crate::record::TcpSample`].
+pub const TCP_SAMPLE: u16 = 0x21;
+/// [`crate::record::TcpRetransmit`].
+pub const TCP_RETRANSMIT: u16 = 0x22;
+/// [`crate::record::TcpReset`].
+pub const TCP_RESET: u16 = 0x23;
+/// [`crate::record::PacketDrop`].
+pub const PACKET_DROP: u16 = 0x24;
 /// [`crate::record::SocketOwner`].
 pub const SOCKET_OWNER: u16 = 0x30;
 /// [`crate::record::Route`].
@@ -33,7 +41,9 @@ pub mod hook {
     pub const FENTRY: u8 = 11;
     pub const TRACEPOINT: u8 = 12;
     pub const UPROBE: u8 = 13;
+    pub const TP_BTF: u8 = 14;
     pub const CGROUP: u8 = 20;
+    pub const SOCK_OPS: u8 = 21;
 }
 
 /// Bits of [`crate::record::Header::flags`].
@@ -100,6 +110,26 @@ pub mod place {
     pub const READ: u8 = 25;
     /// More than are in use.
     pub const PLACES: usize = 32;
+}
+
+/// When a socket's numbers were read.
+pub mod sample {
+    /// The handshake is complete.
+    pub const ESTABLISHED: u8 = 1;
+    /// A round trip was measured.
+    pub const ROUND_TRIP: u8 = 2;
+    /// The retransmission timer ran out.
+    pub const TIMEOUT: u8 = 3;
+    /// The connection began to close, or is closed.
+    pub const CLOSING: u8 = 4;
+    /// A segment arrived.
+    pub const SEGMENT: u8 = 5;
+}
+
+/// Which way a reset went.
+pub mod reset {
+    pub const SENT: u8 = 1;
+    pub const RECEIVED: u8 = 2;
 }
 
 /// Address families, include/linux/socket.h.

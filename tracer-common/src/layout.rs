@@ -49,17 +49,32 @@ layout! {
     /// Sequence number of the next byte expected from the peer.
     tcp_receive_next: "tcp_sock"."rcv_nxt";
     message_bytes: "msghdr"."msg_iter.count";
-    buffer_head: "sk_buff"."head";
     buffer_data: "sk_buff"."data";
     buffer_length: "sk_buff"."len";
-    buffer_network_header: "sk_buff"."network_header";
     buffer_transport_header: "sk_buff"."transport_header";
-    buffer_control: "sk_buff"."cb";
     buffer_socket: "sk_buff"."sk";
     buffer_device: "sk_buff"."dev";
+    segment_flags: "tcp_skb_cb"."tcp_flags";
+    /// Smoothed round-trip time, 1/8 microseconds.
+    tcp_srtt: "tcp_sock"."srtt_us";
+    /// Mean deviation of the round-trip time, 1/4 microseconds.
+    tcp_mdev: "tcp_sock"."mdev_us";
+    tcp_cwnd: "tcp_sock"."snd_cwnd";
+    tcp_ssthresh: "tcp_sock"."snd_ssthresh";
+    tcp_bytes_acked: "tcp_sock"."bytes_acked";
+    tcp_bytes_received: "tcp_sock"."bytes_received";
+    tcp_total_retrans: "tcp_sock"."total_retrans";
+    tcp_lost_out: "tcp_sock"."lost_out";
+    tcp_packets_out: "tcp_sock"."packets_out";
+    /// A bit-field that starts at this byte.
+    connection_ca_state: "inet_connection_sock"."icsk_ca_state";
+    /// Which timer is set.
+    connection_pending: "inet_connection_sock"."icsk_pending";
+    buffer_head: "sk_buff"."head";
+    buffer_network_header: "sk_buff"."network_header";
+    buffer_control: "sk_buff"."cb";
     segment_sequence: "tcp_skb_cb"."seq";
     segment_end_sequence: "tcp_skb_cb"."end_seq";
-    segment_flags: "tcp_skb_cb"."tcp_flags";
     /// inode number of a network namespace, in `struct net`.
     network_inode: "net"."ns.inum";
     network_fib6_null_entry: "net"."ipv6.fib6_null_entry";

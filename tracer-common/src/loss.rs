@@ -8,6 +8,10 @@ pub const NEIGHBOR: u32 = 4;
 pub const GET_ADDR_INFO: u32 = 5;
 pub const FILE_OPEN: u32 = 6;
 pub const PROCESS: u32 = 7;
+pub const TCP_SAMPLE: u32 = 8;
+pub const TCP_RETRANSMIT: u32 = 9;
+pub const TCP_RESET: u32 = 10;
+pub const PACKET_DROP: u32 = 11;
 /// Passages of a segment through the kernel's layers.
 pub const KERNEL_PATH: u32 = 12;
 
@@ -28,6 +32,10 @@ pub const fn name(class: u32) -> Option<&'static str> {
         GET_ADDR_INFO => "getaddrinfo",
         FILE_OPEN => "file_open",
         PROCESS => "process",
+        TCP_SAMPLE => "tcp_sample",
+        TCP_RETRANSMIT => "tcp_retransmit",
+        TCP_RESET => "tcp_reset",
+        PACKET_DROP => "packet_drop",
         KERNEL_PATH => "kernel_path",
         _ => return None,
     })

@@ -93,6 +93,109 @@ pub struct LayerPassage {
     pub destination: [u8; 16],
 }
 
+/// The numbers of a TCP socket at one moment. A number that this kernel does not have is
+/// [`UNKNOWN`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpSample {
+    pub header: Header,
+    /// Socket cookie, 0 where none is assigned.
+    pub cookie: u64,
+    /// Bytes of this end that the peer has acknowledged; SYN and FIN count.
+    pub bytes_acked: u64,
+    /// Bytes of the peer that this end has acknowledged; SYN and FIN count.
+    pub bytes_received: u64,
+    /// Smoothed round-trip time, 1/8 microseconds.
+    pub srtt: u32,
+    /// Mean deviation of the round-trip time, 1/4 microseconds.
+    pub mdev: u32,
+    /// Congestion window, segments.
+    pub cwnd: u32,
+    /// Slow start threshold, segments.
+    pub ssthresh: u32,
+    /// Segments sent again since the socket was made.
+    pub total_retrans: u32,
+    /// Segments considered lost now.
+    pub lost: u32,
+    /// Segments sent and not yet acknowledged.
+    pub packets_out: u32,
+    pub family: u16,
+    /// One of [`crate::event::sample`].
+    pub moment: u8,
+    /// One of `TCP_CA_*` of include/uapi/linux/tcp.h, 0xff where unknown.
+    pub ca_state: u8,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub reserved: u32,
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+}
+
+/// Number of a [`TcpSample`] or [`TcpReset`] that this kernel does not have.
+pub const UNKNOWN: u32 = u32::MAX;
+
+/// A TCP socket sent a segment again.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpRetransmit {
+    pub header: Header,
+    pub cookie: u64,
+    /// Sequence numbers of the first byte and of the one behind the last. Host byte order.
+    pub sequence: u32,
+    pub end_sequence: u32,
+    pub family: u16,
+    /// Numbers of include/net/tcp_states.h.
+    pub state: u8,
+    /// One of `TCP_CA_*` of include/uapi/linux/tcp.h, 0xff where unknown.
+    pub ca_state: u8,
+    /// One of `ICSK_TIME_*` of include/net/inet_connection_sock.h, 0xff where unknown.
+    pub pending: u8,
+    pub reserved: [u8; 3],
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub reserved_too: u32,
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+}
+
+/// TCP sent or received a reset.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpReset {
+    pub header: Header,
+    /// A number of `enum sk_rst_reason`, [`UNKNOWN`] where the kernel does not say.
+    pub reason: u32,
+    pub family: u16,
+    /// One of [`crate::event::reset`].
+    pub action: u8,
+    pub reserved: u8,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub reserved_too: u32,
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+}
+
+/// The kernel gave up a packet.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketDrop {
+    pub header: Header,
+    /// A number of `enum skb_drop_reason`.
+    pub reason: u32,
+    /// TCP. Host byte order.
+    pub sequence: u32,
+    pub family: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// TCP: the byte of the flags from CWR to FIN.
+    pub flags: u8,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+}
+
 /// A process used a socket, in its own context.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +334,10 @@ const _: () = {
     assert!(size_of::<FrameHead>() == 48);
     assert!(size_of::<TcpState>() == 16 + 16 + 8 + 4 + 12 + 32 + 16);
     assert!(size_of::<LayerPassage>() == 16 + 8 + 8 + 32);
+    assert!(size_of::<TcpSample>() == 16 + 24 + 28 + 4 + 8 + 32);
+    assert!(size_of::<TcpRetransmit>() == 16 + 16 + 8 + 8 + 32);
+    assert!(size_of::<TcpReset>() == 16 + 8 + 8 + 32);
+    assert!(size_of::<PacketDrop>() == 16 + 8 + 8 + 32);
     assert!(size_of::<SocketOwner>() == 16 + 8 + 12 + 4 + 8 + 32 + 16);
     assert!(size_of::<Route>() == 16 + 12 + 4 + 8 + 64);
     assert!(size_of::<Neighbor>() == 16 + 8 + 8 + 32);

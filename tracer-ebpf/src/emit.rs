@@ -51,6 +51,10 @@ records! {
     TcpState: TCP_STATE, TCP_STATE;
     SocketOwner: SOCKET_OWNER, SOCKET_OWNER;
     LayerPassage: LAYER_PASSAGE, KERNEL_PATH;
+    TcpSample: TCP_SAMPLE, TCP_SAMPLE;
+    TcpRetransmit: TCP_RETRANSMIT, TCP_RETRANSMIT;
+    TcpReset: TCP_RESET, TCP_RESET;
+    PacketDrop: PACKET_DROP, PACKET_DROP;
     Route: ROUTE, ROUTE;
     Neighbor: NEIGHBOR, NEIGHBOR;
     GetAddrInfo: GET_ADDR_INFO, GET_ADDR_INFO;

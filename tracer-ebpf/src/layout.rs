@@ -19,6 +19,9 @@ static CONFIG: Config = Config {
     system_call_openat2: u32::MAX,
     kernel_stack_bytes: 16384,
     network: 0,
+    drop_not_specified: u32::MAX,
+    drop_queue_purge: u32::MAX,
+    reset_reason: 0,
 };
 
 /// One offset of the kernel's layout: `offset!(sock_cookie)`.
@@ -67,7 +70,10 @@ config_view!(
     system_call_openat,
     system_call_openat2,
     kernel_stack_bytes,
-    network
+    network,
+    drop_not_specified,
+    drop_queue_purge,
+    reset_reason
 );
 
 /// Reads a member of a kernel structure. `None` when this kernel has no such member or the

@@ -12,14 +12,18 @@
 )]
 
 mod bounds;
+mod drops;
 mod emit;
+mod ends;
 mod layers;
 mod layout;
 mod neighbor;
 mod packet;
 mod process;
 mod resolver;
+mod retransmit;
 mod route;
+mod sample;
 mod socket;
 mod task;
 mod tcp;

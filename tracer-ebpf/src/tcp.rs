@@ -1,4 +1,4 @@
-//! State transitions of TCP sockets: one fact, three kinds of hook.
+//! State transitions of TCP sockets: one fact, four kinds of hook.
 //!
 //! `tcp_set_state` makes most of them. It is not enough: `inet_csk_clone_lock` moves the
 //! child from LISTEN to SYN_RECV through `inet_sk_set_state`, and `inet_csk_listen_start`
@@ -9,12 +9,13 @@
 use aya_ebpf::{
     EbpfContext,
     helpers::{bpf_get_current_comm, bpf_get_current_uid_gid},
-    macros::{fentry, kprobe, map, raw_tracepoint},
+    macros::{btf_tracepoint, fentry, kprobe, map, raw_tracepoint},
     maps::HashMap,
-    programs::{FEntryContext, ProbeContext, RawTracePointContext},
+    programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
 use tracer_common::{
     event::{family, hook},
+    layout::ABSENT,
     record::TcpState,
 };
 
@@ -97,6 +98,26 @@ pub fn fentry_inet_sk_state_store(context: FEntryContext) -> i32 {
         Some(context.arg(1)),
         true,
     );
+    0
+}
+
+/// As [`tracepoint_inet_sock_set_state`]. The verifier knows the types of the arguments here,
+/// so that what decides whether a transition is one of TCP is loaded without a helper.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn tp_btf_inet_sock_set_state(context: BtfTracePointContext) -> i32 {
+    let socket: *const u8 = context.arg(0);
+    let from: u32 = context.arg(1);
+    let to: u32 = context.arg(2);
+    let place = offset!(sock_protocol);
+    if place == ABSENT {
+        return 0;
+    }
+    // SAFETY: the verifier has checked that a `struct sock` holds a member of this size at
+    // this constant offset, and the kernel survives a load through a stale pointer.
+    let protocol = unsafe { core::ptr::read_volatile(socket.add(place as usize).cast::<u16>()) };
+    if protocol == TCP {
+        transition(&context, hook::TP_BTF, socket as u64, from as u8, to as u8);
+    }
     0
 }
 

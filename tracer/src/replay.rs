@@ -163,6 +163,7 @@ pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) 
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

@@ -217,12 +217,12 @@ fn doctor() -> Result<()> {
     Ok(())
 }
 
-/// Kprobe, fentry and tracepoint: whichever this kernel has, alone, gives all transitions.
+/// Kprobe, fentry, tp_btf and tracepoint: whichever this kernel has, alone, gives all transitions.
 fn tcp_state_hooks() -> Result<()> {
     let server = requests::server(false)?;
     let url = format!("http://{server}/");
     let mut told = Vec::new();
-    for hook in ["kprobe", "fentry", "tracepoint"] {
+    for hook in ["kprobe", "fentry", "tp_btf", "tracepoint"] {
         let force = format!("tcp_state={hook}");
         let arguments = ["fetch", "--format", "json", "--force-hook", &force, &url];
         let outcome = Tracer::new(arguments).run()?;

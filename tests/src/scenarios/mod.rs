@@ -1,6 +1,7 @@
 //! All scenarios, in the order they run. A new file is registered here.
 
 mod command_line;
+mod facts;
 mod host;
 mod kernel_path;
 mod lab;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Scenario> {
         lab::SCENARIOS,
         kernel_path::SCENARIOS,
         host::SCENARIOS,
+        facts::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
     ]

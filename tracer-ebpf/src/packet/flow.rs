@@ -4,6 +4,7 @@ use aya_ebpf::{macros::map, maps::LruHashMap};
 use tracer_common::limits;
 
 use super::work::{Work, recall};
+use crate::ends::Ends;
 
 /// IPPROTO_TCP.
 const TCP: u8 = 6;
@@ -153,6 +154,32 @@ pub unsafe fn write_key(
             0
         }
     }
+}
+
+/// Is the flow between these two ends known?
+#[inline(always)]
+pub fn is_known(ends: &Ends) -> bool {
+    let (from, to) = (ends.source, ends.destination);
+    let source_is_upper = if from[0] != to[0] {
+        from[0] > to[0]
+    } else if from[1] != to[1] {
+        from[1] > to[1]
+    } else {
+        ends.source_port > ends.destination_port
+    };
+    let (lower, upper, ports) = if source_is_upper {
+        (to, from, [ends.destination_port, ends.source_port])
+    } else {
+        (from, to, [ends.source_port, ends.destination_port])
+    };
+    let key = FlowKey {
+        lower,
+        upper,
+        lower_port: ports[0],
+        upper_port: ports[1],
+        kind: u32::from(ends.family) << 16 | u32::from(ends.protocol),
+    };
+    FLOWS.get_ptr(&key).is_some()
 }
 
 /// Bytes of payload that come before this segment in its direction.

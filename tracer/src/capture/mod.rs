@@ -6,11 +6,18 @@
 
 /// Capture files: pcap and pcapng.
 pub mod file;
+/// Link-layer header types.
+pub mod link_type;
 /// Recordings of our own: pcapng that replays into the same journeys.
 pub mod recording;
 
 mod class;
 mod kernel_path;
+mod tcp;
+
+pub use tcp::*;
+
+pub use link_type::LinkType;
 
 pub use kernel_path::{KernelLayer, LayerPassage};
 
@@ -39,6 +46,14 @@ pub enum Fact {
     TcpState(TcpStateChange),
     /// Bytes of a TCP stream passed a layer of this kernel.
     LayerPassage(LayerPassage),
+    /// The numbers of a TCP socket of this host at one moment.
+    TcpSample(TcpSample),
+    /// A TCP socket of this host sent a segment again.
+    TcpRetransmit(TcpRetransmit),
+    /// TCP of this host sent or received a reset.
+    TcpReset(TcpReset),
+    /// The kernel gave up a packet.
+    PacketDrop(PacketDrop),
     /// A process used a socket, seen in that process's own context.
     SocketOwner(SocketOwner),
     /// The kernel decided on a route.
@@ -121,28 +136,6 @@ impl HookKind {
             Self::Pcap => "pcap",
         }
     }
-}
-
-/// How the first bytes of a frame are to be read.
-/// Source: the registry of link-layer header types of libpcap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LinkType {
-    /// LINKTYPE_ETHERNET (1).
-    Ethernet,
-    /// LINKTYPE_RAW (101): starts with the IP header.
-    RawIp,
-    /// LINKTYPE_LINUX_SLL (113).
-    LinuxCookedV1,
-    /// LINKTYPE_LINUX_SLL2 (276).
-    LinuxCookedV2,
-    /// LINKTYPE_NULL (0): four bytes of address family, host order of the writer.
-    Null,
-    /// LINKTYPE_LOOP (108): four bytes of address family, network order.
-    Loop,
-    /// Any other type, by its number. Most are not read; their frames are kept so that
-    /// frame numbers stay those of the file.
-    Other(u16),
 }
 
 /// Which way a frame went, seen from this host.

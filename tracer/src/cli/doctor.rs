@@ -1,12 +1,11 @@
 //! `tracer doctor`: which hook serves which fact on this kernel.
 
-use super::arguments::{Doctor, ExitCode};
+use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
 use super::schema::print;
-use crate::journey::model::HookStatus;
-use crate::probe::{Probe, ProbeOptions};
-use crate::report::doctor::render;
+use crate::probe::{Probe, ProbeOptions, is_optional};
+use crate::report::doctor::{Diagnosis, render};
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
 
@@ -19,15 +18,35 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
     let probe = Probe::attach(options).await?;
     let hooks = probe.hooks().to_vec();
     probe.detach().await;
-    let style = Terminal::detect().style_of(&Destination::Stdout, arguments.color);
-    let kernel = session::host().kernel;
-    print(&render(&hooks, kernel.as_deref(), style, arguments.verbose))?;
-    let served = |fact: &str| {
-        let mut of_fact = hooks.iter().filter(|hook| hook.fact == fact);
-        of_fact.any(|hook| hook.status == HookStatus::Attached)
+    let diagnosis = Diagnosis::new(&hooks, session::host().kernel, is_optional);
+    let text = match arguments.format {
+        DoctorFormat::Json => {
+            let json =
+                serde_json::to_string_pretty(&diagnosis).map_err(|error| Problem::System {
+                    operation: "write JSON",
+                    source: error.into(),
+                })?;
+            format!("{json}\n")
+        }
+        DoctorFormat::Text => {
+            let destination = match &arguments.output {
+                Some(path) => Destination::File(path.clone()),
+                None => Destination::Stdout,
+            };
+            let style = Terminal::detect().style_of(&destination, arguments.color);
+            render(&diagnosis, style, arguments.verbose)
+        }
     };
-    let complete = hooks.iter().all(|hook| served(&hook.fact));
-    Ok(if complete {
+    match &arguments.output {
+        Some(path) => std::fs::write(path, text).map_err(|source| Problem::System {
+            operation: "write the diagnosis",
+            source,
+        })?,
+        None => {
+            print(&text)?;
+        }
+    }
+    Ok(if diagnosis.complete {
         ExitCode::Done
     } else {
         ExitCode::KernelLacks

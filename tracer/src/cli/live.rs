@@ -54,7 +54,8 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
             kept.push(finished);
         }
     }
-    let (document, recorded) = session.close();
+    let (mut document, recorded) = session.close();
+    document.dhcp = session.dhcp();
     reporter.end(&whole(document, session.lost(), kept))?;
     session.stop().await;
     recorded?;

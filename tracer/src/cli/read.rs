@@ -199,12 +199,13 @@ impl Reading<'_> {
             );
         }
         let is_live = header.live;
-        let document = recorded_document(header, self.end.take(), now_ns);
+        let mut document = recorded_document(header, self.end.take(), now_ns);
         if !is_live {
             return self.reporter.write(&assembler.finish(document));
         }
         let remaining = assembler.take_remaining();
         self.tell(remaining);
+        document.dhcp = assembler.dhcp();
         let kept = std::mem::take(&mut self.kept);
         let ended = self
             .reporter
@@ -227,6 +228,7 @@ fn recorded_document(header: Header, end: Option<CaptureInfo>, now_ns: u64) -> D
         capture: replayed(end.unwrap_or(cut)),
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }
@@ -274,7 +276,10 @@ fn inputs(named: &[PathBuf]) -> Result<Vec<PathBuf>, FileError> {
 fn is_capture(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = [".gz", ".zst"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .unwrap_or(&name);
     [".pcap", ".pcapng", ".cap"]
         .iter()
         .any(|ending| name.ends_with(ending))
@@ -332,7 +337,7 @@ fn warn(path: &Path, summary: &FileSummary) {
     }
     for unknown in &summary.unknown_link_types {
         anstream::eprintln!(
-            "tracer: {name}: {} packets of link type {} ({}) were not read; tracer reads Ethernet, raw IP, Linux cooked and loopback captures",
+            "tracer: {name}: {} packets of link type {} ({}) were not read; record on an interface that carries IP (Ethernet, Wi-Fi, PPP, loopback, any)",
             unknown.packets,
             unknown.number,
             unknown.name
@@ -347,12 +352,12 @@ mod tests {
     #[test]
     fn a_directory_stands_for_its_captures_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.pcapng.gz", "a.PCAP", "notes.txt", "c.cap"] {
+        for name in ["b.pcapng.gz", "a.PCAP", "notes.txt", "c.cap.zst"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         let missing = folder.path().join("missing.pcap");
         let files = inputs(&[missing.clone(), folder.path().to_owned()]).unwrap();
-        let names = ["missing.pcap", "a.PCAP", "b.pcapng.gz", "c.cap"];
+        let names = ["missing.pcap", "a.PCAP", "b.pcapng.gz", "c.cap.zst"];
         let expected: Vec<_> = names.iter().map(|name| folder.path().join(name)).collect();
         assert_eq!(
             files, expected,

@@ -9,6 +9,7 @@ pub(super) fn schema(arguments: &Schema) -> Result<ExitCode, Problem> {
     let schema = match arguments.format {
         SchemaFormat::Json => schemas::document(),
         SchemaFormat::Ndjson => schemas::line(),
+        SchemaFormat::Doctor => schemas::diagnosis(),
     };
     print(&format!("{:#}\n", schema.as_value()))
 }

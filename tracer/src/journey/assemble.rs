@@ -6,9 +6,12 @@
 use super::compose;
 use super::connection::ConnectCall;
 use super::connections::Connections;
+use super::dhcp::Leases;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
-use super::model::{DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace};
+use super::model::{
+    DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace,
+};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
 use super::route::Routes;
@@ -16,6 +19,7 @@ use super::tls::KeyLog;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
 };
+use crate::protocol::dhcp;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
@@ -57,6 +61,7 @@ pub struct Assembler {
     pub(super) resolutions: Resolutions,
     pub(super) neighbors: Neighbors,
     pub(super) routes: Routes,
+    pub(super) leases: Leases,
     pub(super) processes: Processes,
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
@@ -80,6 +85,7 @@ impl Assembler {
             neighbors: Neighbors::new(keep, is_file),
             interfaces: InterfaceNames::default(),
             routes: Routes::default(),
+            leases: Leases::default(),
             processes: Processes::default(),
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
@@ -105,6 +111,29 @@ impl Assembler {
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::LayerPassage(passage) => self.connections.passage(at_ns, passage),
+            Fact::TcpSample(sample) => {
+                if let Some((it, end)) = self.connections.end_between(sample.local, sample.remote) {
+                    it.sample(at_ns, end, &sample);
+                }
+            }
+            Fact::TcpRetransmit(again) => {
+                if let Some((it, end)) = self.connections.end_between(again.local, again.remote) {
+                    it.retransmit_told(at_ns, end, &again);
+                }
+            }
+            Fact::TcpReset(reset) => {
+                if let Some((it, end)) = self.connections.end_between(reset.local, reset.remote) {
+                    it.reset_told(at_ns, end, &reset);
+                }
+            }
+            Fact::PacketDrop(dropped) => {
+                if let Some((it, end)) = self
+                    .connections
+                    .end_between(dropped.source, dropped.destination)
+                {
+                    it.dropped(at_ns, end, &dropped);
+                }
+            }
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
             Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),
             Fact::RouteDetail(detail) => self.routes.detail(detail),
@@ -145,7 +174,15 @@ impl Assembler {
         for (_, class, count) in &self.lost {
             *lost.entry((*class).to_owned()).or_default() += count;
         }
+        if self.leases.dropped() > 0 {
+            *lost.entry("dhcp".to_owned()).or_default() += self.leases.dropped();
+        }
         lost
+    }
+
+    /// The DHCP exchanges, so far.
+    pub fn dhcp(&self) -> Vec<DhcpExchange> {
+        self.leases.exchanges(&self.interfaces)
     }
 
     fn owner(&mut self, at_ns: u64, owner: SocketOwner) {
@@ -275,6 +312,13 @@ impl Assembler {
                 bytes: udp.payload,
             };
             self.resolutions.message(&message, mark, Some(frame));
+            return;
+        }
+        if let Some(version) = dhcp::version_of_ports(source.port, destination.port)
+            && let Some(message) = dhcp::parse(version, udp.payload)
+        {
+            self.leases
+                .message(message, source.ip, destination.ip, mark);
             return;
         }
         let connections = &mut self.connections;

@@ -8,6 +8,8 @@ use super::model::{
     NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Trace, Transport,
 };
 use super::phases::{self, Carrier, Path};
+use super::place::Place;
+use super::proxy;
 use super::story::{Analysed, Story};
 use super::{dns, failure, neighbor, packets, resolution, timeline};
 use std::collections::BTreeMap;
@@ -49,12 +51,9 @@ pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trac
             document.neighbors.push(cached);
         }
     }
-    for (_, class, count) in &memory.lost {
-        *document
-            .capture
-            .lost
-            .entry((*class).to_owned())
-            .or_default() += count;
+    document.dhcp = memory.dhcp();
+    for (class, count) in memory.lost() {
+        *document.capture.lost.entry(class).or_default() += count;
     }
     document.capture.complete &= document.capture.lost.is_empty();
     Trace { document, packets }
@@ -113,6 +112,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         let (connection, _) = story.connection(*number)?;
         story.process(connection, End::Client)
     });
+    let failed = failure.is_some();
     let journey = Journey {
         process: process.or_else(|| {
             let attribution = super::model::Attribution::SocketCookie;
@@ -121,7 +121,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         }),
         outcome,
         failure,
-        findings: findings(draft, carrier),
+        findings: findings(draft, carrier, failed),
         started_at_ns: start,
         duration_ns: end - start,
         phases: phases::clip(&milestones, start, end),
@@ -157,7 +157,8 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     }
 }
 
-/// The address of the connection's client end, as this host's interfaces have it.
+/// The address of the connection's client end, as this host's interfaces have it or as a
+/// server gave it in this capture.
 fn own_address(
     story: &Story<'_>,
     draft: &Draft,
@@ -165,11 +166,15 @@ fn own_address(
 ) -> Option<OwnAddress> {
     let ip = carrier?.connection.client.ip;
     let mut interfaces = story.memory.interfaces.iter();
-    let (interface, prefix_length) = interfaces.find_map(|interface| {
+    let known = interfaces.find_map(|interface| {
         let mut own = interface.addresses.iter();
         let (_, length) = own.find(|(address, _)| *address == ip)?;
         Some((interface, *length))
-    })?;
+    });
+    let lease = story.memory.leases.of_address(ip, draft.at_ns);
+    if known.is_none() && lease.is_none() {
+        return None;
+    }
     let mut resolvers = Vec::new();
     for index in &draft.resolved.queries {
         if let Some(query) = resolution::query(story, *index)
@@ -178,12 +183,19 @@ fn own_address(
             resolvers.push(query.server.ip);
         }
     }
+    let interface = known.map(|(interface, _)| interface);
+    let own_mac = interface.and_then(|it| it.mac).map(neighbor::mac_text);
     Some(OwnAddress {
         ip,
-        prefix_length,
-        interface: interface.name.clone(),
-        mac: interface.mac.map(neighbor::mac_text),
-        permanent: (!story.is_file()).then(|| !interface.temporary.contains(&ip)),
+        prefix_length: known
+            .map(|(_, length)| length)
+            .or_else(|| lease?.prefix_length),
+        interface: interface.map(|it| it.name.clone()),
+        mac: own_mac.or_else(|| lease?.client_mac.clone()),
+        lease: lease.map(|it| it.id.clone()),
+        permanent: interface
+            .filter(|_| !story.is_file())
+            .map(|it| !it.temporary.contains(&ip)),
         resolvers,
     })
 }
@@ -194,83 +206,6 @@ fn mark_incomplete(mut journey: Journey) -> Journey {
         journey.outcome = Outcome::Incomplete;
     }
     journey
-}
-
-/// What was asked for, as far as it was seen.
-struct Place {
-    url: Option<String>,
-    scheme: Option<String>,
-    host: Option<String>,
-    port: Option<u16>,
-}
-
-impl Place {
-    fn of(story: &Story<'_>, draft: &Draft, carrier: Option<Carrier<'_>>) -> Self {
-        let calls = &story.memory.resolutions.calls;
-        let call = draft.resolved.call.and_then(|index| calls.get(index));
-        let asked = call.and_then(|(_, call)| call.name.clone()).or_else(|| {
-            let first = draft.resolved.queries.first()?;
-            Some(resolution::query(story, *first)?.question.name.clone())
-        });
-        let service = call.and_then(|(_, call)| call.service.as_ref()?.parse().ok());
-        let report = draft.report.and_then(|index| {
-            let (_, report) = story.memory.client_reports.get(index)?;
-            url::Url::parse(&report.url).ok()
-        });
-        let encrypted = carrier.is_some_and(|carrier| {
-            carrier.analysed.tls.is_some() || carrier.analysed.quic.is_some()
-        });
-        let spoken = carrier.is_some_and(|carrier| carrier.exchange.is_some());
-        let scheme = match (encrypted, spoken) {
-            (true, _) => Some("https".to_owned()),
-            (false, true) => Some("http".to_owned()),
-            (false, false) => report.as_ref().map(|url| url.scheme().to_owned()),
-        };
-        let host = carrier
-            .and_then(|carrier| drafts::request_host(carrier.exchange, carrier.analysed))
-            .or_else(|| Some(report.as_ref()?.host_str()?.to_owned()))
-            .or(asked)
-            .or_else(|| carrier.map(|carrier| carrier.connection.server.ip.to_string()));
-        let port = carrier
-            .map(|carrier| carrier.connection.server.port)
-            .or_else(|| report.as_ref()?.port_or_known_default())
-            .or(service);
-        let url = carrier
-            .and_then(|carrier| carrier.exchange?.url.clone())
-            .or_else(|| {
-                let text = report.map(|url| url.to_string())?;
-                Some(redact(story, text))
-            })
-            .or_else(|| origin(scheme.as_deref()?, host.as_deref()?, port));
-        Self {
-            url,
-            scheme,
-            host,
-            port,
-        }
-    }
-}
-
-fn redact(story: &Story<'_>, url: String) -> String {
-    if story.memory.options.show_secrets {
-        url
-    } else {
-        crate::protocol::text::redact_url(&url)
-    }
-}
-
-/// The URL as far as it is known when the path is sealed: scheme, host and port.
-fn origin(scheme: &str, host: &str, port: Option<u16>) -> Option<String> {
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let usual = matches!((scheme, port?), ("https", 443) | ("http", 80));
-    Some(match port.filter(|_| !usual) {
-        Some(port) => format!("{scheme}://{host}:{port}/"),
-        None => format!("{scheme}://{host}/"),
-    })
 }
 
 /// The journey's neighbour: an exchange on the wire, or the entry that made it unnecessary.
@@ -309,7 +244,7 @@ fn neighbor_of(
     (Some(cached.id.clone()), Some(cached))
 }
 
-fn findings(draft: &Draft, carrier: Option<Carrier<'_>>) -> Vec<Finding> {
+fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |kind: &str, message: String| {
         findings.push(Finding {
@@ -320,6 +255,11 @@ fn findings(draft: &Draft, carrier: Option<Carrier<'_>>) -> Vec<Finding> {
     let Some(carrier) = carrier else {
         return findings;
     };
+    if proxy::target(carrier).is_some() {
+        let server = carrier.connection.server;
+        let proxy = std::net::SocketAddr::new(server.ip, server.port);
+        add("proxy", format!("sent through the proxy {proxy}"));
+    }
     let retries = carrier.connection.handshake().syn_retries;
     if draft.opens && retries > 0 {
         add("syn_retries", format!("SYN was sent {} times", retries + 1));
@@ -331,6 +271,32 @@ fn findings(draft: &Draft, carrier: Option<Carrier<'_>>) -> Vec<Finding> {
             "retransmissions",
             format!("{repeated} segments were sent again"),
         );
+    }
+    let told = &carrier.connection.told;
+    // A drop in a connection that went well is a matter of the timeline only.
+    if failed || repeated > 0 || retries > 0 {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for dropped in &told.drops {
+            *reasons.entry(&dropped.reason).or_default() += 1;
+        }
+        for (reason, count) in reasons {
+            let message = match count {
+                1 => format!("this kernel dropped a packet: {reason}"),
+                _ => format!("this kernel dropped {count} packets: {reason}"),
+            };
+            add("kernel_drop", message);
+        }
+    }
+    for end in [End::Client, End::Server] {
+        let closed = told.zero_windows.iter().filter(|it| it.end == end).count();
+        if closed > 0 {
+            let times = if closed == 1 { "once" } else { "several times" };
+            let message = format!(
+                "the {} had no room for more data {times} (window 0): it read too slowly",
+                end.name()
+            );
+            add("zero_window", message);
+        }
     }
     if draft.carried && draft.attempts.len() > 1 {
         let lost = draft.attempts.len() - 1;
@@ -430,8 +396,11 @@ pub(super) fn describe(
             .iter()
             .map(|(entry, _)| entry.clone())
             .collect(),
-        srtt_ns: None,
-        drops: Vec::new(),
+        srtt_ns: connection.told.srtt_ns(),
+        drops: connection.told.drops.clone(),
+        tcp_samples: connection.told.samples(),
+        resets: connection.told.resets.clone(),
+        zero_windows: connection.told.zero_windows.clone(),
         close: analysed
             .quic
             .as_ref()

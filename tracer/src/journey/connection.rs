@@ -9,14 +9,18 @@ use super::model::{
 use super::quic::Conversation;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
+use super::told::Told;
 use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 use std::sync::Arc;
 
+mod kernel;
 mod roles;
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
+/// The same of DNS over TCP, where each message stands on a frame of its own.
+const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
@@ -71,6 +75,8 @@ pub(super) struct EndState {
     duplicate_acknowledgments: u32,
     /// When the highest byte so far was sent.
     last_payload_at_ns: u64,
+    /// It has said that it has no room, and nothing else since.
+    window_is_closed: bool,
 }
 
 impl EndState {
@@ -89,6 +95,7 @@ impl EndState {
             last_acknowledgment: 0,
             duplicate_acknowledgments: 0,
             last_payload_at_ns: 0,
+            window_is_closed: false,
         }
     }
 }
@@ -114,6 +121,8 @@ pub(super) struct TrackedConnection {
     pub reset: Option<EndMark>,
     /// Resets after the first: they close nothing any more.
     later_resets: Vec<CloseMessage>,
+    /// What the kernel told of it beyond its states.
+    pub told: Told,
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
@@ -165,6 +174,7 @@ impl TrackedConnection {
             close_messages: Vec::new(),
             reset: None,
             later_resets: Vec::new(),
+            told: Told::default(),
             icmp_error: None,
             connect: None,
             quic: None,
@@ -240,6 +250,7 @@ impl TrackedConnection {
         if tcp.flags.rst {
             self.reset(end, mark);
         }
+        self.window(end, tcp, mark);
     }
 
     /// Takes one QUIC datagram sent by `end`, `length` bytes on the wire.
@@ -350,7 +361,11 @@ impl TrackedConnection {
             kind,
             SegmentKind::Retransmission { .. } | SegmentKind::KeepAlive
         );
-        if brought && self.payload_marks.len() < PAYLOAD_MARKS {
+        let remembered = match self.has_unread_dns() {
+            true => DNS_MARKS,
+            false => PAYLOAD_MARKS,
+        };
+        if brought && self.payload_marks.len() < remembered {
             self.payload_marks.push(EndMark { end, mark });
         }
     }
@@ -374,6 +389,7 @@ impl TrackedConnection {
                 seq,
                 bytes,
                 kind: kind.to_owned(),
+                hook: "frames".to_owned(),
             };
             self.retransmissions.push((entry, mark));
         }

@@ -367,16 +367,28 @@ impl Connections {
 
     /// Takes the passage of a segment through a layer of this host's kernel.
     pub fn passage(&mut self, at_ns: u64, passage: LayerPassage) {
-        let source = Endpoint::from(passage.source);
-        let number = self.between(source, Endpoint::from(passage.destination));
-        if let Some(connection) = number.and_then(|number| self.tracked.get_mut(&number)) {
-            let sender = if connection.client == source {
-                End::Client
-            } else {
-                End::Server
-            };
+        if let Some((connection, sender)) = self.end_between(passage.source, passage.destination) {
             connection.passage(at_ns, sender, passage);
         }
+    }
+
+    /// The connection between a socket of this host and its peer, and which end the socket is.
+    pub fn end_between(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<(&mut TrackedConnection, End)> {
+        let (local, remote) = (Endpoint::from(local), Endpoint::from(remote));
+        let number = self
+            .between(local, remote)
+            .or_else(|| self.quic_between(local, remote))?;
+        let connection = self.tracked.get_mut(&number)?;
+        let end = if connection.client == local {
+            End::Client
+        } else {
+            End::Server
+        };
+        Some((connection, end))
     }
 
     /// Takes a change of state. The source port of a client is chosen after SYN_SENT, the

@@ -8,6 +8,7 @@ pub mod bytes;
 mod compose;
 mod connection;
 mod connections;
+mod dhcp;
 mod dns;
 mod drafts;
 mod evidence;
@@ -23,10 +24,13 @@ mod neighbor;
 mod packets;
 mod payload;
 mod phases;
+mod place;
 mod process;
+mod proxy;
 mod quic;
 mod resolution;
 mod route;
+mod scheme;
 mod settle;
 mod story;
 /// TCP reassembly.
@@ -36,3 +40,4 @@ mod tests;
 mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
+mod told;

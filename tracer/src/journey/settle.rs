@@ -62,6 +62,8 @@ impl Assembler {
             let stream = connection.end(end).stream.bytes().as_slice();
             let (Some(mark), Some(bytes)) = (connection.frame_at(end, at_ns), stream.get(range))
             else {
+                // More segments than are remembered as evidence: told as lost, not hidden.
+                self.lost.push((at_ns, "dns", 1));
                 continue;
             };
             let packet = DnsPacket {

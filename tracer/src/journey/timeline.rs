@@ -58,6 +58,11 @@ pub(super) fn timeline(
         }
         lines.retransmissions(carrier.connection, from, to);
     }
+    for number in &draft.attempts {
+        if let Some((connection, _)) = story.connection(*number) {
+            lines.told(connection, from, to);
+        }
+    }
     if with_close {
         for number in &draft.attempts {
             if let Some((connection, _)) = story.connection(*number) {
@@ -447,10 +452,48 @@ impl Lines<'_> {
                     "retransmission ({}): {} B at {}",
                     entry.kind, entry.bytes, entry.seq
                 );
-                let evidence = interfaces.evidence(*mark);
+                let mut evidence = interfaces.evidence(*mark);
+                if entry.hook != "frames" {
+                    evidence = format!("{evidence}, {} tcp_retransmit_skb", entry.hook);
+                }
                 let direction = direction(entry.end);
                 self.add(entry.at_ns, Layer::Tcp, direction, summary, evidence);
             }
+        }
+    }
+
+    /// What the kernel told of the connection, and windows that closed.
+    fn told(&mut self, connection: &TrackedConnection, from: u64, to: u64) {
+        let told = &connection.told;
+        let during = |at_ns: &u64| (from..=to).contains(at_ns);
+        for dropped in told.drops.iter().filter(|it| during(&it.at_ns)) {
+            let what = match dropped.flags.as_str() {
+                "" => "a datagram".to_owned(),
+                flags => format!("a segment ({flags})"),
+            };
+            let (end, reason) = (dropped.end.name(), &dropped.reason);
+            let summary = format!("the kernel drops {what} of the {end}: {reason}");
+            let evidence = format!("{} kfree_skb", dropped.hook);
+            self.local(dropped.at_ns, Layer::Tcp, summary, &evidence);
+        }
+        for reset in told.resets.iter().filter(|it| during(&it.at_ns)) {
+            let reason = reset.reason.as_ref().map(|reason| format!(": {reason}"));
+            let (end, action) = (reset.end.name(), &reset.action);
+            let summary = format!(
+                "the {end}'s TCP has {action} a reset{}",
+                reason.unwrap_or_default()
+            );
+            let hook = match action.as_str() {
+                "sent" => "tcp_send_reset",
+                _ => "tcp_receive_reset",
+            };
+            let evidence = format!("{} {hook}", reset.hook);
+            self.local(reset.at_ns, Layer::Tcp, summary, &evidence);
+        }
+        for closed in told.zero_windows.iter().filter(|it| during(&it.at_ns)) {
+            let summary = format!("the {} has no room: window 0", closed.end.name());
+            let direction = direction(closed.end);
+            self.add(closed.at_ns, Layer::Tcp, direction, summary, "TCP header");
         }
     }
 

@@ -12,6 +12,7 @@ mod interfaces;
 mod layout;
 mod libraries;
 mod misses;
+mod needs;
 /// Interfaces, neighbours and routes by rtnetlink.
 pub mod netlink;
 mod object;
@@ -19,6 +20,7 @@ mod order;
 mod owners;
 mod plan;
 mod privileges;
+mod reasons;
 mod ring;
 
 use std::time::{Duration, Instant};
@@ -155,11 +157,9 @@ impl Probe {
             ebpf,
             qdiscs: outcome.qdiscs,
             ring,
-            decoder: decode::Decoder::new(
-                clock,
-                outcome.classifier.unwrap_or(HookKind::Tcx),
-                outcome.watchers,
-            ),
+            decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
+                .with_watchers(outcome.watchers)
+                .with_reasons(reasons::Reasons::of(&types)),
             owners: owners::Owners::default(),
             order: order::Reorder::default(),
             malformed: 0,
@@ -314,6 +314,11 @@ impl Drop for Probe {
     }
 }
 
+/// A fact that the timeline is complete without, and that not every kernel can tell.
+pub fn is_optional(fact: &str) -> bool {
+    plan::OPTIONAL.contains(&fact)
+}
+
 /// Tries every hook of the plan on this kernel and takes each away again. Where nothing
 /// can be tried, every hook is reported with the reason; [`check`] tells it as an error.
 pub fn inspect() -> Vec<HookReport> {
@@ -358,7 +363,7 @@ fn open(
     });
     let types = types?;
     let offsets = layout::Offsets::resolve(&types);
-    let ebpf = object::open(options, &offsets, loader)?;
+    let ebpf = object::open(options, &types, &offsets, loader)?;
     Ok((ebpf, types, offsets))
 }
 

@@ -10,8 +10,8 @@ use tracer_common::{Config, config::scope};
 use super::{
     ProbeOptions, Scope,
     error::{self, ProbeError},
-    layout::Offsets,
-    privileges,
+    layout::{KernelTypes, Offsets},
+    privileges, reasons,
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
@@ -39,6 +39,7 @@ pub(super) fn loader<'a>() -> EbpfLoader<'a> {
 /// Opens the object: creates its maps and fills in its constants.
 pub(super) fn open(
     options: &ProbeOptions,
+    types: &KernelTypes,
     offsets: &Offsets,
     loader: EbpfLoader<'_>,
 ) -> Result<Ebpf, ProbeError> {
@@ -47,7 +48,7 @@ pub(super) fn open(
     let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
     let ring_bytes = ring_bytes.unwrap_or(1 << 31);
     let layout = offsets.bytes();
-    let config = config_bytes(options, ring_bytes);
+    let config = config_bytes(options, types, ring_bytes);
     let processors = aya::util::nr_cpus().map_err(|(_, source)| ProbeError::System {
         operation: "count the processors",
         source,
@@ -76,7 +77,7 @@ fn raise_locked_memory() {
 }
 
 /// The constants of this run, as the programs read them.
-fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
+fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) -> Vec<u8> {
     let config = Config {
         scope: match options.scope {
             Scope::Processes => scope::PROCESSES,
@@ -91,6 +92,9 @@ fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
         system_call_openat2: number(libc::SYS_openat2),
         kernel_stack_bytes: KERNEL_STACK_BYTES,
         network: network_namespace(),
+        drop_not_specified: reasons::number_of_drop(types, "NOT_SPECIFIED"),
+        drop_queue_purge: reasons::number_of_drop(types, "QUEUE_PURGE"),
+        reset_reason: u32::from(reasons::of_resets_are_told(types)),
     };
     [
         config.scope,
@@ -102,13 +106,16 @@ fn config_bytes(options: &ProbeOptions, ring_bytes: u32) -> Vec<u8> {
         config.system_call_openat2,
         config.kernel_stack_bytes,
         config.network,
+        config.drop_not_specified,
+        config.drop_queue_purge,
+        config.reset_reason,
     ]
     .iter()
     .flat_map(|word| word.to_ne_bytes())
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 9 * 4);
+const _: () = assert!(size_of::<Config>() == 12 * 4);
 
 /// inode number of the calling thread's network namespace, 0 where unknown.
 fn network_namespace() -> u32 {

@@ -68,7 +68,7 @@ impl Bench {
     }
 
     fn reported(&mut self) -> Option<Frame> {
-        let decoder = decode::Decoder::new(Clock::now(), HookKind::Tcx, Vec::new());
+        let decoder = decode::Decoder::new(Clock::now(), HookKind::Tcx);
         let mut said = Vec::new();
         while let Some(record) = self.ring.next() {
             decoder.decode(&record, &mut said).expect("valid record");

@@ -65,6 +65,7 @@ pub(super) enum Target {
 
 /// Attached only when it is asked for: it costs time with every packet.
 pub(super) const KERNEL_PATH: &str = "kernel_path";
+const PACKET_DROP: &str = "packet_drop";
 const FRAMES_IN: &str = "frames_in";
 const FRAMES_OUT: &str = "frames_out";
 
@@ -97,9 +98,13 @@ impl Part {
 
     /// What kind of hook it is, as a part of a candidate of kind `of`.
     pub(super) const fn kind(&self, of: HookKind) -> HookKind {
-        match self.target {
-            Target::Tracepoint { .. } => HookKind::Tracepoint,
-            Target::Cgroup(_) => HookKind::Cgroup,
+        match (self.target, of) {
+            (Target::Tracepoint { .. }, HookKind::Kprobe | HookKind::Fentry) => {
+                HookKind::Tracepoint
+            }
+            (Target::Cgroup(_), HookKind::Kprobe | HookKind::Fentry | HookKind::Tracepoint) => {
+                HookKind::Cgroup
+            }
             _ => of,
         }
     }
@@ -117,6 +122,16 @@ const SOCKET: &[&str] = &[
     "sock_common.skc_dport",
     "sock.sk_protocol",
 ];
+
+/// Members that tell of a round trip.
+const SAMPLE: &[&str] = &["tcp_sock.srtt_us", "sock_common.skc_family"];
+
+/// Members that lead to the headers of a packet.
+const BUFFER: &[&str] = &["sk_buff.head", "sk_buff.network_header"];
+
+/// Facts that the timeline is complete without: kernels from before drop reasons have
+/// nothing that could serve the one, and the other is watched on request.
+pub(super) const OPTIONAL: &[&str] = &[PACKET_DROP, KERNEL_PATH];
 
 /// Every fact, in the order of attaching: what must be there before a process starts to
 /// talk comes first.
@@ -200,6 +215,14 @@ pub(super) const FACTS: &[Fact] = &[
                 needs: SOCKET,
             },
             Candidate {
+                kind: HookKind::TpBtf,
+                parts: &[required(
+                    "tp_btf_inet_sock_set_state",
+                    tracepoint("sock", "inet_sock_set_state"),
+                )],
+                needs: SOCKET,
+            },
+            Candidate {
                 kind: HookKind::Tracepoint,
                 parts: &[required(
                     "tracepoint_inet_sock_set_state",
@@ -208,6 +231,51 @@ pub(super) const FACTS: &[Fact] = &[
                 needs: SOCKET,
             },
         ],
+    },
+    Fact {
+        name: "tcp_sample",
+        candidates: &[
+            Candidate {
+                kind: HookKind::SockOps,
+                parts: &[required("tcp_sock_ops", Target::Cgroup("sock_ops"))],
+                needs: SAMPLE,
+            },
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[required("tcp_probe", tracepoint("tcp", "tcp_probe"))],
+                needs: SAMPLE,
+            },
+        ],
+    },
+    Fact {
+        name: "tcp_retransmit",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[required(
+                "tcp_retransmit_skb",
+                tracepoint("tcp", "tcp_retransmit_skb"),
+            )],
+            needs: &["sk_buff.cb", "tcp_skb_cb.seq", "tcp_skb_cb.end_seq"],
+        }],
+    },
+    Fact {
+        name: "tcp_reset",
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[
+                required("tcp_send_reset", tracepoint("tcp", "tcp_send_reset")),
+                required("tcp_receive_reset", tracepoint("tcp", "tcp_receive_reset")),
+            ],
+            needs: BUFFER,
+        }],
+    },
+    Fact {
+        name: PACKET_DROP,
+        candidates: &[Candidate {
+            kind: HookKind::Tracepoint,
+            parts: &[required("kfree_skb", tracepoint("skb", "kfree_skb"))],
+            needs: BUFFER,
+        }],
     },
     Fact {
         name: "route",

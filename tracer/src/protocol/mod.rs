@@ -1,6 +1,8 @@
 //! Bytes to typed messages. Pure: no I/O, no clock, no state beyond the arguments, and
 //! no input may panic, loop or allocate without bound.
 
+/// DHCP and DHCPv6 messages.
+pub mod dhcp;
 /// DNS messages.
 pub mod dns;
 /// IP packets from their fragments.

@@ -5,9 +5,9 @@
 
 use super::lookup::Lookup;
 use crate::journey::model::{
-    CaptureInfo, Connection, DnsExchange, Document, Failure, Finding, Gap, HookReport, HostInfo,
-    HttpExchange, Journey, NeighborExchange, Outcome, OwnAddress, Phases, Process, Resolution,
-    Route, Source, TimelineEvent, TracerInfo,
+    CaptureInfo, Connection, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
+    HookReport, HostInfo, HttpExchange, Journey, NeighborExchange, Outcome, OwnAddress, Phases,
+    Process, Resolution, Route, Source, TimelineEvent, TracerInfo,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub enum Line<'a> {
     Dns(&'a DnsExchange),
     /// A neighbour resolution that no journey refers to.
     Neighbor(&'a NeighborExchange),
+    /// How a host got its address.
+    Dhcp(&'a DhcpExchange),
     /// What was lost, always the last line.
     Lost(Losses<'a>),
 }
@@ -192,8 +194,12 @@ impl<W: Write> Writer<W> {
         self.line(&Line::Journey(Box::new(JourneyLine::new(journey, lookup))))
     }
 
-    /// The last line.
-    pub fn end(&mut self, capture: &CaptureInfo) -> io::Result<()> {
+    /// What belongs to no journey by its nature, and the last line.
+    pub fn end(&mut self, document: &Document) -> io::Result<()> {
+        for exchange in &document.dhcp {
+            self.line(&Line::Dhcp(exchange))?;
+        }
+        let capture = &document.capture;
         self.line(&Line::Lost(Losses {
             lost: &capture.lost,
             complete: capture.complete,
@@ -209,7 +215,7 @@ impl<W: Write> Writer<W> {
             self.journey(journey, &lookup)?;
         }
         self.unclaimed(document)?;
-        self.end(&document.capture)
+        self.end(document)
     }
 
     /// Objects that belong to no journey are facts, too.

@@ -1,5 +1,6 @@
 //! JSON Schema (draft 2020-12) of what tracer writes, generated from the types themselves.
 
+use super::doctor::Diagnosis;
 use super::ndjson::Line;
 use crate::journey::model::Document;
 use schemars::generate::SchemaSettings;
@@ -16,6 +17,14 @@ pub fn document() -> Schema {
 /// The schema of each line of `--format ndjson`.
 pub fn line() -> Schema {
     generate::<Line<'_>>("tracer line", "One line of `tracer --format ndjson`.")
+}
+
+/// The schema of `tracer doctor --format json`.
+pub fn diagnosis() -> Schema {
+    generate::<Diagnosis>(
+        "tracer diagnosis",
+        "Which hook serves which fact on this kernel, as written by `tracer doctor`.",
+    )
 }
 
 fn generate<T: JsonSchema>(title: &str, description: &str) -> Schema {

@@ -6,10 +6,11 @@ use crate::client::ClientPipes;
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
-    CaptureInfo, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace, TracerInfo,
+    CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
+    TracerInfo,
 };
 use crate::launch::Launched;
-use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
+use crate::probe::{self, Probe, ProbeError, ProbeOptions, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -26,8 +27,6 @@ const SETTLED: Duration = Duration::from_millis(30);
 const TICK: Duration = Duration::from_millis(200);
 /// Destinations whose route was asked for, in a live capture.
 const ROUTES_ASKED: usize = 4096;
-/// Facts that a capture is complete without: attached only when they are asked for.
-const EXTRA: &[&str] = &["kernel_path"];
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
 
@@ -246,9 +245,10 @@ impl Session {
     pub fn document(&self) -> Document {
         let clock = self.probe.clock();
         let hooks = self.probe.hooks().to_vec();
-        // Every fact that has any candidate must have one attached.
+        // Every fact that has any candidate must have one attached, but for those that the
+        // timeline is complete without.
         let mut served: BTreeMap<&str, bool> = BTreeMap::new();
-        for hook in hooks.iter().filter(|hook| !EXTRA.contains(&&*hook.fact)) {
+        for hook in hooks.iter().filter(|hook| !probe::is_optional(&hook.fact)) {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
         let complete = served.values().all(|attached| *attached);
@@ -270,6 +270,7 @@ impl Session {
             },
             dns: Vec::new(),
             neighbors: Vec::new(),
+            dhcp: Vec::new(),
             connections: Vec::new(),
             journeys: Vec::new(),
         }
@@ -300,6 +301,11 @@ impl Session {
     /// Events lost so far, per class.
     pub fn lost(&self) -> BTreeMap<String, u64> {
         self.assembler.lost()
+    }
+
+    /// The DHCP exchanges seen so far.
+    pub fn dhcp(&self) -> Vec<DhcpExchange> {
+        self.assembler.dhcp()
     }
 
     async fn observe_all(&mut self, batch: Vec<Observation>) {

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod demo;
 mod doctor;
+mod fuzz;
 mod run;
 mod setup;
 mod test;
@@ -38,6 +39,8 @@ enum Command {
     Vm(vm::Arguments),
     /// Measure start, detach, memory and the like, and print a table.
     Bench(bench::Arguments),
+    /// Search for input that a decoder cannot bear, guided by coverage.
+    Fuzz(fuzz::Arguments),
     /// Say whether this machine can build and test, and how to mend what is missing.
     Doctor(doctor::Arguments),
 }
@@ -53,6 +56,7 @@ impl Arguments {
             Command::Test(arguments) => test::run(&arguments),
             Command::Vm(arguments) => vm::run(&arguments),
             Command::Bench(arguments) => bench::run(&arguments),
+            Command::Fuzz(arguments) => fuzz::run(&arguments),
             Command::Doctor(arguments) => doctor::run(&arguments),
         }
     }

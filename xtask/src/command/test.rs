@@ -50,6 +50,7 @@ enum Stage {
     Clippy,
     ClippyKernel,
     Unit,
+    Decoders,
     Documentation,
     Build,
     Native,
@@ -64,6 +65,7 @@ impl Stage {
             Self::Clippy => "clippy, userspace",
             Self::ClippyKernel => "clippy, kernel programs",
             Self::Unit => "unit tests",
+            Self::Decoders => "decoders, on findings and damaged captures",
             Self::Documentation => "documentation tests",
             Self::Build => "build",
             Self::Native => "end to end, this kernel",
@@ -82,7 +84,10 @@ impl Stage {
 
     /// Whether this stage is made of tests, so that counting none is a failure.
     fn has_tests(self) -> bool {
-        matches!(self, Self::Unit | Self::Native | Self::Guest)
+        matches!(
+            self,
+            Self::Unit | Self::Decoders | Self::Native | Self::Guest
+        )
     }
 }
 
@@ -168,6 +173,7 @@ fn perform(session: &mut Session, stage: Stage) -> Counts {
         Stage::Clippy => session.clippy(),
         Stage::ClippyKernel => session.clippy_kernel(),
         Stage::Unit => session.unit(),
+        Stage::Decoders => session.decoders(),
         Stage::Documentation => session.documentation(),
         Stage::Build => session.build(),
         Stage::Native => session.native(),
@@ -259,6 +265,7 @@ impl Session {
             "test",
             "--workspace",
             "--exclude=tracer-ebpf",
+            "--exclude=tracer-fuzz",
             "--no-fail-fast",
         ]);
         command.args(["--lib", "--bins", "--tests"]);
@@ -268,6 +275,14 @@ impl Session {
             say("   not root: the tests of the packet programs in this kernel are left out");
         }
         self.count("unit", &mut command, STAGE_LIMIT)
+    }
+
+    /// What the fuzzer runs, without the fuzzer: see [`super::fuzz`].
+    fn decoders(&self) -> Result<Counts> {
+        let mut command = self.cargo();
+        command.args(["test", "--package=tracer-fuzz", "--no-fail-fast"]);
+        command.args(["--lib", "--bins", "--tests"]);
+        self.count("decoders", &mut command, STAGE_LIMIT)
     }
 
     fn documentation(&self) -> Result<Counts> {

@@ -1,9 +1,8 @@
-//! Capture files: pcap and pcapng, plain or compressed with gzip.
+//! Capture files: pcap and pcapng, plain or compressed with gzip or zstd.
 //!
 //! A file is read once, front to back, with memory bounded by its largest record; so a
 //! pipe is as good as a file. What stands before damage or a cut is always delivered.
 
-mod link_type;
 mod pcap;
 mod pcapng;
 mod source;
@@ -11,7 +10,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use super::{Fact, Frame, Observation};
+use super::{Fact, Frame, LinkType, Observation, link_type};
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader};
 use source::{Format, Source};
@@ -72,7 +71,7 @@ pub enum FileError {
     #[error("cannot read capture {name}: its header is cut or damaged; copy it or record it again")]
     BadHeader { name: String },
     #[error(
-        "cannot read capture {name}: {looks}; tracer reads pcap, pcapng and both in gzip: convert it with editcap or decompress it first"
+        "cannot read capture {name}: {looks}; tracer reads pcap and pcapng, also in gzip or zstd: decompress it first, or convert it with editcap"
     )]
     NotACapture { name: String, looks: String },
 }
@@ -146,10 +145,15 @@ pub fn read_from(
     };
     let failure = source.failure();
     match (stop, failure) {
-        (_, Some(source)) if reading.summary.packets == 0 => Err(FileError::Read {
-            name: name.to_owned(),
-            source,
-        }),
+        // Compressed data that end too early are a cut file, as plain data would be.
+        (stop, Some(source))
+            if reading.summary.packets == 0 && (stop.is_err() || !is_cut(&source)) =>
+        {
+            Err(FileError::Read {
+                name: name.to_owned(),
+                source,
+            })
+        }
         // The magic number was right, what follows it was not.
         (Err(_), _) => Err(FileError::BadHeader {
             name: name.to_owned(),
@@ -158,10 +162,16 @@ pub fn read_from(
     }
 }
 
+/// Whether the bytes ended because there are no more of them.
+fn is_cut(failure: &io::Error) -> bool {
+    failure.kind() == io::ErrorKind::UnexpectedEof
+}
+
 /// Where reading ended.
 #[derive(Debug)]
 enum Stop {
-    End,
+    /// Behind the last record; its offset.
+    End(usize),
     /// Offset of the record that could not be read, and why.
     Cut(usize, &'static str),
 }
@@ -169,6 +179,11 @@ enum Stop {
 /// Takes the blocks of one file format.
 trait Decode {
     fn block(&mut self, block: PcapBlockOwned<'_>, reading: &mut Reading<'_>);
+
+    /// Whether `data` begins with a record that must not be given to pcap-parser.
+    fn is_damage(&self, _data: &[u8]) -> bool {
+        false
+    }
 }
 
 /// Hands every block of the file to `decoder`.
@@ -179,6 +194,9 @@ fn blocks<R: PcapReaderIterator>(
 ) -> Stop {
     let mut capacity = BUFFER_BYTES;
     loop {
+        if decoder.is_damage(reader.data()) {
+            return Stop::Cut(reader.consumed(), "a record is damaged");
+        }
         match reader.next() {
             Ok((length, block)) => {
                 decoder.block(block, reading);
@@ -186,7 +204,7 @@ fn blocks<R: PcapReaderIterator>(
                 continue;
             }
             Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {}
-            Err(PcapError::Eof) => return Stop::End,
+            Err(PcapError::Eof) => return Stop::End(reader.consumed()),
             Err(PcapError::UnexpectedEof) => {
                 return Stop::Cut(reader.consumed(), "the file ends within a record");
             }
@@ -233,8 +251,8 @@ impl<'a> Reading<'a> {
         }
         self.summary.packets += 1;
         self.summary.duration_ns = self.summary.duration_ns.max(self.now_ns);
-        if let super::LinkType::Other(number) = frame.link_type
-            && !link_type::is_read(frame.link_type)
+        if let LinkType::Other(number) = frame.link_type
+            && !frame.link_type.is_read()
         {
             self.count_unknown(number);
         }
@@ -262,13 +280,18 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(mut self, stop: Stop, failure: Option<io::Error>) -> FileSummary {
-        if let Stop::Cut(offset, reason) = stop {
-            self.summary.truncated_at = u64::try_from(offset).ok();
-            self.summary.truncation = Some(match failure {
-                Some(error) => error.to_string(),
-                None => reason.to_owned(),
-            });
-        }
+        let (offset, reason) = match (stop, &failure) {
+            // All records are whole, and yet the compressed file was not at its end.
+            (Stop::End(offset), Some(_)) => (offset, ""),
+            (Stop::End(_), None) => return self.summary,
+            (Stop::Cut(offset, reason), _) => (offset, reason),
+        };
+        self.summary.truncated_at = u64::try_from(offset).ok();
+        self.summary.truncation = Some(match failure {
+            Some(error) if is_cut(&error) => "the compressed file is cut".to_owned(),
+            Some(error) => error.to_string(),
+            None => reason.to_owned(),
+        });
         self.summary
     }
 }

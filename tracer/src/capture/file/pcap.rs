@@ -1,6 +1,6 @@
 //! pcap: one header with the link type and the unit of time, then packets.
 
-use super::{Decode, Reading, link_type};
+use super::{Decode, Reading};
 use crate::capture::{Direction, Frame, HookKind, LinkType};
 use pcap_parser::{LegacyPcapBlock, PcapBlockOwned, PcapHeader};
 
@@ -36,7 +36,7 @@ impl Decoder {
         // The upper bits tell about a frame check sequence at the end of each packet, which
         // the lengths of the packets inside make harmless.
         let [.., high, low] = header.network.0.to_be_bytes();
-        self.link_type = link_type::from_number(u16::from_be_bytes([high, low]));
+        self.link_type = LinkType::from_number(u16::from_be_bytes([high, low]));
         self.unit_ns = if header.is_nanosecond_precision() {
             1
         } else {

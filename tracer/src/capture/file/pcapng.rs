@@ -1,7 +1,8 @@
 //! pcapng: sections with their own byte order and interfaces, packets, TLS secrets, and
 //! what recorders counted.
 
-use super::{Decode, Item, Reading, link_type};
+use super::{Decode, Item, Reading};
+use crate::capture::link_type;
 use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
@@ -16,6 +17,20 @@ const MAX_INTERFACES: usize = 4096;
 
 /// Longest interface name that is kept, bytes. Linux has 15, Windows writes paths.
 const MAX_NAME_BYTES: usize = 255;
+
+/// The Packet Block, obsolete but still met (draft-ietf-opsawg-pcapng, appendix A);
+/// pcap-parser leaves it to us.
+const PACKET_BLOCK: u32 = 2;
+
+/// What macOS calls the process event block, and the length of one without options.
+const PROCESS_BLOCK: u32 = 0x8000_0001;
+const PROCESS_BLOCK_LENGTH: u32 = 16;
+
+/// Type of a section header block, the same in both byte orders; its length has the order
+/// that the section is about to have.
+const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+const MIN_BLOCK_BYTES: u32 = 12;
 
 /// Option codes that pcap-parser does not name or reads wrongly.
 const IF_IPV6_ADDRESS: OptionCode = OptionCode(5);
@@ -58,8 +73,36 @@ impl Decode for Decoder {
             Block::InterfaceStatistics(statistics) => self.statistics(&statistics, reading),
             Block::DecryptionSecrets(secrets) => decryption_secrets(&secrets, reading),
             Block::Custom(custom) => self.custom(&custom, reading),
+            Block::Unknown(block) if self.is_packet_block(block.block_type) => {
+                self.obsolete_packet(block.data, reading);
+            }
+            // Names, journals, processes: their packets are read without them.
             _ => {}
         }
+    }
+
+    /// A block is at least its type and twice its length. pcap-parser 0.17 subtracts from
+    /// the length of a process block what it did not check to be there, and panics in debug
+    /// builds.
+    fn is_damage(&self, data: &[u8]) -> bool {
+        let Some(([k0, k1, k2, k3, length @ ..], _)) = data.split_first_chunk::<8>() else {
+            return false;
+        };
+        let (kind, length) = match self.big_endian {
+            true => (
+                u32::from_be_bytes([*k0, *k1, *k2, *k3]),
+                u32::from_be_bytes(*length),
+            ),
+            false => (
+                u32::from_le_bytes([*k0, *k1, *k2, *k3]),
+                u32::from_le_bytes(*length),
+            ),
+        };
+        let least = match kind {
+            PROCESS_BLOCK => PROCESS_BLOCK_LENGTH,
+            _ => MIN_BLOCK_BYTES,
+        };
+        !data.starts_with(&SECTION_HEADER) && length < least
     }
 }
 
@@ -70,7 +113,7 @@ impl Decoder {
         }
         let [.., high, low] = block.linktype.0.to_be_bytes();
         self.interfaces.push(Described {
-            link_type: link_type::from_number(u16::from_be_bytes([high, low])),
+            link_type: LinkType::from_number(u16::from_be_bytes([high, low])),
             resolution: Resolution {
                 exponent: option(&block.options, OptionCode::IfTsresol)
                     .and_then(|value| value.first())
@@ -130,6 +173,58 @@ impl Decoder {
         };
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
         self.custom_options(&block.options, reading);
+        reading.packet(time, frame);
+    }
+
+    /// pcap-parser reads the types of blocks in little endian, whatever the section's order.
+    fn is_packet_block(&self, block_type: u32) -> bool {
+        match self.big_endian {
+            true => block_type.swap_bytes() == PACKET_BLOCK,
+            false => block_type == PACKET_BLOCK,
+        }
+    }
+
+    /// Interface (16 bits), packets dropped before this one (16 bits), time, captured and
+    /// original length, data, options; of the options only the flags would matter.
+    fn obsolete_packet(&self, body: &[u8], reading: &mut Reading<'_>) {
+        let Some((header, rest)) = body.split_first_chunk::<20>() else {
+            return;
+        };
+        let [i0, i1, _, _, times @ ..] = *header;
+        let index = match self.big_endian {
+            true => u16::from_be_bytes([i0, i1]),
+            false => u16::from_le_bytes([i0, i1]),
+        };
+        let mut numbers = times
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| match self.big_endian {
+                true => u32::from_be_bytes(*bytes),
+                false => u32::from_le_bytes(*bytes),
+            });
+        let mut next = || numbers.next().unwrap_or(0);
+        let (high, low, captured, original_length) = (next(), next(), next(), next());
+        let data = usize::try_from(captured)
+            .ok()
+            .and_then(|length| rest.get(..length));
+        let data = data.unwrap_or(rest);
+        let interface = self.interfaces.get(usize::from(index));
+        let frame = Frame {
+            interface: interface.map_or(0, |_| {
+                self.earlier
+                    .saturating_add(u32::from(index))
+                    .saturating_add(1)
+            }),
+            direction: Direction::Unknown,
+            hook: HookKind::Pcap,
+            link_type: interface.map_or(LinkType::Other(link_type::UNDECLARED), |it| it.link_type),
+            cookie: None,
+            original_length: original_length.max(length(data)),
+            data: data.to_vec(),
+        };
+        let ticks = u64::from(high) << 32 | u64::from(low);
+        let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
         reading.packet(time, frame);
     }
 

@@ -313,6 +313,125 @@ fn directions_losses_and_simple_packets_are_understood() {
 }
 
 #[test]
+fn obsolete_packet_blocks_are_packets() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = Pcapng::new(order);
+        file.interface(1, &[]);
+        file.interface(101, &[file.option(9, &[9])]);
+        // Interface 1 and 3 packets dropped, time, captured and original length.
+        let mut body = [order.u16(1), order.u16(3)].concat();
+        let ticks = 1_000_000_000_000_000_007_u64;
+        body.extend(order.u32(u32::try_from(ticks >> 32).unwrap()));
+        body.extend(order.u32(u32::try_from(ticks & 0xffff_ffff).unwrap()));
+        body.extend([order.u32(5), order.u32(900)].concat());
+        body.extend(b"fives\0\0\0");
+        body.extend(file.option(1, b"a comment"));
+        file.block(2, &body);
+        // One that is cut within its header is no packet.
+        file.block(2, &body[..16]);
+        let (summary, seen) = read_all(&file.bytes).unwrap();
+        assert_eq!(summary.started_unix_nano, Some(ticks));
+        let expected = Frame {
+            interface: 2,
+            direction: Direction::Unknown,
+            hook: HookKind::Pcap,
+            link_type: LinkType::RawIp,
+            cookie: None,
+            original_length: 900,
+            data: b"fives".to_vec(),
+        };
+        assert_eq!(frames(&seen), [(0, &expected)]);
+    }
+}
+
+#[test]
+fn blocks_that_are_not_packets_leave_the_packets_alone() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = Pcapng::new(order);
+        let mut expected = 0;
+        file.interface(101, &[file.option(1, b"comment of an interface")]);
+        // Name resolution: an IPv4 record, the end of the records.
+        let mut names = [order.u16(1), order.u16(11)].concat();
+        names.extend(b"\x0a\x4d\x01\x0ashop.t\0\0");
+        names.extend([0; 4]);
+        // Secrets of another kind (WireGuard), which are not lines for us.
+        let mut secrets = order.u32(0x5747_4b4c).to_vec();
+        secrets.extend(order.u32(4));
+        secrets.extend(b"k=v\n");
+        // What macOS calls a process event: process id, name (option 2), identity (4).
+        let mut process = order.u32(4711).to_vec();
+        process.extend(file.option(2, b"curl"));
+        process.extend(file.option(4, &[7; 16]));
+        let journal = b"__REALTIME_TIMESTAMP=1\nMESSAGE=x\n".to_vec();
+        let mut not_copied = order.u32(32473).to_vec();
+        not_copied.extend(b"abcd");
+        for (kind, body) in [
+            (4, names),
+            (10, secrets),
+            (0x8000_0001, process),
+            (9, journal),
+            (0x4000_0bad, not_copied),
+            (0x0000_0b16, b"a block of tomorrow".to_vec()),
+            (0x8000_4711, Vec::new()),
+        ] {
+            file.block(kind, &body);
+            // A comment; the process event it belongs to, as macOS writes it; a hash.
+            let options = [
+                file.option(1, b"seen at the gateway"),
+                file.option(0x8001, &order.u32(0)),
+                file.option(3, &[2, 1, 2, 3, 4]),
+            ];
+            file.packet(0, 5_000_000 + expected, b"data", &options);
+            expected += 1;
+        }
+        let (summary, seen) = read_all(&file.bytes).unwrap();
+        assert_eq!((summary.packets, summary.truncated_at), (expected, None));
+        let times: Vec<u64> = frames(&seen).iter().map(|(at_ns, _)| *at_ns).collect();
+        assert_eq!(times, [0, 1000, 2000, 3000, 4000, 5000, 6000]);
+        assert!(frames(&seen).iter().all(|(_, frame)| frame.data == b"data"));
+        let secret = |seen: &Observation| matches!(seen.fact, Fact::TlsSecret(_));
+        assert!(!seen.iter().any(secret));
+    }
+}
+
+#[test]
+fn a_process_block_shorter_than_its_own_header_is_damage() {
+    for order in [Order::Little, Order::Big] {
+        for length in [0, 4, 8, 11, 12, 15] {
+            let mut file = Pcapng::new(order);
+            file.interface(101, &[]);
+            file.packet(0, 1, b"data", &[]);
+            let offset = u64::try_from(file.bytes.len()).unwrap();
+            file.bytes.extend(order.u32(0x8000_0001));
+            file.bytes.extend(order.u32(length));
+            file.bytes.extend([0; 24]);
+            let (summary, _) = read_all(&file.bytes).unwrap();
+            assert_eq!((summary.packets, summary.truncated_at), (1, Some(offset)));
+        }
+    }
+}
+
+#[test]
+fn kuznetzovs_variant_of_pcap_is_read() {
+    // Eight bytes more in each record header: interface index, protocol, packet type.
+    let mut file = 0xa1b2_cd34_u32.to_le_bytes().to_vec();
+    file.extend([2, 0, 4, 0]);
+    file.extend([0, 0, 65_535, 101].map(u32::to_le_bytes).concat());
+    for (second, data) in [(7_u32, b"one"), (8, b"two")] {
+        file.extend([second, 5, 3, 90].map(u32::to_le_bytes).concat());
+        file.extend([2, 0, 0, 0, 8, 0, 4, 0]);
+        file.extend(data);
+    }
+    let (summary, seen) = read_all(&file).unwrap();
+    assert_eq!(summary.started_unix_nano, Some(7_000_005_000));
+    let read: Vec<_> = frames(&seen)
+        .into_iter()
+        .map(|(at, frame)| (at, frame.data.as_slice(), frame.original_length))
+        .collect();
+    assert_eq!(read, [(0, &b"one"[..], 90), (1_000_000_000, b"two", 90)]);
+}
+
+#[test]
 fn custom_blocks_are_handed_over() {
     let mut file = Pcapng::new(Order::Little);
     let mut body = file.order.u32(32473).to_vec();
@@ -336,7 +455,7 @@ fn custom_blocks_are_handed_over() {
 #[test]
 fn unknown_link_types_are_counted_and_named() {
     let mut file = Pcapng::new(Order::Little);
-    file.interface(105, &[]);
+    file.interface(227, &[]);
     file.interface(1, &[]);
     file.packet(0, 1, b"a", &[]);
     file.packet(1, 2, b"b", &[]);
@@ -349,25 +468,126 @@ fn unknown_link_types_are_counted_and_named() {
         .iter()
         .map(|unknown| (unknown.name.as_str(), unknown.packets))
         .collect();
-    assert_eq!(counted, [("IEEE 802.11", 2), ("undeclared interface", 1)]);
+    assert_eq!(counted, [("CAN", 2), ("undeclared interface", 1)]);
     assert_eq!(frames(&seen).len(), 4, "numbers stay those of the file");
 }
 
-#[test]
-fn gzip_is_read_through_also_in_members() {
-    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"a"), (2, 0, b"b")]);
-    let zip = |part: &[u8]| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(part).unwrap();
-        encoder.finish().unwrap()
-    };
-    let zipped = [zip(&bytes[..30]), zip(&bytes[30..])].concat();
-    assert_eq!(read_all(&zipped).unwrap(), read_all(&bytes).unwrap());
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
 
-    let (summary, seen) = read_all(&zipped[..zipped.len() - 12]).unwrap();
-    assert!(!seen.is_empty());
+/// One zstd frame with a checksum.
+fn zstandard(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Packets that compress badly, as sealed payload does.
+fn noisy_pcap(packets: u32) -> Vec<u8> {
+    let mut state = 1_u32;
+    let data: Vec<Vec<u8>> = (0..packets)
+        .map(|_| {
+            let mut noise = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state.to_be_bytes()[0]
+            };
+            (0..1000).map(|_| noise()).collect()
+        })
+        .collect();
+    let packets: Vec<_> = (1..=packets)
+        .zip(&data)
+        .map(|(second, data)| (second, 0, data.as_slice()))
+        .collect();
+    pcap(Order::Little, 0xa1b2_c3d4, 1, &packets)
+}
+
+#[test]
+fn compressed_files_are_read_through_also_in_pieces() {
+    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"a"), (2, 0, b"b")]);
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"any"].concat();
+    let (head, tail) = bytes.split_at(30);
+    for compressed in [
+        gzip(&bytes),
+        [gzip(head), gzip(tail)].concat(),
+        zstandard(&bytes),
+        [zstandard(head), zstandard(tail)].concat(),
+        [
+            zstandard(head),
+            zstandard(b""),
+            skipped.clone(),
+            zstandard(tail),
+        ]
+        .concat(),
+        [skipped.clone(), zstandard(&bytes), skipped].concat(),
+    ] {
+        assert_eq!(read_all(&compressed).unwrap(), read_all(&bytes).unwrap());
+        let mut packets = 0;
+        let summary = read_from(Drip(&compressed), "pipe", &mut |_| packets += 1).unwrap();
+        assert_eq!((summary.packets, packets), (2, 2));
+        assert_eq!(summary.truncated_at, None);
+    }
+}
+
+#[test]
+fn a_cut_compressed_file_is_a_cut_capture() {
+    let bytes = noisy_pcap(300);
+    for compressed in [gzip(&bytes), zstandard(&bytes)] {
+        let mut packets_before = 0;
+        for cut in [60, 500, 5_000, 200_000, 290_000, compressed.len() - 1] {
+            let read = read_all(&compressed[..cut]);
+            if cut == 60 && read.is_err() {
+                // Not even the header of the capture could be decompressed.
+                continue;
+            }
+            let (summary, seen) = read.unwrap();
+            assert_eq!(summary.packets, frames(&seen).len() as u64);
+            assert!(summary.packets >= packets_before);
+            packets_before = summary.packets;
+            let offset = 24 + summary.packets * (16 + 1000);
+            assert_eq!(summary.truncated_at, Some(offset), "cut at {cut}");
+            assert_eq!(
+                summary.truncation.as_deref(),
+                Some("the compressed file is cut")
+            );
+        }
+        // A block of 128 KiB at most is lost with the cut, not the whole window; what is
+        // missing of the last check sum costs no packet.
+        assert_eq!(packets_before, 300);
+        let (summary, _) = read_all(&compressed[..290_000]).unwrap();
+        assert!(summary.packets > 150, "{}", summary.packets);
+    }
+}
+
+#[test]
+fn damage_within_compressed_data_keeps_what_stood_before_it() {
+    let bytes = noisy_pcap(300);
+    let mut compressed = [zstandard(&bytes[..150_000]), zstandard(&bytes[150_000..])].concat();
+    let last = compressed.len() - 1;
+    compressed[last] ^= 1;
+    let (summary, _) = read_all(&compressed).unwrap();
+    assert!(
+        (147..=300).contains(&summary.packets),
+        "{}",
+        summary.packets
+    );
     assert!(summary.truncated_at.is_some());
-    assert!(summary.truncation.is_some());
+    // Something else behind the last frame is not part of the capture, and is told.
+    let trailed = [zstandard(&bytes), b"garbage".to_vec()].concat();
+    let (summary, _) = read_all(&trailed).unwrap();
+    assert_eq!(summary.packets, 300);
+    assert_eq!(summary.truncated_at, u64::try_from(bytes.len()).ok());
+}
+
+#[test]
+fn a_zstd_window_beyond_bounds_is_refused_not_allocated() {
+    // RFC 8878, section 3.1.1.1: no single segment; window descriptor exponent 31 is 2 TiB.
+    let hostile = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 31 << 3, 0x01, 0, 0];
+    let message = read_all(&hostile).unwrap_err().to_string();
+    assert!(message.contains("too much memory"), "{message}");
 }
 
 /// Gives one byte at a time, as a slow pipe does.
@@ -425,6 +645,28 @@ fn a_cut_file_gives_everything_before_the_cut() {
     }
 }
 
+/// Found by `cargo xtask fuzz pcapng`: pcap-parser subtracts twelve from the length of a
+/// process block (0x80000001) unseen.
+#[test]
+fn a_block_shorter_than_its_own_frame_is_damage() {
+    for order in [Order::Little, Order::Big] {
+        for kind in [0x8000_0001, 1, 6, 0x0bad, 0x1234] {
+            for length in 0..12 {
+                let mut file = Pcapng::new(order);
+                file.interface(1, &[]);
+                file.packet(0, 1, b"first", &[]);
+                let sound = file.bytes.len();
+                file.bytes
+                    .extend([order.u32(kind), order.u32(length), [0; 4]].concat());
+                file.bytes.extend([0; 64]);
+                let (summary, seen) = read_all(&file.bytes).unwrap();
+                assert_eq!(frames(&seen).len(), 1);
+                assert_eq!(summary.truncated_at, u64::try_from(sound).ok());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_large_record_is_read_and_an_impossible_one_is_damage() {
     let large = vec![7_u8; 3_000_000];
@@ -457,7 +699,21 @@ fn what_is_no_capture_is_refused_with_a_mend() {
     assert!(message(b"\xd4\xc3\xb2\xa1\x02").contains("header is cut"));
     assert!(message(b"\x0a\x0d\x0d\x0a\x1c\0\0\0").contains("header is cut"));
     assert!(message(b"#!/bin/sh\n").contains("neither pcap nor pcapng"));
-    assert!(message(b"\x28\xb5\x2f\xfd....").contains("compressed with zstd"));
+    for (magic, name) in [
+        (&b"\xfd7zXZ\0"[..], "xz"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+        (b"BZh9", "bzip2"),
+        (b"PK\x03\x04", "zip"),
+    ] {
+        let message = message(magic);
+        assert!(message.contains(name), "{message}");
+        assert!(message.contains("which tracer does not read"), "{message}");
+        assert!(message.contains("decompress it first"), "{message}");
+    }
+    assert!(message(&gzip(&gzip(b"x"))).contains("compressed twice"));
+    assert!(message(&zstandard(&gzip(b"x"))).contains("compressed twice"));
+    assert!(message(&zstandard(b"")).contains("it is empty"));
+    assert!(message(b"\x28\xb5\x2f\xfd....").contains("cannot read capture test"));
     assert!(message(b"\x1f\x8b\x08").contains("cannot read capture test"));
     let missing = super::read(std::path::Path::new("/nowhere/x.pcap"), &mut |_| {});
     assert!(matches!(missing, Err(FileError::Open { .. })));
@@ -501,7 +757,7 @@ proptest! {
 
     #[test]
     fn no_bytes_behind_a_magic_break_the_reader(
-        magic in prop::sample::select(vec![[0xd4_u8, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a], [0x1f, 0x8b, 8, 0]]),
+        magic in prop::sample::select(vec![[0xd4_u8, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a], [0x1f, 0x8b, 8, 0], [0x28, 0xb5, 0x2f, 0xfd]]),
         rest in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let _ = read_all(&[&magic[..], &rest].concat());

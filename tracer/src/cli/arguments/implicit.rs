@@ -63,9 +63,10 @@ fn expects_value(text: &str, command: &clap::Command) -> bool {
 /// Capture files are for `tracer read`.
 fn looks_like_address(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
+    let plain = lower.trim_end_matches(".gz").trim_end_matches(".zst");
     let file = [".pcap", ".pcapng", ".cap"]
         .iter()
-        .any(|ending| lower.ends_with(ending));
+        .any(|ending| plain.ends_with(ending));
     let spaced = text.chars().any(|c| c.is_whitespace() || c.is_control());
     if lower.contains("://") {
         return true;
@@ -123,6 +124,7 @@ mod tests {
             "tracer help fetch",
             "tracer demoo",
             "tracer trace.pcapng",
+            "tracer trace.pcap.zst",
             "tracer -o https://www.shop.test/",
             "tracer -v",
         ];

@@ -137,6 +137,7 @@ const READ_EXAMPLES: &str = "\
 Examples:
   tracer read trace.pcapng
   tracer read --keylog keys.log --layers client.pcap server.pcap
+  tcpdump -i any -w - | tracer read -
   sudo tracer --save trip.pcapng https://example.org/ && tracer read trip.pcapng
 
 A file that --save wrote is a recording: it also holds what the kernel said, and is
@@ -148,7 +149,8 @@ the capture do not count here. Frames are raw, with all secrets in them.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = READ_EXAMPLES)]
 pub struct Read {
-    /// pcap and pcapng files, and recordings made with --save.
+    /// pcap and pcapng files, also in gzip or zstd; recordings made with --save; directories
+    /// of them; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// TLS secrets of the clients, as SSLKEYLOGFILE makes programs write them.
@@ -169,11 +171,32 @@ pub struct Doctor {
         hide_possible_values = true
     )]
     pub color: ColorChoice,
-    /// Name every candidate, also those that were not needed.
+    /// How to say it.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "text|json",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub format: DoctorFormat,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Name every candidate, also those that were not needed, and what the others need.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[command(flatten)]
     pub hooks: HookOptions,
+}
+
+/// Outputs of the diagnosis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DoctorFormat {
+    /// A table.
+    Text,
+    /// A document; `tracer schema --format doctor` describes it.
+    Json,
 }
 
 /// Print the JSON Schema of the output.
@@ -183,7 +206,7 @@ pub struct Schema {
     #[arg(
         long,
         value_enum,
-        value_name = "json|ndjson",
+        value_name = "json|ndjson|doctor",
         default_value = "json",
         hide_possible_values = true
     )]
@@ -197,6 +220,8 @@ pub enum SchemaFormat {
     Json,
     /// One line.
     Ndjson,
+    /// What `tracer doctor --format json` writes.
+    Doctor,
 }
 
 #[cfg(test)]

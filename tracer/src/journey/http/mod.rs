@@ -7,6 +7,7 @@ mod http2;
 use super::bytes::TimedBytes;
 use super::model;
 use crate::protocol::http2::PREFACE;
+use exchange::Exchange;
 
 /// Exchanges kept of one connection; those after them are not looked at.
 const MAXIMUM_EXCHANGES: usize = 10_000;
@@ -27,7 +28,7 @@ pub fn analyse(
     show_secrets: bool,
 ) -> Vec<model::HttpExchange> {
     let http2 = client.as_slice().starts_with(PREFACE);
-    let mut exchanges = if http2 {
+    let exchanges = if http2 {
         http2::read(client, PREFACE.len(), server, 0, Vec::new())
     } else if alpn.is_none_or(|alpn| alpn.starts_with("http/1")) {
         http1::read(client, server)
@@ -36,14 +37,32 @@ pub fn analyse(
         // which its header tables cannot be followed.
         Vec::new()
     };
-    exchanges.sort_by_key(|exchange| exchange.request.first_at_ns);
-    exchanges
+    in_order(exchanges)
         .into_iter()
         .zip(1_u32..)
         .map(|(exchange, number)| {
             exchange.into_model(format!("{connection_id}.{number}"), scheme, show_secrets)
         })
         .collect()
+}
+
+/// Puts requests in the order in which they were sent: those of the client as they stand in
+/// its stream, whatever overtook what on the way, and those that a server promised (streams
+/// of even numbers, RFC 9113, section 5.1.1) among them by their time.
+fn in_order(exchanges: Vec<Exchange>) -> Vec<Exchange> {
+    let mut latest = None;
+    let timed = exchanges.into_iter().map(|exchange| {
+        let at_ns = exchange.request.first_at_ns;
+        let promised = exchange.stream.is_some_and(|stream| stream % 2 == 0);
+        if promised {
+            return (at_ns, exchange);
+        }
+        latest = latest.max(at_ns);
+        (latest, exchange)
+    });
+    let mut timed: Vec<_> = timed.collect();
+    timed.sort_by_key(|(at_ns, _)| *at_ns);
+    timed.into_iter().map(|(_, exchange)| exchange).collect()
 }
 
 /// Where the tunnel begins in both streams of a connection to a proxy, `(client, server)`:

@@ -82,6 +82,12 @@ pub struct Connection {
     /// Smoothed round-trip time at the end, from the kernel's own socket.
     pub srtt_ns: Option<u64>,
     pub drops: Vec<Drop>,
+    /// Round-trip time and congestion window over time: the first ones, then every so many,
+    /// and the last one of each end.
+    pub tcp_samples: Vec<TcpSample>,
+    /// Resets as the kernels' TCP sent and received them.
+    pub resets: Vec<Reset>,
+    pub zero_windows: Vec<ZeroWindow>,
     pub close: Close,
     /// The payload's way through the layers of this host's kernel; null where it was not
     /// watched.
@@ -150,15 +156,73 @@ pub struct Retransmission {
     /// Sequence number relative to the initial one.
     pub seq: u64,
     pub bytes: u64,
-    /// syn, fin, timeout, fast, unknown.
+    /// syn, fin, timeout, fast, tail_loss_probe, unknown.
     pub kind: String,
+    /// What the kind is known by: the kind of hook by which the kernel told it, or `frames`.
+    pub hook: String,
 }
 
 /// A packet the kernel gave up, with its own reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Drop {
     pub at_ns: u64,
+    /// The end that had sent the packet.
+    pub end: End,
+    /// The kernel's word (`enum skb_drop_reason`, without its prefix).
     pub reason: String,
+    /// Flags of the TCP segment, for instance `SYN` or `PSH ACK`; empty for a datagram.
+    pub flags: String,
+    pub hook: String,
+}
+
+/// A reset, as the TCP of the end that sent or received it saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reset {
+    pub at_ns: u64,
+    pub end: End,
+    /// sent, received.
+    pub action: String,
+    /// The kernel's word (`enum sk_rst_reason`, without its prefix), where it gives one.
+    pub reason: Option<String>,
+    pub hook: String,
+}
+
+/// The numbers of one end's socket at one moment, from the kernel's own `struct tcp_sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TcpSample {
+    pub at_ns: u64,
+    pub end: End,
+    /// established, round_trip, timeout, closing, segment.
+    pub moment: String,
+    /// Smoothed round-trip time (RFC 6298).
+    pub srtt_ns: Option<u64>,
+    /// Mean deviation of the round-trip time: `rttvar` of ss(8).
+    pub rttvar_ns: Option<u64>,
+    /// Congestion window, segments.
+    pub cwnd: Option<u32>,
+    /// Slow start threshold, segments; null also while it is infinite.
+    pub ssthresh: Option<u32>,
+    /// Bytes of this end that the peer has acknowledged; SYN and FIN count.
+    pub bytes_acked: u64,
+    /// Bytes of the peer that arrived in order; SYN and FIN count.
+    pub bytes_received: u64,
+    /// Segments sent again so far.
+    pub retransmits: Option<u32>,
+    /// Segments considered lost at this moment.
+    pub lost: Option<u32>,
+    /// Segments sent and not yet acknowledged.
+    pub in_flight: Option<u32>,
+    /// open, disorder, cwr, recovery, loss.
+    pub congestion: Option<String>,
+    pub hook: String,
+}
+
+/// An end said that it has no room for more data (RFC 9293, section 3.8.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ZeroWindow {
+    pub at_ns: u64,
+    /// The end that has no room.
+    pub end: End,
 }
 
 /// How the connection ended.

@@ -1,6 +1,6 @@
 //! The document and how its capture was made.
 
-use super::{Connection, DnsExchange, Journey, NeighborExchange};
+use super::{Connection, DhcpExchange, DnsExchange, Journey, NeighborExchange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Document {
     pub dns: Vec<DnsExchange>,
     /// Neighbour (ARP, NDP) resolutions.
     pub neighbors: Vec<NeighborExchange>,
+    /// DHCP exchanges: how hosts got their addresses.
+    pub dhcp: Vec<DhcpExchange>,
     /// Transport connections.
     pub connections: Vec<Connection>,
     /// Requests for one URL each, in order of their start.
@@ -81,7 +83,7 @@ pub struct HookReport {
     /// What it is attached to: a kernel function, a tracepoint, an interface, a library.
     pub target: String,
     pub status: HookStatus,
-    /// Why it is not attached.
+    /// Why it is not attached, or what it cannot tell on this kernel.
     pub reason: Option<String>,
 }
 

@@ -5,6 +5,7 @@
 //! `capture.started_unix_nano`, `*_ns` durations. `null` means "not known".
 
 mod connection;
+mod dhcp;
 mod document;
 mod http;
 mod journey;
@@ -16,6 +17,7 @@ mod resolution;
 mod tls;
 
 pub use connection::*;
+pub use dhcp::*;
 pub use document::*;
 pub use http::*;
 pub use journey::*;

@@ -61,12 +61,14 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OwnAddress {
     pub ip: std::net::IpAddr,
-    pub prefix_length: u8,
-    pub interface: String,
+    pub prefix_length: Option<u8>,
+    pub interface: Option<String>,
     pub mac: Option<String>,
     /// The kernel gave it no end of life: configured by hand or by a network manager that
     /// renews it. False: leased (DHCP) or announced (router advertisement).
     pub permanent: Option<bool>,
+    /// Id in `dhcp`: the exchange of this capture that gave the address.
+    pub lease: Option<String>,
     /// DNS servers that this journey asked.
     pub resolvers: Vec<std::net::IpAddr>,
 }

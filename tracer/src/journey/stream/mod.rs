@@ -19,6 +19,14 @@ const MAX_RANGES: usize = 1024;
 /// of this stream.
 const MAX_WINDOW: u64 = 1 << 30;
 
+/// Bytes of holes that any stream may have. Holes are written out as zeros, so without a
+/// bound a few packets that claim to be long, or lie far apart, would cost us megabytes.
+const MAX_HOLES: u64 = 64 << 10;
+
+/// Bytes of holes allowed beyond that for each byte that was captured: a capture that keeps
+/// 68 bytes of each frame has some 14 of 1460.
+const HOLES_PER_BYTE: u64 = 256;
+
 /// What a segment brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentKind {
@@ -43,7 +51,8 @@ pub enum SegmentKind {
 }
 
 /// Puts the segments of one direction in order. Bounded: at most `limit` bytes are kept,
-/// with at most [`MAX_RANGES`] ranges waiting behind gaps.
+/// with at most [`MAX_RANGES`] ranges waiting behind gaps, and holes in proportion to what
+/// was captured.
 #[derive(Debug, Clone)]
 pub struct StreamAssembler {
     limit: u64,
@@ -57,6 +66,10 @@ pub struct StreamAssembler {
     bytes: TimedBytes,
     /// Pieces behind the first gap, by offset; disjoint, inside the limit.
     waiting: BTreeMap<u64, Piece>,
+    /// Payload bytes that were captured and kept.
+    captured: u64,
+    /// Bytes of the holes in `bytes`.
+    holes: u64,
 }
 
 /// A range of bytes with one time.
@@ -79,6 +92,8 @@ impl StreamAssembler {
             highest: 0,
             bytes: TimedBytes::default(),
             waiting: BTreeMap::new(),
+            captured: 0,
+            holes: 0,
         }
     }
 
@@ -306,10 +321,11 @@ impl StreamAssembler {
         let length = usize::try_from(end - start).unwrap_or(usize::MAX);
         let data = payload.get(..length).unwrap_or(payload);
         let hole = length - data.len();
+        self.captured += data.len() as u64;
         if start == delivered {
             // The common case: in order, nothing to put aside.
             self.bytes.push(data, at_ns);
-            self.bytes.push_hole(hole, at_ns);
+            self.hole(hole, at_ns);
             return;
         }
         self.waiting.insert(
@@ -338,8 +354,23 @@ impl StreamAssembler {
             let piece = entry.remove();
             let length = usize::try_from(piece.length).unwrap_or(usize::MAX);
             self.bytes.push(&piece.data, piece.at_ns);
-            self.bytes.push_hole(length - piece.data.len(), piece.at_ns);
+            self.hole(length - piece.data.len(), piece.at_ns);
         }
+    }
+
+    /// Appends a hole. When there would be more of them than what was captured allows, the
+    /// stream ends here, as if its limit were reached: the rest is only counted.
+    fn hole(&mut self, length: usize, at_ns: u64) {
+        let before = self.holes;
+        self.holes = before.saturating_add(length as u64);
+        let allowed = MAX_HOLES + self.captured.saturating_mul(HOLES_PER_BYTE);
+        if self.holes > allowed {
+            self.holes = before;
+            self.limit = self.limit.min(self.delivered());
+            self.waiting.clear();
+            return;
+        }
+        self.bytes.push_hole(length, at_ns);
     }
 
     /// False when nothing waits.
@@ -352,7 +383,7 @@ impl StreamAssembler {
             return false;
         };
         let missing = usize::try_from(start - self.delivered()).unwrap_or(usize::MAX);
-        self.bytes.push_hole(missing, at_ns);
+        self.hole(missing, at_ns);
         self.deliver();
         true
     }
@@ -371,6 +402,7 @@ impl StreamAssembler {
         self.highest += missing;
         let waiting = std::mem::take(&mut self.waiting);
         let delivered = std::mem::take(&mut self.bytes);
+        (self.captured, self.holes) = (0, 0);
         let delivered = delivered
             .runs()
             .map(|run| {

@@ -103,7 +103,7 @@ fn offsets_go_on_beyond_four_gigabytes() {
     let step = 1_u32 << 29;
     let mut sequence = 7_u32;
     for _ in 0..10 {
-        stream.segment(sequence, b"", step, 1);
+        stream.segment(sequence, &[0; LIMIT], step, 1);
         sequence = sequence.wrapping_add(step);
     }
     assert_eq!(stream.highest(), 10 << 29);
@@ -167,6 +167,40 @@ fn a_syn_seen_late_moves_the_stream_to_its_place() {
     // Another connection's SYN changes nothing.
     stream.set_initial_sequence(4000);
     assert_eq!(stream.relative(100), 0);
+}
+
+/// Found by `cargo xtask fuzz replay`: one segment far ahead became 16 MiB of zeros.
+#[test]
+fn a_stream_ends_where_holes_would_outweigh_what_was_captured() {
+    let mut far = StreamAssembler::new(16 << 20);
+    far.segment(1, b"head", 4, 1);
+    far.segment(10_000_000, b"far", 3, 2);
+    far.close_gaps();
+    assert_eq!(far.bytes().as_slice(), b"head");
+    assert_eq!(far.highest(), 10_000_002, "what is not kept is counted");
+    let kind = far.segment(5, b"next", 4, 3);
+    assert_eq!(kind, SegmentKind::OutOfOrder { relative: 4 });
+    assert_eq!(
+        far.bytes().as_slice(),
+        b"head",
+        "an ended stream stays ended"
+    );
+
+    let mut long = StreamAssembler::new(16 << 20);
+    for number in 0..100 {
+        long.segment(1 + number * 60_000, b"", 60_000, 1);
+    }
+    assert_eq!(long.bytes().len(), 60_000, "nothing of it can be read");
+}
+
+/// A capture that keeps 68 bytes of each frame.
+#[test]
+fn short_snapshots_of_full_segments_are_followed_to_the_end() {
+    let mut stream = StreamAssembler::new(16 << 20);
+    for number in 0..5_000 {
+        stream.segment(1 + number * 1460, b"fourteen bytes", 1460, 1);
+    }
+    assert_eq!(stream.bytes().len(), 5_000 * 1460);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The assembler, fed with hand-made observations.
 
 mod attempts;
+mod inside;
+mod leases;
 mod live;
 mod losses;
 mod memory;
 mod names;
+mod odd;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::model::{
@@ -336,6 +339,7 @@ fn document() -> Document {
         },
         dns: Vec::new(),
         neighbors: Vec::new(),
+        dhcp: Vec::new(),
         connections: Vec::new(),
         journeys: Vec::new(),
     }

@@ -168,7 +168,7 @@ impl Direction<'_> {
         let opened = match (body(self.stream, record), self.opener.as_mut()) {
             (Some(sealed), Some(opener)) => opener.open(header(record), sealed),
             (None, Some(opener)) => {
-                opener.skip();
+                opener.skip(record.length);
                 None
             }
             (_, None) => None,

@@ -13,9 +13,9 @@ pub use session::Session;
 
 use super::bytes::TimedBytes;
 use super::model::{self, End};
-use crate::protocol::tls::decrypt::{MasterSecret, Opener, TrafficSecrets};
+use crate::protocol::tls::decrypt::{Negotiated, Opener, TrafficSecrets};
 use crate::protocol::tls::handshake::{Message, Reassembly, message_type};
-use crate::protocol::tls::hello::{ClientHello, ServerHello};
+use crate::protocol::tls::hello::{ClientHello, ServerHello, extension_type};
 use crate::protocol::tls::record::content_type;
 use direction::Row;
 use records::{Records, body};
@@ -121,14 +121,17 @@ impl Hellos {
             };
             return Opener::tls13(server.cipher_suite, secrets);
         }
-        const TLS12: u16 = 0x0303;
-        (server.version() == TLS12).then_some(())?;
-        let master = MasterSecret {
-            secret: secret("CLIENT_RANDOM")?,
+        // What is compressed (RFC 3749) is of no use in clear.
+        (server.compression_method == 0).then_some(())?;
+        let negotiated = Negotiated {
+            version: server.version(),
+            cipher_suite: server.cipher_suite,
+            encrypt_then_mac: server.has_extension(extension_type::ENCRYPT_THEN_MAC),
+            master_secret: secret("CLIENT_RANDOM")?,
             client_random,
             server_random: &server.random,
         };
-        Opener::tls12(server.cipher_suite, master, end == End::Client)
+        Opener::tls12(&negotiated, end == End::Client)
     }
 }
 
@@ -152,4 +155,4 @@ fn ssl2_hello(stream: &TimedBytes) -> Option<ClientHello> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,10 +5,20 @@ use super::session::Session;
 use crate::protocol::tls::hello::extension_type::EARLY_DATA;
 
 /// Bytes that TLS 1.3 adds to the plaintext of a record: content type and tag.
-const OVERHEAD: u64 = 1 + 16;
+const fn overhead(cipher_suite: u16) -> u64 {
+    const TLS_AES_128_CCM_8_SHA256: u16 = 0x1305;
+    let tag = if cipher_suite == TLS_AES_128_CCM_8_SHA256 {
+        8
+    } else {
+        16
+    };
+    1 + tag
+}
 
 /// Length of a sealed alert: level and description.
-const SEALED_ALERT: u64 = 2 + OVERHEAD;
+const fn sealed_alert(cipher_suite: u16) -> u64 {
+    2 + overhead(cipher_suite)
+}
 
 /// Length of a sealed Finished: message header and a hash (RFC 8446, section 4.4.4).
 const fn sealed_finished(cipher_suite: u16) -> u64 {
@@ -18,7 +28,7 @@ const fn sealed_finished(cipher_suite: u16) -> u64 {
     } else {
         32
     };
-    4 + hash + OVERHEAD
+    4 + hash + overhead(cipher_suite)
 }
 
 /// Names the sealed records that can only be handshake, finds the client's Finished, and
@@ -41,7 +51,9 @@ pub fn judge(
             mark_client_flight(client, session);
         }
     }
-    (application(client), application(server))
+    let cipher_suite = session.server_hello().map_or(0, |hello| hello.cipher_suite);
+    let alert = sealed_alert(cipher_suite);
+    (application(client, alert), application(server, alert))
 }
 
 fn is_sealed(row: &Row) -> bool {
@@ -81,7 +93,7 @@ fn mark_client_flight(client: &mut Outcome, session: &mut Session) {
     let Some(first) = client.rows.iter_mut().find(|row| is_sealed(row)) else {
         return;
     };
-    if first.record.bytes == SEALED_ALERT {
+    if first.record.bytes == sealed_alert(cipher_suite) {
         first.content = Content::Control;
         return;
     }
@@ -92,11 +104,11 @@ fn mark_client_flight(client: &mut Outcome, session: &mut Session) {
 }
 
 /// All sealed records that are not known to be something else, except a last one that has
-/// the size of an alert: with it both ends say close_notify (RFC 8446, section 6.1).
-fn application(outcome: &Outcome) -> Option<Span> {
+/// the size of an `alert`: with it both ends say close_notify (RFC 8446, section 6.1).
+fn application(outcome: &Outcome, alert: u64) -> Option<Span> {
     let mut span = outcome.application;
     let last = outcome.rows.last().filter(|row| {
-        row.record.bytes == SEALED_ALERT && is_sealed(row) && outcome.sealed_beyond.is_none()
+        row.record.bytes == alert && is_sealed(row) && outcome.sealed_beyond.is_none()
     });
     let sealed = outcome.rows.len() - usize::from(last.is_some());
     for row in outcome

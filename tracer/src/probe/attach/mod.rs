@@ -13,6 +13,7 @@ use super::{
     error::ProbeError,
     interfaces::Interface,
     layout::{KernelTypes, Offsets},
+    needs,
     plan::{self, Candidate, FACTS, Fact, Part, Target},
 };
 use crate::{
@@ -280,7 +281,10 @@ impl<'a> Attacher<'a> {
                 Ok(target) => {
                     let places = part.places.iter().copied();
                     watchers.extend(places.map(|place| (place, target.clone())));
-                    reports.push(attached(fact, kind, target));
+                    let Ground { types, offsets, .. } = self.ground;
+                    let mut report = attached(fact, kind, target);
+                    report.reason = needs::left_out(part.program, types, offsets);
+                    reports.push(report);
                 }
                 Err(refusal) if part.required => {
                     self.report(fact, kind, part.target.label(), &refusal);

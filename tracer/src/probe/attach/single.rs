@@ -18,6 +18,7 @@ use crate::{
     probe::{
         cgroup, error,
         libraries::{self, Place},
+        needs,
         plan::{Candidate, Fact, Part, Target},
     },
 };
@@ -29,9 +30,12 @@ const UPROBE_EVENTS: &str = "/sys/bus/event_source/devices/uprobe/type";
 impl Attacher<'_> {
     /// Says to what it was attached.
     pub(super) fn attach_part(&mut self, kind: HookKind, part: &Part) -> Result<String, Refusal> {
+        if let Some(reason) = needs::unmet(part.program, self.ground.types) {
+            return Err(Refusal::unavailable(reason));
+        }
         let attached = match part.target {
             Target::FirstFunction(names) => return self.attach_first(kind, part, names),
-            Target::Tracepoint { name, .. } => self.attach_tracepoint(part, name),
+            Target::Tracepoint { name, .. } => self.attach_tracepoint(part.kind(kind), part, name),
             Target::Function(name) => self.attach_function(kind, part, name),
             Target::Cgroup(_) => self.attach_cgroup(part),
             Target::Library(_) | Target::FramesIn | Target::FramesOut => {
@@ -73,9 +77,17 @@ impl Attacher<'_> {
         })
     }
 
-    fn attach_tracepoint(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
+    fn attach_tracepoint(
+        &mut self,
+        kind: HookKind,
+        part: &Part,
+        name: &str,
+    ) -> Result<(), Refusal> {
         if !self.ground.types.has_tracepoint(name) {
             return Err(Refusal::unavailable("this kernel has no such tracepoint"));
+        }
+        if kind == HookKind::TpBtf {
+            return self.attach_typed_tracepoint(part, name);
         }
         let Program::RawTracePoint(program) = self.program(part)? else {
             return Err(mismatch(part));
@@ -114,6 +126,17 @@ impl Attacher<'_> {
         program.attach().map(drop).map_err(refused)
     }
 
+    fn attach_typed_tracepoint(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
+        let Some(btf) = self.btf.get_or_init(|| Btf::from_sys_fs().ok()) else {
+            return Err(Refusal::unavailable("its type information is not readable"));
+        };
+        let Some(Program::BtfTracePoint(program)) = self.programs.get_mut(part.program) else {
+            return Err(mismatch(part));
+        };
+        program.load(name, btf).map_err(refused)?;
+        program.attach().map(drop).map_err(refused)
+    }
+
     fn attach_cgroup(&mut self, part: &Part) -> Result<(), Refusal> {
         let root: OwnedFd =
             cgroup::root().map_err(|error| Refusal::unavailable(error::chain(&error)))?;
@@ -121,6 +144,10 @@ impl Attacher<'_> {
         let mode = CgroupAttachMode::Single;
         match self.program(part)? {
             Program::CgroupSockAddr(program) => {
+                program.load().map_err(refused)?;
+                program.attach(root, mode).map(drop).map_err(refused)
+            }
+            Program::SockOps(program) => {
                 program.load().map_err(refused)?;
                 program.attach(root, mode).map(drop).map_err(refused)
             }
@@ -249,6 +276,8 @@ fn complaint(log: &str) -> Option<&str> {
 pub(super) fn unload(program: &mut Program) {
     let _ = match program {
         Program::RawTracePoint(program) => program.unload(),
+        Program::BtfTracePoint(program) => program.unload(),
+        Program::SockOps(program) => program.unload(),
         Program::KProbe(program) => program.unload(),
         Program::FEntry(program) => program.unload(),
         Program::CgroupSockAddr(program) => program.unload(),

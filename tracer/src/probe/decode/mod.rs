@@ -4,10 +4,11 @@
 //! is refused and counted by the caller, never trusted.
 
 mod fields;
+mod tcp;
 
 use tracer_common::{event, record};
 
-use super::clock::Clock;
+use super::{clock::Clock, reasons::Reasons};
 use crate::capture::{
     Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind, KernelLayer, LayerPassage,
     LinkType, NeighborAction, NeighborEvent, Observation, ProcessEvent, RouteLookup, SocketOwner,
@@ -28,15 +29,29 @@ pub(super) struct Decoder {
     classifier: HookKind,
     /// What watches each place on the way through the kernel.
     watchers: Vec<(u8, String)>,
+    reasons: Reasons,
 }
 
 impl Decoder {
-    pub(super) fn new(clock: Clock, classifier: HookKind, watchers: Vec<(u8, String)>) -> Self {
+    pub(super) fn new(clock: Clock, classifier: HookKind) -> Self {
         Self {
             clock,
             classifier,
-            watchers,
+            watchers: Vec::new(),
+            reasons: Reasons::default(),
         }
+    }
+
+    /// With what watches each place on the way through the kernel.
+    pub(super) fn with_watchers(mut self, watchers: Vec<(u8, String)>) -> Self {
+        self.watchers = watchers;
+        self
+    }
+
+    /// With the kernel's words for its reasons.
+    pub(super) fn with_reasons(mut self, reasons: Reasons) -> Self {
+        self.reasons = reasons;
+        self
     }
 
     /// Appends what one record says; most say one thing.
@@ -64,6 +79,18 @@ impl Decoder {
                 let function = watchers.find(|(place, _)| *place == passage.place);
                 let function = function.map(|(_, name)| name.clone()).unwrap_or_default();
                 say(Fact::LayerPassage(layer_passage(&passage, hook, function)?));
+            }
+            event::TCP_SAMPLE => say(Fact::TcpSample(tcp::sample(&record(bytes)?, hook)?)),
+            event::TCP_RETRANSMIT => {
+                say(Fact::TcpRetransmit(tcp::retransmit(&record(bytes)?, hook)?));
+            }
+            event::TCP_RESET => {
+                let reset = tcp::reset(&record(bytes)?, hook, &self.reasons)?;
+                say(Fact::TcpReset(reset));
+            }
+            event::PACKET_DROP => {
+                let dropped = tcp::dropped(&record(bytes)?, hook, &self.reasons)?;
+                say(Fact::PacketDrop(dropped));
             }
             event::SOCKET_OWNER => say(Fact::SocketOwner(socket_owner(record(bytes)?, hook)?)),
             event::ROUTE => say(Fact::RouteLookup(route(record(bytes)?)?)),
@@ -105,6 +132,8 @@ impl Decoder {
             event::hook::KPROBE => HookKind::Kprobe,
             event::hook::FENTRY => HookKind::Fentry,
             event::hook::TRACEPOINT => HookKind::Tracepoint,
+            event::hook::TP_BTF => HookKind::TpBtf,
+            event::hook::SOCK_OPS => HookKind::SockOps,
             event::hook::UPROBE => HookKind::Uprobe,
             event::hook::CGROUP => HookKind::Cgroup,
             _ => return Err(Malformed),

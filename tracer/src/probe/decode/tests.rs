@@ -23,7 +23,7 @@ fn header(event: u16, hook: u8) -> record::Header {
 
 fn decode(bytes: &[u8]) -> Result<Vec<Fact>, Malformed> {
     let mut into = Vec::new();
-    Decoder::new(Clock::now(), HookKind::Tcx, Vec::new()).decode(bytes, &mut into)?;
+    Decoder::new(Clock::now(), HookKind::Tcx).decode(bytes, &mut into)?;
     Ok(into.into_iter().map(|one| one.fact).collect())
 }
 

@@ -15,6 +15,7 @@ const MAGIC: u16 = 0xeb9f;
 const DEPTH: u32 = 16;
 
 const INT: u32 = 1;
+const POINTER: u32 = 2;
 const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
@@ -113,20 +114,47 @@ impl KernelTypes {
         self.has(TYPEDEF, &format!("btf_trace_{name}"))
     }
 
+    /// How many arguments the probes of a tracepoint get, `None` where there is no such
+    /// tracepoint. Newer kernels add arguments at the end.
+    pub(in crate::probe) fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
+        let typedef = self.find(TYPEDEF, &format!("btf_trace_{name}"))?;
+        let pointer = self.type_of(typedef.size_or_type)?;
+        let prototype = self.type_of(pointer.size_or_type)?;
+        // The first argument is the one that was registered with the probe.
+        (pointer.kind == POINTER && prototype.kind == FUNC_PROTO)
+            .then(|| prototype.length.checked_sub(1))?
+    }
+
+    /// Names and numbers of an enumeration; empty where there is none of this name.
+    pub(in crate::probe) fn enumerators(&self, name: &str) -> Vec<(String, u32)> {
+        let Some(found) = self.find(ENUM, name) else {
+            return Vec::new();
+        };
+        (0..found.length)
+            .map_while(|index| {
+                let place = found.rest + usize::try_from(index).ok()? * 8;
+                let text = self.name(u32_at(&self.data, place)?)?;
+                let number = u32_at(&self.data, place + 4)?;
+                Some((String::from_utf8_lossy(text).into_owned(), number))
+            })
+            .collect()
+    }
+
     /// Does the kernel have a function of this name?
     pub(in crate::probe) fn has_function(&self, name: &str) -> bool {
         self.has(FUNC, name)
     }
 
     fn has(&self, kind: u32, name: &str) -> bool {
-        self.types.iter().any(|place| {
-            usize::try_from(*place)
-                .ok()
-                .and_then(|place| self.type_at(place))
-                .is_some_and(|found| {
-                    found.kind == kind && self.name(found.name) == Some(name.as_bytes())
-                })
-        })
+        self.find(kind, name).is_some()
+    }
+
+    /// The first type of this kind and name.
+    fn find(&self, kind: u32, name: &str) -> Option<Type> {
+        self.types
+            .iter()
+            .filter_map(|place| self.type_at(usize::try_from(*place).ok()?))
+            .find(|found| found.kind == kind && self.name(found.name) == Some(name.as_bytes()))
     }
 
     /// Bit offset and type of a member.
@@ -199,7 +227,7 @@ fn rest_length(found: Type) -> Option<usize> {
         STRUCT | UNION | DATASEC | ENUM64 => 12 * length,
         ENUM | FUNC_PROTO => 8 * length,
         // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
-        2 | 7..=12 | 16 | TYPE_TAG => 0,
+        POINTER | 7..=12 | 16 | TYPE_TAG => 0,
         _ => return None,
     })
 }

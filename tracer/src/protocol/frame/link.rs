@@ -1,23 +1,9 @@
 //! Link layers: what stands before the IP or ARP packet.
 
+use super::{encapsulation, pseudo, serial, wireless};
 use crate::capture::LinkType;
+use crate::capture::link_type::number;
 use etherparse::{EtherType, Ethernet2HeaderSlice, SingleVlanHeaderSlice, ether_type};
-
-/// Ether types that etherparse does not name.
-const MPLS_UNICAST: u16 = 0x8847;
-const MPLS_MULTICAST: u16 = 0x8848;
-const PPPOE_SESSION: u16 = 0x8864;
-
-/// PPP protocol numbers (RFC 1332, RFC 5072).
-const PPP_IPV4: u16 = 0x0021;
-const PPP_IPV6: u16 = 0x0057;
-
-/// Link types of files that need no name in [`LinkType`].
-const LINKTYPE_PPP: u16 = 9;
-const LINKTYPE_PPP_HDLC: u16 = 50;
-
-/// Values of the type field below this are a length: IEEE 802.3 with an LLC header.
-const FIRST_ETHER_TYPE: u16 = 0x0600;
 
 /// More tags than any network stacks; a longer pile is noise.
 const MAX_VLAN_TAGS: usize = 8;
@@ -39,6 +25,13 @@ pub(super) struct Link<'a> {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     EtherType(u16),
+    /// An Ethernet frame within another one.
+    Ethernet,
+    /// IEEE 802.2 LLC.
+    Llc,
+    Mpls,
+    /// The network service header of RFC 8300.
+    ServiceHeader,
     /// IPv4 or IPv6: the packet's own version field tells.
     Ip,
     #[default]
@@ -48,38 +41,69 @@ pub(super) enum Protocol {
 pub(super) fn open(link_type: LinkType, data: &[u8]) -> Link<'_> {
     let mut link = match link_type {
         LinkType::Ethernet => ethernet(data),
-        LinkType::RawIp => Link {
-            protocol: Protocol::Ip,
-            payload: data,
-            ..Link::default()
-        },
+        LinkType::RawIp => starting_with(Protocol::Ip, data),
         LinkType::LinuxCookedV1 => cooked_v1(data).unwrap_or_default(),
         LinkType::LinuxCookedV2 => cooked_v2(data).unwrap_or_default(),
         LinkType::Null | LinkType::Loop => loopback(data).unwrap_or_default(),
-        LinkType::Other(LINKTYPE_PPP | LINKTYPE_PPP_HDLC) => open_ppp(data),
-        LinkType::Other(_) => Link::default(),
+        LinkType::Other(number) => open_rare(number, data).unwrap_or_default(),
     };
     open_encapsulations(&mut link);
     link
 }
 
-/// What stands behind an ether type.
+#[inline(never)]
+fn open_rare(number: u16, data: &[u8]) -> Option<Link<'_>> {
+    // The two that name a link type of their own: once.
+    let (number, data) = match number {
+        number::PKTAP => pseudo::pktap(data)?,
+        number::PPI => pseudo::per_packet_information(data)?,
+        _ => return open_number(number, data),
+    };
+    match LinkType::from_number(number) {
+        LinkType::Ethernet => Some(ethernet(data)),
+        LinkType::RawIp => Some(starting_with(Protocol::Ip, data)),
+        LinkType::Null | LinkType::Loop => loopback(data),
+        LinkType::LinuxCookedV1 => cooked_v1(data),
+        LinkType::LinuxCookedV2 => cooked_v2(data),
+        LinkType::Other(number) => open_number(number, data),
+    }
+}
+
+fn open_number(number: u16, data: &[u8]) -> Option<Link<'_>> {
+    match number {
+        number::IEEE802_5 => serial::token_ring(data),
+        number::FDDI => serial::fddi(data),
+        number::PPP | number::PPP_HDLC => serial::ppp_link(data),
+        number::PPP_ETHER => {
+            encapsulation::pppoe(data).map(|(protocol, rest)| starting_with(protocol, rest))
+        }
+        number::ATM_RFC1483 => Some(starting_with(Protocol::Llc, data)),
+        number::C_HDLC => serial::cisco_hdlc(data),
+        number::FRELAY => serial::frame_relay(data),
+        number::IEEE802_11 => wireless::ieee_802_11(data),
+        number::RADIOTAP => wireless::radiotap(data),
+        number::PRISM | number::AVS => wireless::prism_or_avs(data),
+        number::ENC => pseudo::enc(data),
+        number::PFLOG => pseudo::pflog(data),
+        number::NFLOG => pseudo::nflog(data),
+        number::MPLS => Some(starting_with(Protocol::Mpls, data)),
+        number::NETANALYZER => Some(ethernet(data.get(4..)?)),
+        _ => None,
+    }
+}
+
+/// A link opened elsewhere, with the encapsulations behind it.
+pub(super) fn finish(mut link: Link<'_>) -> Link<'_> {
+    open_encapsulations(&mut link);
+    link
+}
+
+/// What begins with `protocol`, which may be an encapsulation.
 pub(super) fn open_protocol(protocol: Protocol, payload: &[u8]) -> Link<'_> {
-    let mut link = Link {
-        protocol,
-        payload,
-        ..Link::default()
-    };
-    open_encapsulations(&mut link);
-    link
+    finish(starting_with(protocol, payload))
 }
 
-/// A PPP frame, with or without the address and control bytes of RFC 1662.
-pub(super) fn open_ppp(data: &[u8]) -> Link<'_> {
-    let frame = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
-    let Some((protocol, payload)) = ppp(frame) else {
-        return Link::default();
-    };
+fn starting_with(protocol: Protocol, payload: &[u8]) -> Link<'_> {
     Link {
         protocol,
         payload,
@@ -87,7 +111,7 @@ pub(super) fn open_ppp(data: &[u8]) -> Link<'_> {
     }
 }
 
-fn ethernet(data: &[u8]) -> Link<'_> {
+pub(super) fn ethernet(data: &[u8]) -> Link<'_> {
     let Ok(header) = Ethernet2HeaderSlice::from_slice(data) else {
         return Link::default();
     };
@@ -142,6 +166,8 @@ fn loopback(data: &[u8]) -> Option<Link<'_>> {
     // AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 24, 28 or 30 on the BSDs.
     let protocol = match family {
         2 | 10 | 24 | 28 | 30 => Protocol::Ip,
+        // Some writers put an ether type there.
+        0x0800 | 0x86dd => Protocol::Ip,
         _ => Protocol::Unknown,
     };
     Some(Link {
@@ -151,18 +177,20 @@ fn loopback(data: &[u8]) -> Option<Link<'_>> {
     })
 }
 
-/// Takes off VLAN tags, LLC/SNAP, PPPoE and MPLS labels. Every round takes at least two
-/// bytes off the payload, so it ends.
+/// Takes off VLAN tags and other encapsulations. Every round takes at least two bytes off
+/// the payload, so it ends.
 fn open_encapsulations(link: &mut Link<'_>) {
-    while let Protocol::EtherType(number) = link.protocol {
-        let opened = match EtherType(number) {
-            ether_type::VLAN_TAGGED_FRAME
-            | ether_type::PROVIDER_BRIDGING
-            | ether_type::VLAN_DOUBLE_TAGGED_FRAME => vlan(link),
-            EtherType(MPLS_UNICAST | MPLS_MULTICAST) => mpls(link.payload),
-            EtherType(PPPOE_SESSION) => pppoe(link.payload),
-            EtherType(length) if length < FIRST_ETHER_TYPE => snap(link.payload),
-            _ => None,
+    loop {
+        let opened = match link.protocol {
+            Protocol::Ip | Protocol::Unknown => return,
+            Protocol::EtherType(number) => match EtherType(number) {
+                ether_type::IPV4 | ether_type::IPV6 | ether_type::ARP => return,
+                ether_type::VLAN_TAGGED_FRAME
+                | ether_type::PROVIDER_BRIDGING
+                | ether_type::VLAN_DOUBLE_TAGGED_FRAME => vlan(link),
+                _ => encapsulation::open(link),
+            },
+            _ => encapsulation::open(link),
         };
         let Some((protocol, payload)) = opened else {
             return;
@@ -182,43 +210,13 @@ fn vlan<'a>(link: &mut Link<'a>) -> Option<(Protocol, &'a [u8])> {
     Some((Protocol::EtherType(tag.ether_type().0), rest))
 }
 
-/// RFC 3032: labels of four bytes up to the one with the bottom-of-stack bit. What follows
-/// is not named; in practice IP, told by its version field.
-fn mpls(mut payload: &[u8]) -> Option<(Protocol, &[u8])> {
-    loop {
-        let (label, rest) = payload.split_first_chunk::<4>()?;
-        payload = rest;
-        let [_, _, bottom, _] = *label;
-        if bottom & 1 == 1 {
-            return Some((Protocol::Ip, payload));
+/// The ether type in an LLC header with SNAP (RFC 1042): of the organisation codes only
+/// encapsulated Ethernet, and the one that IEEE 802.1H bridges put in its place.
+pub(super) fn snap_protocol(header: &[u8; 8]) -> Option<Protocol> {
+    match *header {
+        [0xaa, 0xaa, 0x03, 0, 0, 0 | 0xf8, high, low] => {
+            Some(Protocol::EtherType(u16::from_be_bytes([high, low])))
         }
+        _ => None,
     }
-}
-
-/// RFC 2516, section 4: version and type, code (0 for data), session, length.
-fn pppoe(payload: &[u8]) -> Option<(Protocol, &[u8])> {
-    let (header, rest) = payload.split_first_chunk::<6>()?;
-    let [0x11, 0, ..] = *header else {
-        return None;
-    };
-    ppp(rest)
-}
-
-/// The protocol of a PPP frame, one byte when compressed (RFC 1661, section 2: its low bit
-/// is set), and what it carries.
-fn ppp(frame: &[u8]) -> Option<(Protocol, &[u8])> {
-    let (number, rest) = match *frame.split_first_chunk::<2>()?.0 {
-        [low, _] if low & 1 == 1 => (u16::from(low), frame.get(1..)?),
-        [high, low] => (u16::from_be_bytes([high, low]), frame.get(2..)?),
-    };
-    matches!(number, PPP_IPV4 | PPP_IPV6).then_some((Protocol::Ip, rest))
-}
-
-/// IEEE 802.2 LLC with SNAP (RFC 1042): only the encapsulated Ethernet organisation code.
-fn snap(payload: &[u8]) -> Option<(Protocol, &[u8])> {
-    let (header, rest) = payload.split_first_chunk::<8>()?;
-    let [0xaa, 0xaa, 0x03, 0, 0, 0, high, low] = *header else {
-        return None;
-    };
-    Some((Protocol::EtherType(u16::from_be_bytes([high, low])), rest))
 }

@@ -1,13 +1,20 @@
 //! A frame opened from the link layer to the transport payload, by etherparse's lax
 //! slices, because captured frames may be cut.
 
+mod datagram;
+mod encapsulation;
 mod link;
 mod network;
+mod pseudo;
+mod serial;
 mod transport;
 mod tunnel;
+mod wireless;
 
 pub use tunnel::parse_inner;
 
+#[cfg(test)]
+mod link_tests;
 #[cfg(test)]
 mod tests;
 

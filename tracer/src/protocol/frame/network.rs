@@ -28,7 +28,12 @@ pub(super) fn open(protocol: Protocol, payload: &[u8], wire_length: u32) -> Netw
             Some(number),
         ),
         Protocol::Ip => (ip(payload, wire_length).map(Network::Ip), None),
-        Protocol::Unknown => (None, None),
+        // Encapsulations that could not be taken off.
+        Protocol::Ethernet
+        | Protocol::Llc
+        | Protocol::Mpls
+        | Protocol::ServiceHeader
+        | Protocol::Unknown => (None, None),
     };
     network.unwrap_or(Network::Other { ether_type })
 }

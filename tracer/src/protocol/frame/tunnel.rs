@@ -1,19 +1,10 @@
-//! Packets that carry packets: IP in IP, GRE, ERSPAN, VXLAN, Geneve, Teredo, GTP-U.
+//! Packets that carry packets: IP in IP, GRE and what it is used for, EtherIP, MPLS, and
+//! what travels in UDP: see [`datagram`](super::datagram).
 
 use super::link::Protocol;
-use super::{Ip, Network, ParsedFrame, Transport, Udp, link, open_link};
+use super::{Ip, Network, ParsedFrame, Transport, datagram, link, open_link, serial, wireless};
 use crate::capture::LinkType;
 use etherparse::{IpNumber, ip_number};
-
-/// RFC 7348, and the port Linux used before it was assigned.
-const VXLAN_PORTS: [u16; 2] = [4789, 8472];
-/// RFC 8926.
-const GENEVE_PORT: u16 = 6081;
-
-/// RFC 4380.
-const TEREDO_PORT: u16 = 3544;
-/// 3GPP TS 29.281, section 4.4.2.
-const GTP_USER_PORT: u16 = 2152;
 
 /// Ether types in GRE and Geneve.
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
@@ -21,6 +12,11 @@ const PPP: u16 = 0x880b;
 /// Mirrored frames: the protocol types of ERSPAN in GRE (draft-foschiano-erspan).
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
+/// Web cache redirection (draft-wilson-wrec-wccp-v2).
+const WCCP: u16 = 0x883e;
+/// Frames of IEEE 802.11 on the way to a controller of Aruba.
+const ARUBA_FIRST: u16 = 0x8200;
+const ARUBA_LAST: u16 = 0x8210;
 
 /// The frame that a tunnel packet carries; `None` for other packets. What the tunnel
 /// carries may be a tunnel again: callers bound how deep they look.
@@ -33,10 +29,7 @@ pub fn parse_inner<'a>(frame: &ParsedFrame<'a>) -> Option<ParsedFrame<'a>> {
     };
     let opened = match &ip.transport {
         Transport::Other { payload } if ip.fragment.is_none() => carried_by_ip(ip, payload)?,
-        Transport::Udp(udp) if VXLAN_PORTS.contains(&udp.destination_port) => vxlan(udp.payload)?,
-        Transport::Udp(udp) if udp.destination_port == GENEVE_PORT => geneve(udp.payload)?,
-        Transport::Udp(udp) if uses(udp, TEREDO_PORT) => teredo(udp.payload)?,
-        Transport::Udp(udp) if uses(udp, GTP_USER_PORT) => gtp_user(udp.payload)?,
+        Transport::Udp(udp) => datagram::open(udp)?,
         _ => return None,
     };
     let payload = opened.payload;
@@ -47,12 +40,16 @@ fn carried_by_ip<'a>(ip: &Ip<'_>, payload: &'a [u8]) -> Option<link::Link<'a>> {
     match IpNumber(ip.protocol) {
         ip_number::IPV4 | ip_number::IPV6 => Some(link::open(LinkType::RawIp, payload)),
         ip_number::GRE => gre(payload),
+        // RFC 3378: version and reserved, then a frame.
+        ip_number::ETHER_IP => Some(link::open(LinkType::Ethernet, payload.get(2..)?)),
+        // RFC 4023.
+        ip_number::MPLS_IN_IP => Some(link::open_protocol(Protocol::Mpls, payload)),
         _ => None,
     }
 }
 
 /// RFC 2784 and RFC 2890; version 1 is PPTP's (RFC 2637).
-fn gre(data: &[u8]) -> Option<link::Link<'_>> {
+pub(super) fn gre(data: &[u8]) -> Option<link::Link<'_>> {
     let ([flags, version, high, low], mut rest) = data.split_first_chunk::<4>()?;
     const CHECKSUM: u8 = 0x80;
     const ROUTING: u8 = 0x40;
@@ -82,6 +79,10 @@ fn gre(data: &[u8]) -> Option<link::Link<'_>> {
             let more = rest.get(11).is_some_and(|byte| byte & 1 != 0);
             mirrored(rest, if more { 20 } else { 12 })
         }
+        ARUBA_FIRST..=ARUBA_LAST => wireless::ieee_802_11(rest).map(link::finish),
+        // Version 2 has a header of four bytes, version 1 none.
+        WCCP if rest.first()? >> 4 == 4 => Some(link::open(LinkType::RawIp, rest)),
+        WCCP => Some(link::open(LinkType::RawIp, rest.get(4..)?)),
         protocol => carried(protocol, rest),
     }
 }
@@ -90,65 +91,13 @@ fn mirrored(data: &[u8], header: usize) -> Option<link::Link<'_>> {
     Some(link::open(LinkType::Ethernet, data.get(header..)?))
 }
 
-fn uses(udp: &Udp<'_>, port: u16) -> bool {
-    udp.source_port == port || udp.destination_port == port
-}
-
-/// RFC 4380, section 5.1.1: authentication and origin indications may stand before the
-/// IPv6 packet.
-fn teredo(mut data: &[u8]) -> Option<link::Link<'_>> {
-    if let [0, 1, client, value, ..] = *data {
-        data = data.get(13 + usize::from(client) + usize::from(value)..)?;
-    }
-    if data.starts_with(&[0, 0]) {
-        data = data.get(8..)?;
-    }
-    (data.first()? >> 4 == 6).then(|| link::open(LinkType::RawIp, data))
-}
-
-/// 3GPP TS 29.281, section 5.1: version 1, a G-PDU, and the optional fields where one of
-/// their flags is set.
-fn gtp_user(data: &[u8]) -> Option<link::Link<'_>> {
-    const G_PDU: u8 = 255;
-    let ([flags, kind, ..], mut rest) = data.split_first_chunk::<8>()?;
-    if flags >> 4 != 0b0011 || *kind != G_PDU {
-        return None;
-    }
-    if flags & 0x07 != 0 {
-        let mut next = *rest.get(3)?;
-        rest = rest.get(4..)?;
-        while next != 0 {
-            // The length counts words of four bytes and is never zero.
-            let length = usize::from(*rest.first()?).max(1) * 4;
-            next = *rest.get(length - 1)?;
-            rest = rest.get(length..)?;
-        }
-    }
-    let version = rest.first()? >> 4;
-    matches!(version, 4 | 6).then(|| link::open(LinkType::RawIp, rest))
-}
-
-/// RFC 7348, section 5: flags with the I bit, reserved, network identifier, reserved.
-fn vxlan(data: &[u8]) -> Option<link::Link<'_>> {
-    let (header, rest) = data.split_first_chunk::<8>()?;
-    (header.first()? & 0x08 != 0).then(|| link::open(LinkType::Ethernet, rest))
-}
-
-/// RFC 8926, section 3.4: version and length of the options in words, flags, protocol,
-/// network identifier, reserved, options.
-fn geneve(data: &[u8]) -> Option<link::Link<'_>> {
-    let ([first, _, high, low, _, _, _, _], rest) = data.split_first_chunk::<8>()?;
-    if first >> 6 != 0 {
-        return None;
-    }
-    let options = usize::from(first & 0x3f) * 4;
-    carried(u16::from_be_bytes([*high, *low]), rest.get(options..)?)
-}
-
-fn carried(ether_type: u16, payload: &[u8]) -> Option<link::Link<'_>> {
+pub(super) fn carried(ether_type: u16, payload: &[u8]) -> Option<link::Link<'_>> {
     Some(match ether_type {
         TRANSPARENT_ETHERNET => link::open(LinkType::Ethernet, payload),
-        PPP => link::open_ppp(payload),
+        PPP => {
+            let (protocol, rest) = serial::ppp(payload)?;
+            link::open_protocol(protocol, rest)
+        }
         _ => link::open_protocol(Protocol::EtherType(ether_type), payload),
     })
 }

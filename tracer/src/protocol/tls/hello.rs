@@ -9,6 +9,7 @@ pub mod extension_type {
     pub const SUPPORTED_GROUPS: u16 = 10;
     pub const SIGNATURE_ALGORITHMS: u16 = 13;
     pub const APPLICATION_LAYER_PROTOCOL_NEGOTIATION: u16 = 16;
+    pub const ENCRYPT_THEN_MAC: u16 = 22;
     pub const SESSION_TICKET: u16 = 35;
     /// Number of key_share before draft 23 of TLS 1.3.
     pub const KEY_SHARE_DRAFT: u16 = 40;

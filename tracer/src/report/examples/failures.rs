@@ -97,6 +97,7 @@ pub fn refused() -> Document {
         seq: 0,
         bytes: 0,
         kind: "syn".into(),
+        hook: "frames".into(),
     }];
     last.close = reset(start + 1_013_600_000);
     last.states = states(

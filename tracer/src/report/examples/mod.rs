@@ -37,6 +37,7 @@ fn document(
     neighbors: Vec<NeighborExchange>,
 ) -> Document {
     Document {
+        dhcp: Vec::new(),
         schema_version: crate::journey::model::SCHEMA_VERSION,
         tracer: TracerInfo {
             version: "0.1.0".into(),

@@ -191,6 +191,9 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         retransmissions: Vec::new(),
         srtt_ns: None,
         drops: Vec::new(),
+        tcp_samples: Vec::new(),
+        resets: Vec::new(),
+        zero_windows: Vec::new(),
         close: Close {
             kind: CloseKind::Open,
             first: None,

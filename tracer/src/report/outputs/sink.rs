@@ -98,10 +98,10 @@ impl Reporter {
         let journeys = self.journeys;
         self.each(|outlet, writer| match outlet.format {
             Format::Text => {
-                let text = text::render_summary(&document.capture, journeys, &outlet.options);
+                let text = text::render_end(document, journeys, &outlet.options);
                 writer.write_all(text.as_bytes())
             }
-            Format::Ndjson => ndjson::Writer::new(writer).end(&document.capture),
+            Format::Ndjson => ndjson::Writer::new(writer).end(document),
             Format::Json => json::write(document, true, writer),
         })
     }

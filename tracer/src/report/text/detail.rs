@@ -3,7 +3,7 @@
 use super::header::attribution;
 use super::verdict::labelled;
 use crate::journey::model::{
-    Certificate, ClientHello, DnsExchange, HttpExchange, Journey, ServerHello, Tls,
+    Certificate, ClientHello, DnsExchange, End, HttpExchange, Journey, ServerHello, TcpSample, Tls,
 };
 use crate::report::lookup::Lookup;
 use crate::report::page::Page;
@@ -39,10 +39,14 @@ pub(super) fn write_own_address(page: &mut Page, journey: &Journey) {
     let Some(own) = &journey.own_address else {
         return;
     };
-    let mut words = vec![format!(
-        "{}/{} on {}",
-        own.ip, own.prefix_length, own.interface
-    )];
+    let mut address = own.ip.to_string();
+    if let Some(length) = own.prefix_length {
+        address = format!("{address}/{length}");
+    }
+    if let Some(interface) = &own.interface {
+        address = format!("{address} on {interface}");
+    }
+    let mut words = vec![address];
     words.extend(own.mac.as_ref().map(|mac| format!("MAC {mac}")));
     words.extend(own.permanent.map(|permanent| {
         match permanent {
@@ -51,12 +55,65 @@ pub(super) fn write_own_address(page: &mut Page, journey: &Journey) {
         }
         .to_owned()
     }));
+    words.extend(
+        own.lease
+            .as_ref()
+            .map(|_| "leased by DHCP in this capture".to_owned()),
+    );
     if !own.resolvers.is_empty() {
         let resolvers: Vec<String> = own.resolvers.iter().map(ToString::to_string).collect();
         words.push(format!("resolver {}", resolvers.join(", ")));
     }
     let text = vec![Piece::plain(words.join(", "))];
     labelled(page, "own", Role::Label, text);
+}
+
+/// Round-trip time and congestion window, per end: at first and at last.
+pub(super) fn write_samples(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
+    let Some(connection) = lookup.connection_of(journey) else {
+        return;
+    };
+    for end in [End::Client, End::Server] {
+        let samples = connection.tcp_samples.iter();
+        let samples: Vec<&TcpSample> = samples.filter(|sample| sample.end == end).collect();
+        let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
+            continue;
+        };
+        let mut words = vec![format!("{}: ", end.name())];
+        words.extend(last.srtt_ns.map(|srtt| {
+            let deviation = last.rttvar_ns.map(units::duration);
+            let deviation = deviation.map(|it| format!(" \u{b1} {it}"));
+            format!(
+                "srtt {}{}, ",
+                units::duration(srtt),
+                deviation.unwrap_or_default()
+            )
+        }));
+        words.extend(last.cwnd.map(|cwnd| match first.cwnd {
+            Some(before) if before != cwnd => format!("cwnd {before} to {cwnd}, "),
+            _ => format!("cwnd {cwnd}, "),
+        }));
+        words.extend(
+            last.ssthresh
+                .map(|threshold| format!("ssthresh {threshold}, ")),
+        );
+        words.extend(
+            last.retransmits
+                .filter(|count| *count > 0)
+                .map(|count| format!("{} sent again, ", units::counted(count.into(), "segment"))),
+        );
+        words.push(format!(
+            "{} by {}",
+            units::counted(samples.len() as u64, "sample"),
+            last.hook
+        ));
+        labelled(
+            page,
+            "socket",
+            Role::Label,
+            vec![Piece::plain(words.concat())],
+        );
+    }
 }
 
 pub(super) fn write_protocols(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {

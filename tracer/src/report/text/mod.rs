@@ -2,6 +2,7 @@
 
 mod bar;
 mod detail;
+mod dhcp;
 mod events;
 mod facts;
 mod header;
@@ -15,7 +16,7 @@ use super::layers;
 use super::lookup::Lookup;
 use super::page::Page;
 use super::style::Style;
-use crate::journey::model::{CaptureInfo, Journey, Packet, Trace};
+use crate::journey::model::{Document, Journey, Packet, Trace};
 
 /// Column of the text beside the labels below the waterfall.
 const BESIDE_LABEL: usize = 12;
@@ -43,7 +44,7 @@ pub fn render(trace: &Trace, options: &TextOptions) -> String {
         text.push('\n');
     }
     let journeys = document.journeys.len() as u64;
-    text.push_str(&render_summary(&document.capture, journeys, options));
+    text.push_str(&render_end(document, journeys, options));
     text
 }
 
@@ -62,6 +63,7 @@ pub fn render_journey(
         detail::write_process(&mut page, journey);
         detail::write_own_address(&mut page, journey);
         kernel::write(&mut page, journey, lookup.connection_of(journey));
+        detail::write_samples(&mut page, journey, lookup);
         events::write(&mut page, journey);
     }
     if options.verbose >= 2 {
@@ -74,10 +76,16 @@ pub fn render_journey(
     text
 }
 
-/// The closing line: how much was watched, what was lost, which facts had no hook.
-pub fn render_summary(capture: &CaptureInfo, journeys: u64, options: &TextOptions) -> String {
+/// What follows the journeys: how addresses were got (on request, or where there is nothing
+/// else to tell), how much was watched, what was lost, which facts had no hook.
+pub fn render_end(document: &Document, journeys: u64, options: &TextOptions) -> String {
     let mut page = Page::new(options.style);
-    summary::write(&mut page, capture, journeys, options.verbose);
+    if options.verbose >= 1 || journeys == 0 {
+        for exchange in &document.dhcp {
+            dhcp::write(&mut page, exchange);
+        }
+    }
+    summary::write(&mut page, &document.capture, journeys, options.verbose);
     page.finish()
 }
 

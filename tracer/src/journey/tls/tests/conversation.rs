@@ -34,6 +34,11 @@ impl rustls::KeyLog for Log {
 }
 
 impl Log {
+    /// All lines.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+
     /// The lines whose label `keep` accepts.
     pub fn secrets(&self, keep: impl Fn(&str) -> bool) -> KeyLog {
         let mut log = KeyLog::default();

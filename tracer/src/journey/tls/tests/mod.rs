@@ -1,9 +1,10 @@
-mod conversation;
+pub(in crate::journey) mod conversation;
 mod hostile;
 
-use super::{KeyLog, TlsAnalysis, analyse};
+use super::{KeyLog, Session, TlsAnalysis, analyse};
 use crate::journey::bytes::TimedBytes;
 use crate::journey::model::{DecryptedBy, Ech, End};
+use crate::protocol::tls::handshake::{Message, message_type};
 use conversation::{Conversation, Ends, NAME};
 use rustls::crypto::ring;
 
@@ -401,4 +402,104 @@ fn a_stream_that_begins_in_the_middle_shows_its_records() {
     assert_eq!(analysis.session.version, None);
     assert_eq!(analysis.session.records.len(), 1);
     assert_eq!(analysis.client_application_data, Some((5, 5)));
+}
+
+/// A ClientHello in the format of SSLv2 (RFC 5246, appendix E.2) that offers AES128-SHA and
+/// a cipher of SSLv2.
+fn ssl2_hello() -> Vec<u8> {
+    let mut body = vec![1, 3, 1, 0, 6, 0, 0, 0, 16, 0, 0, 0x2f, 1, 0, 0x80];
+    body.extend([7; 16]);
+    let length = u8::try_from(body.len()).expect("short");
+    [&[0x80, length], body.as_slice()].concat()
+}
+
+#[test]
+fn a_hello_in_the_format_of_sslv2_begins_a_session() {
+    let mut client = TimedBytes::default();
+    client.push(&ssl2_hello(), 5);
+    let mut server = TimedBytes::default();
+    let mut hello = vec![22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
+    hello.extend([9; 32]);
+    hello.extend([0, 0, 0x2f, 0]);
+    server.push(&hello, 8);
+    let session = analyse(&client, &server, &KeyLog::default())
+        .expect("TLS")
+        .session;
+    assert_eq!(session.client_hello_at_ns, Some(5));
+    assert_eq!(session.version.as_deref(), Some("1.0"));
+    assert_eq!(
+        session.cipher.as_deref(),
+        Some("TLS_RSA_WITH_AES_128_CBC_SHA")
+    );
+    let hello = session.client_hello.expect("read");
+    assert!(
+        hello
+            .cipher_suites
+            .contains(&"SSL_CK_RC4_128_WITH_MD5".to_owned()),
+        "{hello:?}"
+    );
+    assert_eq!(session.sni, None);
+}
+
+/// What a client says that offers encrypted_client_hello for `NAME`.
+fn ech_hello() -> Vec<u8> {
+    let name = NAME.as_bytes();
+    let length = u8::try_from(name.len()).expect("short");
+    let mut extensions = vec![0, 0, 0, length + 5, 0, length + 3, 0, 0, length];
+    extensions.extend(name);
+    extensions.extend([0xfe, 0x0d, 0, 1, 0]);
+    let mut body = vec![3, 3];
+    body.extend([1; 32]);
+    body.extend([0, 0, 2, 0xc0, 0x2b, 1, 0, 0]);
+    body.push(u8::try_from(extensions.len()).expect("short"));
+    body.extend(extensions);
+    body
+}
+
+fn message(kind: u8, body: Vec<u8>) -> Message {
+    Message {
+        kind,
+        body,
+        first_at_ns: 1,
+        last_at_ns: 1,
+    }
+}
+
+fn certificate_for(name: &str) -> Message {
+    let certified = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let der = certified.cert.der().to_vec();
+    let length = |length: usize| u32::try_from(length).expect("short").to_be_bytes()[1..].to_vec();
+    let body = [length(der.len() + 3), length(der.len()), der].concat();
+    message(message_type::CERTIFICATE, body)
+}
+
+/// How an offer looks after a whole handshake with a certificate for `name`.
+fn ech_after(name: &str, refused: bool) -> Ech {
+    const ECH_REQUIRED: u8 = 121;
+    let mut session = Session::default();
+    session.message(
+        End::Client,
+        &message(message_type::CLIENT_HELLO, ech_hello()),
+    );
+    session.message(End::Server, &certificate_for(name));
+    session.finished(2);
+    if refused {
+        session.alert(End::Client, 2, ECH_REQUIRED, 3);
+    }
+    session.into_model(&KeyLog::default()).ech
+}
+
+#[test]
+fn an_offer_of_ech_is_grease_only_where_the_certificate_proves_it() {
+    assert_eq!(ech_after(NAME, false), Ech::Grease);
+    assert_eq!(ech_after("hidden.test", false), Ech::Offered);
+    assert_eq!(ech_after(NAME, true), Ech::Offered);
+    let mut session = Session::default();
+    session.message(
+        End::Client,
+        &message(message_type::CLIENT_HELLO, ech_hello()),
+    );
+    let session = session.into_model(&KeyLog::default());
+    assert_eq!(session.ech, Ech::Offered, "nothing is proven yet");
+    assert_eq!(session.sni.as_deref(), Some(NAME));
 }

@@ -1,15 +1,21 @@
 //! From key-log secrets to plaintext, one direction of a connection at a time.
 //!
-//! TLS 1.3: AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305 (RFC 8446, section 9.1).
-//! TLS 1.2: the same ciphers. CBC and CCM suites stay sealed.
+//! TLS 1.3: all of its suites (RFC 8446, appendix B.4).
+//! TLS 1.2: AES-GCM, AES-CCM, ChaCha20-Poly1305. TLS 1.0 to 1.2: AES and 3DES in CBC mode,
+//! also with the MAC behind the encryption (RFC 7366), and RC4. Records of SSL 3.0, of other
+//! ciphers and compressed ones stay sealed.
 
 mod cipher;
+mod hash;
+mod legacy;
 pub(in crate::protocol) mod schedule;
+mod suite;
 
 use cipher::RecordKey;
-pub use cipher::Suite;
 use schedule::{next_traffic_secret, traffic_key};
 use std::collections::VecDeque;
+pub use suite::Suite;
+use suite::{TLS10, TLS12};
 
 use super::record::content_type;
 
@@ -25,10 +31,17 @@ pub struct TrafficSecrets<'a> {
     pub application: Option<&'a [u8]>,
 }
 
-/// What TLS 1.2 derives its keys from (RFC 5246, section 6.3).
+/// What both hellos and the key log say of a connection of TLS 1.0 to 1.2 (RFC 5246,
+/// section 6.3).
 #[derive(Debug, Clone, Copy)]
-pub struct MasterSecret<'a> {
-    pub secret: &'a [u8],
+pub struct Negotiated<'a> {
+    /// The version that the server chose, for instance 0x0303.
+    pub version: u16,
+    pub cipher_suite: u16,
+    /// Both ends agreed that the MAC covers the ciphertext (RFC 7366).
+    pub encrypt_then_mac: bool,
+    /// What a key log calls CLIENT_RANDOM.
+    pub master_secret: &'a [u8],
     pub client_random: &'a [u8; 32],
     pub server_random: &'a [u8; 32],
 }
@@ -55,14 +68,15 @@ pub struct Opened {
 /// Keys and sequence numbers of one direction.
 pub struct Opener {
     suite: Suite,
-    tls13: bool,
+    /// `None` for TLS 1.3.
+    legacy_version: Option<u16>,
     /// Keys still to come, the current one first.
     epochs: VecDeque<Epoch>,
 }
 
 struct Epoch {
     phase: Phase,
-    /// Traffic secret, from which a KeyUpdate derives the next one; empty for TLS 1.2.
+    /// Traffic secret, from which a KeyUpdate derives the next one; empty before TLS 1.3.
     secret: Vec<u8>,
     key: RecordKey,
     /// Sequence number of the next record.
@@ -98,16 +112,19 @@ impl Opener {
         .collect();
         (!epochs.is_empty()).then_some(Self {
             suite,
-            tls13: true,
+            legacy_version: None,
             epochs,
         })
     }
 
-    /// Keys of one direction of TLS 1.2, for the records after ChangeCipherSpec. `None`
-    /// when the suite is not supported.
-    pub fn tls12(cipher_suite: u16, master: MasterSecret<'_>, client_writes: bool) -> Option<Self> {
-        let suite = Suite::tls12(cipher_suite)?;
-        let key = schedule::tls12_key(suite, master, client_writes)?;
+    /// Keys of one direction of TLS 1.0 to 1.2, for the records after ChangeCipherSpec.
+    /// `None` when the version or the suite is not supported.
+    pub fn tls12(negotiated: &Negotiated<'_>, client_writes: bool) -> Option<Self> {
+        (TLS10..=TLS12)
+            .contains(&negotiated.version)
+            .then_some(())?;
+        let suite = Suite::tls12(negotiated.cipher_suite)?;
+        let key = schedule::tls12_key(suite, negotiated, client_writes)?;
         let epoch = Epoch {
             phase: Phase::Application,
             secret: Vec::new(),
@@ -117,7 +134,7 @@ impl Opener {
         };
         Some(Self {
             suite,
-            tls13: false,
+            legacy_version: Some(negotiated.version),
             epochs: VecDeque::from([epoch]),
         })
     }
@@ -125,15 +142,25 @@ impl Opener {
     /// Opens one sealed record. `header` is its five header bytes. A record that does not
     /// open is left sealed and counted, so that later ones still do.
     pub fn open(&mut self, header: [u8; 5], body: &[u8]) -> Option<Opened> {
+        if let Some(epoch) = self.epochs.front_mut() {
+            epoch.key.came(body);
+        }
         let opened = self.try_keys(header, body);
         if opened.is_none() {
-            self.skip();
+            self.count_unopened();
         }
         opened
     }
 
-    /// Counts a sealed record whose bytes were not captured.
-    pub fn skip(&mut self) {
+    /// Counts a sealed record whose body of `length` bytes was not captured.
+    pub fn skip(&mut self, length: usize) {
+        if let Some(epoch) = self.epochs.front_mut() {
+            epoch.key.missed(length);
+        }
+        self.count_unopened();
+    }
+
+    fn count_unopened(&mut self) {
         if let Some(epoch) = self.epochs.front_mut() {
             epoch.unopened += 1;
         }
@@ -159,7 +186,7 @@ impl Opener {
 
     fn updated_epoch(&self) -> Option<Epoch> {
         let epoch = self.epochs.front()?;
-        (self.tls13 && epoch.phase == Phase::Application).then_some(())?;
+        (self.is_tls13() && epoch.phase == Phase::Application).then_some(())?;
         let secret = next_traffic_secret(self.suite, &epoch.secret)?;
         Epoch::tls13(self.suite, Phase::Application, &secret)
     }
@@ -207,12 +234,12 @@ impl Opener {
         header: [u8; 5],
         body: &[u8],
     ) -> Option<Opened> {
-        let (body_offset, mut plaintext) = if self.tls13 {
+        let (body_offset, mut plaintext) = if self.is_tls13() {
             (0, epoch.key.open_tls13(sequence, header, body)?)
         } else {
             epoch.key.open_tls12(sequence, header, body)?
         };
-        let content_type = if self.tls13 {
+        let content_type = if self.is_tls13() {
             inner_content_type(&mut plaintext)?
         } else {
             header[0]
@@ -225,12 +252,16 @@ impl Opener {
         })
     }
 
-    /// Bytes that sealing adds to a record, without padding.
+    const fn is_tls13(&self) -> bool {
+        self.legacy_version.is_none()
+    }
+
+    /// Bytes that sealing adds to a record, at least.
     pub fn overhead(&self) -> usize {
-        if self.tls13 {
-            cipher::TAG_LENGTH + 1
-        } else {
-            cipher::TAG_LENGTH + self.suite.explicit_nonce_length()
+        match self.legacy_version {
+            // The content type.
+            None => self.suite.overhead(TLS12) + 1,
+            Some(version) => self.suite.overhead(version),
         }
     }
 }

@@ -1,0 +1,226 @@
+//! What the kernel tells of TCP beyond its states, by every hook that can tell it.
+
+use std::env;
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::journey::{self, strings};
+use crate::program::Tracer;
+use crate::requests;
+use crate::scenario::Scenario;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "round_trip_times_and_windows_come_from_the_socket_by_either_hook",
+        run: samples,
+    },
+    Scenario {
+        name: "a_refusal_is_told_by_the_kernels_at_both_ends",
+        run: refusal,
+    },
+    Scenario {
+        name: "a_loss_names_its_cause_and_what_sent_again",
+        run: loss,
+    },
+    Scenario {
+        name: "doctor_as_json_says_what_serves_each_fact_and_mends_the_rest",
+        run: doctor_json,
+    },
+];
+
+/// Does a hook of this run serve the fact?
+fn is_served(document: &Value, fact: &str) -> bool {
+    let hooks = document["capture"]["hooks"].as_array();
+    hooks.is_some_and(|hooks| {
+        let mut hooks = hooks.iter();
+        hooks.any(|hook| hook["fact"] == fact && hook["status"] == "attached")
+    })
+}
+
+fn list<'a>(connection: &'a Value, member: &str) -> Result<&'a Vec<Value>> {
+    connection[member].as_array().context("no list")
+}
+
+fn samples() -> Result<()> {
+    let server = requests::server(false)?;
+    let url = format!("http://{server}/");
+    for hook in ["sock_ops", "tracepoint"] {
+        let force = format!("tcp_sample={hook}");
+        let arguments = ["fetch", "--format", "json", "--force-hook", &force, &url];
+        let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+        journey::check_invariants(&document)?;
+        let connection = &document["connections"][0];
+        let srtt_ns = connection["srtt_ns"].as_u64().context("no srtt")?;
+        ensure!(
+            (1_000..10_000_000_000).contains(&srtt_ns),
+            "{hook}: srtt {srtt_ns} ns"
+        );
+        let samples = list(connection, "tcp_samples")?;
+        let of_client: Vec<&Value> = samples.iter().filter(|it| it["end"] == "client").collect();
+        ensure!(of_client.len() >= 2, "{hook}: {samples:#?}");
+        for sample in &of_client {
+            ensure!(sample["hook"] == hook, "{sample:#}");
+            ensure!(sample["cwnd"].as_u64() > Some(0), "{hook}: {sample:#}");
+            ensure!(sample["rttvar_ns"].is_u64(), "{hook}: {sample:#}");
+        }
+        // The request and the SYN were acknowledged in the end.
+        let last = of_client.last().context("no sample")?;
+        let sent = connection["bytes"]["client"].as_u64().context("no bytes")?;
+        ensure!(
+            last["bytes_acked"].as_u64() > Some(sent),
+            "{hook}: {last:#}"
+        );
+        if hook == "sock_ops" {
+            let moments: Vec<String> = of_client
+                .iter()
+                .filter_map(|sample| sample["moment"].as_str().map(str::to_owned))
+                .collect();
+            ensure!(
+                moments.first().is_some_and(|it| it == "established"),
+                "{moments:?}"
+            );
+            ensure!(moments.contains(&"closing".to_owned()), "{moments:?}");
+        }
+    }
+    Ok(())
+}
+
+fn refusal() -> Result<()> {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port();
+    let url = format!("http://127.0.0.1:{port}/");
+    let document = Tracer::new(["fetch", "--format", "json", &url])
+        .run()?
+        .expect_code(1)?
+        .json()?;
+    let connection = &document["connections"][0];
+    let resets = list(connection, "resets")?;
+    let received = resets
+        .iter()
+        .any(|reset| reset["end"] == "client" && reset["action"] == "received");
+    ensure!(received, "{resets:#?}");
+    let drops = list(connection, "drops")?;
+    if is_served(&document, "packet_drop") {
+        let reasons: Vec<&Value> = drops.iter().map(|dropped| &dropped["reason"]).collect();
+        ensure!(reasons == ["NO_SOCKET"], "{drops:#?}");
+        ensure!(
+            drops[0]["flags"] == "SYN" && drops[0]["end"] == "client",
+            "{drops:#?}"
+        );
+        let findings = list(&document["journeys"][0], "findings")?;
+        let told = findings
+            .iter()
+            .any(|finding| finding["kind"] == "kernel_drop");
+        ensure!(told, "{findings:#?}");
+    } else {
+        ensure!(drops.is_empty(), "{drops:#?}");
+    }
+    Ok(())
+}
+
+fn loss() -> Result<()> {
+    let server = requests::server(false)?;
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let port = server.port().to_string();
+    let arguments = [
+        "run",
+        "--format",
+        "json",
+        "-o",
+        "-",
+        "--",
+        &program,
+        requests::DEAF_CLIENT,
+        &port,
+    ];
+    let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+    journey::check_invariants(&document)?;
+    let connection = &document["connections"][0];
+    let again = list(connection, "retransmissions")?;
+    let known: Vec<&Value> = again
+        .iter()
+        .filter(|it| it["kind"] != "syn" && it["kind"] != "fin")
+        .collect();
+    ensure!(!known.is_empty(), "nothing was sent again: {connection:#}");
+    for entry in &known {
+        ensure!(
+            entry["hook"] == "tracepoint",
+            "guessed from frames: {entry:#}"
+        );
+        let kind = entry["kind"].as_str().context("no kind")?;
+        ensure!(["timeout", "tail_loss_probe"].contains(&kind), "{entry:#}");
+    }
+    for end in ["client", "server"] {
+        let both = known.iter().any(|entry| entry["end"] == end);
+        ensure!(both, "the {end} sent nothing again: {again:#?}");
+    }
+    let drops = list(connection, "drops")?;
+    if is_served(&document, "packet_drop") {
+        let by_filter = drops
+            .iter()
+            .filter(|it| it["reason"] == "SOCKET_FILTER" && it["end"] == "server")
+            .count();
+        ensure!(by_filter > 0, "{drops:#?}");
+        let findings = list(&document["journeys"][0], "findings")?;
+        let told = findings.iter().any(|finding| {
+            let message = finding["message"].as_str().unwrap_or_default();
+            finding["kind"] == "kernel_drop" && message.contains("SOCKET_FILTER")
+        });
+        ensure!(told, "{findings:#?}");
+    }
+    let samples = list(connection, "tcp_samples")?;
+    let counted = samples
+        .iter()
+        .any(|it| it["retransmits"].as_u64() > Some(0));
+    ensure!(counted, "{samples:#?}");
+    Ok(())
+}
+
+fn doctor_json() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("doctor.json");
+    let file = file.to_string_lossy();
+    Tracer::new(["doctor", "--format", "json", "-o", &file])
+        .run()?
+        .expect_code(0)?;
+    let text = std::fs::read_to_string(&*file)?;
+    let diagnosis: Value = serde_json::from_str(&text)?;
+    let schema = Tracer::new(["schema", "--format", "doctor"])
+        .run()?
+        .expect_code(0)?;
+    let schema: Value = serde_json::from_str(&schema.stdout)?;
+    let validator = jsonschema::draft202012::new(&schema)?;
+    ensure!(validator.is_valid(&diagnosis), "{diagnosis:#}");
+    ensure!(diagnosis["complete"] == true, "{diagnosis:#}");
+    let facts = list(&diagnosis, "facts")?;
+    let names: Vec<Value> = facts.iter().map(|fact| fact["fact"].clone()).collect();
+    let names = strings(&Value::Array(names));
+    for wanted in [
+        "tcp_state",
+        "tcp_sample",
+        "tcp_retransmit",
+        "tcp_reset",
+        "packet_drop",
+    ] {
+        ensure!(names.contains(&wanted.to_owned()), "{names:?}");
+    }
+    for fact in facts {
+        ensure!(
+            fact["chosen"].is_string() || fact["optional"] == true,
+            "{fact:#}"
+        );
+        for candidate in list(fact, "candidates")? {
+            let refused = candidate["status"] == "unavailable" || candidate["status"] == "failed";
+            ensure!(
+                !refused || candidate["reason"].is_string() && candidate["mend"].is_string(),
+                "{candidate:#}"
+            );
+        }
+    }
+    Ok(())
+}

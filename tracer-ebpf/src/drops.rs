@@ -1,0 +1,52 @@
+//! Packets of known flows that the kernel gave up, with its own reason.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use tracer_common::{event::hook, record::PacketDrop};
+
+use crate::{
+    emit,
+    ends::{self, write_address},
+    layout::config,
+    packet::flow,
+};
+
+/// TP_PROTO(struct sk_buff *skb, void *location, enum skb_drop_reason reason, ...)
+///
+/// The tracer attaches it only where the reason exists. A drop without one
+/// (`NOT_SPECIFIED`) is often no drop at all but an older way of freeing; and every closed
+/// socket throws away the FIN that it has seen (`QUEUE_PURGE`).
+#[raw_tracepoint(tracepoint = "kfree_skb")]
+pub fn kfree_skb(context: RawTracePointContext) -> i32 {
+    let reason: u32 = context.arg(2);
+    if reason == config().drop_not_specified() || reason == config().drop_queue_purge() {
+        return 0;
+    }
+    let Some(packet) = ends::of_buffer(context.arg(0)) else {
+        return 0;
+    };
+    if !flow::is_known(&packet) {
+        return 0;
+    }
+    let Some(mut slot) = emit::reserve_flagged::<PacketDrop>(hook::TRACEPOINT, 0) else {
+        return 0;
+    };
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `PacketDrop`.
+    unsafe {
+        (*record).reason = reason;
+        (*record).sequence = packet.sequence;
+        (*record).family = packet.family;
+        (*record).protocol = packet.protocol;
+        (*record).flags = packet.flags;
+        (*record).source_port = packet.source_port;
+        (*record).destination_port = packet.destination_port;
+        write_address(&raw mut (*record).source, packet.family, packet.source);
+        write_address(
+            &raw mut (*record).destination,
+            packet.family,
+            packet.destination,
+        );
+    }
+    slot.submit();
+    0
+}

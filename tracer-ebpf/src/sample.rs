@@ -1,0 +1,228 @@
+//! Round-trip time, congestion window and totals of TCP sockets of known flows.
+//!
+//! A sock_ops program on the root of the cgroup v2 hierarchy is called when a handshake
+//! completes; for a wanted socket it then asks for the callbacks that tell of each round
+//! trip, of each timeout and of the close. Others are never called again. Where there is no
+//! such hierarchy, the tracepoint of arriving segments takes its place.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
+        BPF_SOCK_OPS_RTO_CB, BPF_SOCK_OPS_RTO_CB_FLAG, BPF_SOCK_OPS_RTT_CB,
+        BPF_SOCK_OPS_RTT_CB_FLAG, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
+    },
+    helpers::{bpf_ktime_get_boot_ns, generated},
+    macros::{map, raw_tracepoint, sock_ops},
+    maps::LruHashMap,
+    programs::{RawTracePointContext, SockOpsContext},
+};
+use tracer_common::{
+    event::{hook, sample},
+    limits,
+    record::{TcpSample, UNKNOWN},
+};
+
+use crate::{
+    emit,
+    ends::{self, Ends, write_address},
+    layout::{offset, read, read_into},
+    packet::flow,
+    retransmit,
+    socket::TRACED_SOCKETS,
+    task,
+};
+
+/// Sockets that are sampled, by cookie.
+#[map]
+static SAMPLED: LruHashMap<u64, Sampling> = LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
+
+/// What was told of a socket so far.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Sampling {
+    last_at_ns: u64,
+    count: u64,
+}
+
+/// The first round trips are told one by one: handshake and slow start.
+const ALL_OF_THE_FIRST: u64 = 32;
+/// Later ones at most this often: newer kernels call for every acknowledgement.
+const PERIOD_NS: u64 = 10_000_000;
+/// Proceed: what a sock_ops program returns that answers nothing.
+const PROCEED: u32 = 1;
+
+// include/net/tcp_states.h
+const FIN_WAIT1: u32 = 4;
+const CLOSE: u32 = 7;
+const CLOSE_WAIT: u32 = 8;
+
+const CALLBACKS: u32 =
+    BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
+
+#[sock_ops]
+pub fn tcp_sock_ops(context: SockOpsContext) -> u32 {
+    let operation = context.op();
+    if operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB
+        || operation == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB
+    {
+        established(&context);
+    } else if operation == BPF_SOCK_OPS_RTT_CB {
+        again(&context, sample::ROUND_TRIP);
+    } else if operation == BPF_SOCK_OPS_RTO_CB {
+        again(&context, sample::TIMEOUT);
+    } else if operation == BPF_SOCK_OPS_STATE_CB {
+        // SAFETY: the verifier lets this program read its arguments: old and new state.
+        let to = unsafe { (*context.ops).__bindgen_anon_1.args[1] };
+        if to == FIN_WAIT1 || to == CLOSE_WAIT || to == CLOSE {
+            again(&context, sample::CLOSING);
+        }
+    }
+    PROCEED
+}
+
+#[inline(always)]
+fn established(context: &SockOpsContext) {
+    let (cookie, socket) = (cookie(context), socket(context));
+    let Some(ends) = ends::of_socket(socket) else {
+        return;
+    };
+    let wanted =
+        task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some() || flow::is_known(&ends);
+    if !wanted {
+        return;
+    }
+    // Another program may have asked for other callbacks.
+    let _ = context.set_cb_flags((context.cb_flags() | CALLBACKS) as i32);
+    let _ = SAMPLED.insert(
+        &cookie,
+        &Sampling {
+            last_at_ns: 0,
+            count: 0,
+        },
+        0,
+    );
+    take(hook::SOCK_OPS, sample::ESTABLISHED, socket, cookie, &ends);
+}
+
+/// A callback that was asked for, by this program or by somebody else's.
+#[inline(always)]
+fn again(context: &SockOpsContext, moment: u8) {
+    let cookie = cookie(context);
+    let Some(sampling) = SAMPLED.get_ptr_mut(cookie) else {
+        return;
+    };
+    if moment == sample::ROUND_TRIP && !is_due(sampling) {
+        return;
+    }
+    let socket = socket(context);
+    if let Some(ends) = ends::of_socket(socket) {
+        take(hook::SOCK_OPS, moment, socket, cookie, &ends);
+    }
+}
+
+/// TP_PROTO(struct sock *sk, const struct sk_buff *skb). In `tcp_rcv_established`, before
+/// the segment is looked at.
+#[raw_tracepoint(tracepoint = "tcp_probe")]
+pub fn tcp_probe(context: RawTracePointContext) -> i32 {
+    let socket: u64 = context.arg(0);
+    let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
+    if cookie == 0 || !(task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some()) {
+        return 0;
+    }
+    match SAMPLED.get_ptr_mut(cookie) {
+        Some(sampling) if !is_due(sampling) => return 0,
+        Some(_) => {}
+        None => {
+            let new = Sampling {
+                last_at_ns: 0,
+                count: 0,
+            };
+            let _ = SAMPLED.insert(&cookie, &new, 0);
+        }
+    }
+    if let Some(ends) = ends::of_socket(socket) {
+        take(hook::TRACEPOINT, sample::SEGMENT, socket, cookie, &ends);
+    }
+    0
+}
+
+/// Counts a sample that may be left out, and says whether it is to be taken.
+#[inline(always)]
+fn is_due(sampling: *mut Sampling) -> bool {
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    // SAFETY: an entry of the map; two CPUs at once can only take one sample too many.
+    unsafe {
+        if (*sampling).count >= ALL_OF_THE_FIRST
+            && now.wrapping_sub((*sampling).last_at_ns) < PERIOD_NS
+        {
+            return false;
+        }
+        (*sampling).count += 1;
+        (*sampling).last_at_ns = now;
+    }
+    true
+}
+
+#[inline(always)]
+fn cookie(context: &SockOpsContext) -> u64 {
+    // SAFETY: the helper takes this program's own context.
+    unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) }
+}
+
+/// The socket's address as a number, for the same reason as in [`task`].
+#[inline(always)]
+fn socket(context: &SockOpsContext) -> u64 {
+    // SAFETY: the verifier lets this program read the member of its context.
+    let pointer = unsafe { (*context.ops).__bindgen_anon_2.sk };
+    let mut number = 0_u64;
+    // SAFETY: both are variables of this function, eight bytes each.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            (&raw mut number).cast(),
+            size_of::<u64>() as u32,
+            (&raw const pointer).cast(),
+        );
+    }
+    number
+}
+
+#[inline(always)]
+fn take(hook: u8, moment: u8, socket: u64, cookie: u64, ends: &Ends) {
+    let Some(mut slot) = emit::reserve_flagged::<TcpSample>(hook, 0) else {
+        return;
+    };
+    let number = |offset: u16| read::<u32>(socket, offset).unwrap_or(UNKNOWN);
+    let record = slot.record();
+    // SAFETY: `record` points to reserved memory of a `TcpSample`.
+    unsafe {
+        (*record).cookie = cookie;
+        (*record).moment = moment;
+        read_into(
+            &raw mut (*record).bytes_acked,
+            socket,
+            offset!(tcp_bytes_acked),
+        );
+        read_into(
+            &raw mut (*record).bytes_received,
+            socket,
+            offset!(tcp_bytes_received),
+        );
+        (*record).srtt = number(offset!(tcp_srtt));
+        (*record).mdev = number(offset!(tcp_mdev));
+        (*record).cwnd = number(offset!(tcp_cwnd));
+        (*record).ssthresh = number(offset!(tcp_ssthresh));
+        (*record).total_retrans = number(offset!(tcp_total_retrans));
+        (*record).lost = number(offset!(tcp_lost_out));
+        (*record).packets_out = number(offset!(tcp_packets_out));
+        (*record).ca_state = retransmit::congestion_state(socket);
+        (*record).reserved = 0;
+        (*record).family = ends.family;
+        (*record).local_port = ends.source_port;
+        (*record).remote_port = ends.destination_port;
+        write_address(&raw mut (*record).local, ends.family, ends.source);
+        write_address(&raw mut (*record).remote, ends.family, ends.destination);
+    }
+    slot.submit();
+}
