@@ -108,8 +108,6 @@ pub mod place {
     pub const TCP6_INPUT: u8 = 23;
     pub const WAKE_UP: u8 = 24;
     pub const READ: u8 = 25;
-    /// More than are in use.
-    pub const PLACES: usize = 32;
 }
 
 /// When a socket's numbers were read.
