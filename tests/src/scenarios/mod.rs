@@ -5,6 +5,7 @@ mod facts;
 mod host;
 mod kernel_path;
 mod lab;
+mod losses;
 mod recording;
 mod trouble;
 
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Scenario> {
         kernel_path::SCENARIOS,
         host::SCENARIOS,
         facts::SCENARIOS,
+        losses::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
     ]

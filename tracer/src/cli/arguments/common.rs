@@ -59,6 +59,17 @@ pub struct CaptureOptions {
     /// and in JSON but for `live`).
     #[arg(long)]
     pub kernel_path: bool,
+    /// Size of the ring between kernel and tracer, for instance 64K or 32M: a power of two from
+    /// 4K to 1G. A larger one bears longer bursts; what does not fit is counted and told.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "8M",
+        hide_short_help = true,
+        help_heading = "Advanced",
+        value_parser = values::ring
+    )]
+    pub ring: u32,
     #[command(flatten)]
     pub hooks: HookOptions,
 }
