@@ -26,10 +26,12 @@ pub const SCENARIOS: &[Scenario] = &[
 const OF_CONNECTIONS: [&str; 3] = ["frame", "tcp_sample", "kernel_path"];
 
 fn tiny_ring() -> Result<()> {
+    // About ninety events each (seen natively): fewer than the kernel tells one by one while
+    // the tracer does not look at all, so that the count below holds on any machine.
     let count = if env::var_os("TRACER_GUEST").is_some() {
-        400
+        200
     } else {
-        4000
+        1000
     };
     let server = requests::server(false)?;
     let folder = tempfile::tempdir()?;
@@ -51,24 +53,23 @@ fn tiny_ring() -> Result<()> {
     ];
     let outcome = Tracer::new(arguments).run()?.expect_code(0)?;
     // What the client says it did: the port it had, and the path it asked for.
-    let truth: HashMap<u64, &str> = outcome
-        .stdout
-        .lines()
-        .filter_map(|line| {
-            let (port, path) = line.split_once(' ')?;
-            Some((port.parse().ok()?, path))
-        })
-        .collect();
-    ensure!(truth.len() == count, "{} requests", truth.len());
+    let mut truth: HashMap<u64, Vec<&str>> = HashMap::new();
+    for line in outcome.stdout.lines() {
+        let (port, path) = line.split_once(' ').context("no port and path")?;
+        truth.entry(port.parse()?).or_default().push(path);
+    }
+    let requests: usize = truth.values().map(Vec::len).sum();
+    ensure!(requests == count, "{requests} requests");
     let document: Value = serde_json::from_slice(&std::fs::read(&report)?)?;
     crate::schema::validate(&document)?;
     journey::check_invariants(&document)?;
-    check_counts(&document)?;
+    check_counts(&document, &truth)?;
     check_marks(&document, &truth)
 }
 
-/// Nothing is counted that was not lost, and nothing is charged to two journeys.
-fn check_counts(document: &Value) -> Result<()> {
+/// Nothing is counted that was not lost, and nothing is charged to two journeys but where a
+/// port was given out again at once: then a loss between the two may be of either.
+fn check_counts(document: &Value, truth: &HashMap<u64, Vec<&str>>) -> Result<()> {
     let capture = &document["capture"];
     ensure!(
         capture["complete"] == false,
@@ -95,6 +96,12 @@ fn check_counts(document: &Value) -> Result<()> {
     for class in OF_CONNECTIONS {
         let total = lost.get(class).and_then(Value::as_u64).unwrap_or(0);
         let charged: u64 = journeys(document)?
+            .filter(|told| {
+                let connection = journey::connection(document, told).ok();
+                let port = connection.and_then(|it| it["client"]["port"].as_u64());
+                port.and_then(|port| truth.get(&port))
+                    .is_some_and(|paths| paths.len() == 1)
+            })
             .flat_map(|told| told["gaps"].as_array().into_iter().flatten())
             .filter(|gap| gap["class"] == class)
             .filter_map(|gap| gap["count"].as_u64())
@@ -108,7 +115,7 @@ fn check_counts(document: &Value) -> Result<()> {
 }
 
 /// A journey that is not marked is entirely right.
-fn check_marks(document: &Value, truth: &HashMap<u64, &str>) -> Result<()> {
+fn check_marks(document: &Value, truth: &HashMap<u64, Vec<&str>>) -> Result<()> {
     let (mut whole, mut marked, mut open) = (Vec::new(), 0, 0);
     for told in journeys(document)? {
         if told["gaps"].as_array().is_some_and(Vec::is_empty) {
@@ -132,13 +139,17 @@ fn check_marks(document: &Value, truth: &HashMap<u64, &str>) -> Result<()> {
     Ok(())
 }
 
-fn check_whole(document: &Value, told: &Value, truth: &HashMap<u64, &str>) -> Result<()> {
+fn check_whole(document: &Value, told: &Value, truth: &HashMap<u64, Vec<&str>>) -> Result<()> {
     ensure!(told["outcome"] == "ok", "it is {}", told["outcome"]);
     let connection = journey::connection(document, told)?;
     let port = connection["client"]["port"].as_u64().context("no port")?;
-    let path = truth.get(&port).context("no request had this port")?;
+    let paths = truth.get(&port).context("no request had this port")?;
     let http = &connection["http"][0];
-    ensure!(http["target"] == *path, "{} for {path}", http["target"]);
+    ensure!(
+        paths.iter().any(|path| http["target"] == **path),
+        "{} for {paths:?}",
+        http["target"]
+    );
     ensure!(http["status"] == 200, "{http:#}");
     for moment in ["syn_at_ns", "syn_ack_at_ns", "ack_at_ns"] {
         ensure!(!connection["handshake"][moment].is_null(), "no {moment}");
