@@ -26,12 +26,12 @@ pub const SCENARIOS: &[Scenario] = &[
 const OF_CONNECTIONS: [&str; 3] = ["frame", "tcp_sample", "kernel_path"];
 
 fn tiny_ring() -> Result<()> {
-    // About ninety events each (seen natively): fewer than the kernel tells one by one while
+    // About 160 events each (seen natively): fewer than the kernel tells one by one while
     // the tracer does not look at all, so that the count below holds on any machine.
     let count = if env::var_os("TRACER_GUEST").is_some() {
         200
     } else {
-        1000
+        500
     };
     let server = requests::server(false)?;
     let folder = tempfile::tempdir()?;

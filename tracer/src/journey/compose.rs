@@ -3,7 +3,7 @@
 use super::assemble::Assembler;
 use super::connection::{Cut, CutBy, TrackedConnection};
 use super::drafts::{self, Draft};
-use super::losses::{self, Touched};
+use super::losses::{self, Touched, Used};
 use super::model::{
     Connection, DnsExchange, End, Finding, Gap, Journey, NeighborExchange, NeighborOutcome,
     NeighborProtocol, Outcome, OwnAddress, Packet, Transport,
@@ -358,7 +358,11 @@ fn gaps(
         opens: draft.opens,
         closes: draft.closes,
         connections: connections
-            .map(|(it, _)| losses::ports(it.client.port, it.server.port))
+            .map(|(it, _)| Used {
+                ports: losses::ports(it.client.port, it.server.port),
+                saw_begin: it.handshake().syn_at_ns.is_some(),
+                saw_end: it.is_closed(),
+            })
             .collect(),
     });
     let Some(carrier) = carrier else { return gaps };

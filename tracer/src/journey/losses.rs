@@ -52,7 +52,15 @@ pub(super) struct Touched {
     /// It was the first, and the last, to use its connections.
     pub opens: bool,
     pub closes: bool,
-    pub connections: Vec<Ports>,
+    pub connections: Vec<Used>,
+}
+
+/// A connection of a journey.
+pub(super) struct Used {
+    pub ports: Ports,
+    /// Its first SYN, and its end, were seen: nothing of it was lost before and long after.
+    pub saw_begin: bool,
+    pub saw_end: bool,
 }
 
 /// Ports in the order in which losses name them.
@@ -128,11 +136,19 @@ impl Losses {
                 .and_modify(|known| known.extend(stretch))
                 .or_insert(*stretch);
         };
-        let margin = |is_at_an_end: bool| if is_at_an_end { UNSEEN_NS } else { BETWEEN_NS };
-        let from_ns = journey.from_ns.saturating_sub(margin(journey.opens));
-        let until_ns = journey.until_ns.saturating_add(margin(journey.closes));
-        for ports in &journey.connections {
-            let stretches = self.of_connections.get(ports).into_iter().flatten();
+        for used in &journey.connections {
+            let before = match (journey.opens, used.saw_begin) {
+                (true, true) => 0,
+                (true, false) => UNSEEN_NS,
+                (false, _) => BETWEEN_NS,
+            };
+            let after = match (journey.closes, used.saw_end) {
+                (true, false) => UNSEEN_NS,
+                _ => BETWEEN_NS,
+            };
+            let from_ns = journey.from_ns.saturating_sub(before);
+            let until_ns = journey.until_ns.saturating_add(after);
+            let stretches = self.of_connections.get(&used.ports).into_iter().flatten();
             stretches
                 .filter(|one| one.overlaps(from_ns, until_ns))
                 .for_each(&mut add);
@@ -199,7 +215,11 @@ mod tests {
             until_ns,
             opens: true,
             closes: true,
-            connections: vec![connection],
+            connections: vec![Used {
+                ports: ports(connection.0, connection.1),
+                saw_begin: false,
+                saw_end: false,
+            }],
         }
     }
 
@@ -219,6 +239,16 @@ mod tests {
         assert!(losses.touching(&beside).is_empty());
         let later_with_the_same_ports = journey(7 * SECOND, 8 * SECOND, (80, 40_000));
         assert!(losses.touching(&later_with_the_same_ports).is_empty());
+    }
+
+    #[test]
+    fn what_was_lost_before_a_seen_syn_was_of_an_earlier_connection() {
+        let mut losses = Losses::default();
+        losses.push(5 * SECOND, "frame", 3, place(Some(ports(40_000, 80))));
+        let mut next = journey(5 * SECOND + 4_000_000, 6 * SECOND, (80, 40_000));
+        assert_eq!(losses.touching(&next).len(), 1);
+        next.connections[0].saw_begin = true;
+        assert!(losses.touching(&next).is_empty());
     }
 
     #[test]
