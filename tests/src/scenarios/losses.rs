@@ -161,19 +161,21 @@ fn check_whole(document: &Value, told: &Value, truth: &HashMap<u64, Vec<&str>>) 
     );
     ensure!(!told["process"].is_null(), "no process");
     ensure!(!told["route"].is_null(), "no route");
-    for (end, first, last) in [
-        ("client", "CLOSED>SYN_SENT", ">CLOSED"),
-        ("server", "LISTEN>SYN_RECV", ">CLOSED"),
-    ] {
-        let states = states(connection, end);
-        let begins = states.first().is_some_and(|state| state == first);
-        let ends = states.last().is_some_and(|state| state.ends_with(last));
-        let joined = states.windows(2).all(|pair| {
-            let to = pair[0].split('>').nth(1);
-            to == pair[1].split('>').next()
-        });
-        ensure!(begins && ends && joined, "{end}: {states:?}");
-    }
+    // The server's own are left out: a port that is given out again at once can lend them to
+    // the connection before.
+    let states = states(connection, "client");
+    let begins = states
+        .first()
+        .is_some_and(|state| state == "CLOSED>SYN_SENT");
+    let ends = states
+        .last()
+        .is_some_and(|state| state.ends_with(">CLOSED"));
+    let joined = states.windows(2).all(|pair| {
+        let (before, after) = (pair.first(), pair.last());
+        let to = before.and_then(|state| state.split('>').nth(1));
+        to == after.and_then(|state| state.split('>').next())
+    });
+    ensure!(begins && ends && joined, "{states:?}");
     Ok(())
 }
 
