@@ -2,6 +2,7 @@
 pub mod capture;
 pub mod cli;
 pub mod client;
+pub mod fence;
 pub mod journey;
 pub mod lab;
 pub mod launch;

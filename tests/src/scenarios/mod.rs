@@ -2,8 +2,10 @@
 
 mod command_line;
 mod facts;
+mod faults;
 mod host;
 mod lab;
+mod privileges;
 mod recording;
 mod trouble;
 
@@ -18,6 +20,8 @@ pub fn all() -> Vec<Scenario> {
         facts::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
+        privileges::SCENARIOS,
+        faults::SCENARIOS,
     ]
     .concat()
 }

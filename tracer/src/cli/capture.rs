@@ -19,7 +19,9 @@ const COMMAND_BUDGET: u64 = 1 << 20;
 /// The same when the whole host is watched: handshake and headers.
 const LIVE_BUDGET: u64 = 64 << 10;
 /// Bytes of the ring between kernel and tracer.
-const RING_BYTES: u32 = 8 << 20;
+const RING_BYTES: u64 = 8 << 20;
+/// Processes that one command may start, at a time.
+const TRACED_PROCESSES: u32 = 16384;
 
 /// Plans where results go.
 pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<Outputs, Problem> {
@@ -70,7 +72,8 @@ pub(super) fn probe_options(
         interfaces: hooks.interface.clone(),
         payload_budget: u32::try_from(budget.unwrap_or(LIVE_BUDGET)).unwrap_or(u32::MAX),
         full,
-        ring_bytes: RING_BYTES,
+        ring_bytes: u32::try_from(hooks.ring_bytes.unwrap_or(RING_BYTES)).unwrap_or(u32::MAX),
+        traced_processes: hooks.traced_processes.unwrap_or(TRACED_PROCESSES),
         without: hooks.without.clone(),
         force: forced
             .map(|forced| (forced.fact.clone(), forced.hook))
@@ -123,7 +126,8 @@ pub(super) struct Traced {
     recorded: Result<(), RecordingError>,
 }
 
-/// Traces one command from before its first instruction to its last FIN.
+/// Traces one command from before its first instruction to its last FIN. Outputs are open
+/// by then: this process has given up the rights to open more of them when it returns.
 pub(super) async fn trace_command(
     options: SessionOptions,
     spec: LaunchSpec,
@@ -134,6 +138,10 @@ pub(super) async fn trace_command(
     let mut session = Session::start(options).await?;
     let mut launched = launch::start(spec).await?;
     session.trace_process(launched.pid)?;
+    session.confine(true)?;
+    for restriction in session.probe().restrictions() {
+        progress(verbose, || restriction.clone());
+    }
     progress(verbose, || {
         let hooks = session.probe().hooks().iter();
         let attached = hooks
@@ -157,8 +165,7 @@ pub(super) async fn trace_command(
 }
 
 /// Writes the report, then says whether it was recorded.
-pub(super) fn report(outputs: &Outputs, traced: &mut Traced) -> Result<(), Problem> {
-    let mut reporter = Reporter::open(outputs)?;
+pub(super) fn report(mut reporter: Reporter, traced: &mut Traced) -> Result<(), Problem> {
     reporter.write(&traced.trace)?;
     let recorded = std::mem::replace(&mut traced.recorded, Ok(()));
     Ok(recorded?)

@@ -3,6 +3,7 @@
 use crate::capture::recording::{Header, Recorder, RecordingError};
 use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
 use crate::client::ClientPipes;
+use crate::fence::{self, Capability, FenceError};
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
@@ -138,6 +139,21 @@ impl Session {
     /// As [`Probe::trace_process`].
     pub fn trace_process(&mut self, pid: u32) -> Result<(), ProbeError> {
         self.probe.trace_process(pid)
+    }
+
+    /// Gives up every right that the rest of the capture does without. Nothing can be
+    /// attached afterwards, no command be started, no file be opened for another user:
+    /// `commands` tells that one was started before, which may have to be ended.
+    ///
+    /// # Errors
+    /// As [`fence::keep_only`].
+    pub fn confine(&self, commands: bool) -> Result<(), FenceError> {
+        let mut kept = self.probe.capabilities();
+        if commands {
+            // Under sudo the command belongs to another user than the tracer.
+            kept.push(Capability::CAP_KILL);
+        }
+        fence::keep_only(&kept)
     }
 
     /// Lets a stopped command run, to its end and to the end of its connections.
