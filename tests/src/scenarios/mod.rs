@@ -3,6 +3,7 @@
 mod command_line;
 mod facts;
 mod faults;
+mod files;
 mod host;
 mod lab;
 mod privileges;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
         trouble::SCENARIOS,
         privileges::SCENARIOS,
         faults::SCENARIOS,
+        files::SCENARIOS,
     ]
     .concat()
 }

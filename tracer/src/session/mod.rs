@@ -10,7 +10,7 @@ use crate::journey::model::{
     CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
     TracerInfo,
 };
-use crate::launch::Launched;
+use crate::launch::{self, Launched};
 use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,6 +70,7 @@ impl Session {
     /// # Errors
     /// As [`Probe::attach`].
     pub async fn start(options: SessionOptions) -> Result<Self, ProbeError> {
+        launch::raise_open_files();
         let probe = Probe::attach(options.probe).await?;
         let assembler = Assembler::new(AssemblerOptions {
             source: Source::Live,
