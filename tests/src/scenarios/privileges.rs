@@ -142,6 +142,11 @@ fn check_dropped(pid: u32, kept: u64) -> Result<()> {
         // Reading the loss counters takes it on kernels before 5.19.
         ensure!(bits(&status, "CapEff:")? & CAP_BPF != 0, "{status}");
         ensure!(status.contains("NoNewPrivs:\t1"), "{status}");
+        // Filters, where this kernel has them (CONFIG_SECCOMP_FILTER).
+        let seccomp = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Seccomp:"));
+        ensure!(seccomp.is_none_or(|mode| mode.trim() == "2"), "{status}");
         threads += 1;
     }
     ensure!(threads > 0, "no thread was checked");

@@ -118,6 +118,16 @@ pub(super) fn progress(verbose: u8, message: impl FnOnce() -> String) {
     }
 }
 
+/// Gives up the rights that are no longer needed; `commands`: one was started.
+pub(super) fn confine(session: &Session, commands: bool, verbose: u8) -> Result<(), Problem> {
+    let fence = session.confine(commands)?;
+    progress(verbose, || fence);
+    for restriction in session.probe().restrictions() {
+        progress(verbose, || restriction.clone());
+    }
+    Ok(())
+}
+
 /// What became of a traced command.
 pub(super) struct Traced {
     pub trace: Trace,
@@ -138,10 +148,7 @@ pub(super) async fn trace_command(
     let mut session = Session::start(options).await?;
     let mut launched = launch::start(spec).await?;
     session.trace_process(launched.pid)?;
-    session.confine(true)?;
-    for restriction in session.probe().restrictions() {
-        progress(verbose, || restriction.clone());
-    }
+    confine(&session, true, verbose)?;
     progress(verbose, || {
         let hooks = session.probe().hooks().iter();
         let attached = hooks

@@ -20,10 +20,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
     let mut session = Session::start(options).await?;
-    session.confine(false)?;
-    for restriction in session.probe().restrictions() {
-        capture::progress(arguments.output.verbose, || restriction.clone());
-    }
+    capture::confine(&session, false, arguments.output.verbose)?;
     let header = session.document();
     reporter.begin(&header.tracer, &header.host, &header.capture)?;
     if !arguments.output.quiet {

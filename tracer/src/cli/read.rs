@@ -7,6 +7,7 @@ use super::problem::Problem;
 use crate::capture::file::{FileError, FileSummary, Item};
 use crate::capture::recording::{Event, Header, Replay};
 use crate::capture::{Fact, Observation};
+use crate::fence;
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{CaptureInfo, Document, SCHEMA_VERSION, Source};
@@ -42,6 +43,8 @@ pub(super) fn read(arguments: &Read, command_line: &[OsString]) -> Result<ExitCo
     };
     let files = inputs(&arguments.files)?;
     let mut reporter = Reporter::open(&outputs)?;
+    let fence = fence::around_reading(&files);
+    capture::progress(arguments.output.verbose, || fence);
     let mut code = ExitCode::Done;
     for path in &files {
         match read_one(path, &options, outputs.has_whole_document(), &mut reporter) {

@@ -143,18 +143,19 @@ impl Session {
     }
 
     /// Gives up every right that the rest of the capture does without. Nothing can be
-    /// attached afterwards, no command be started, no file be opened for another user:
-    /// `commands` tells that one was started before, which may have to be ended.
+    /// attached afterwards, no command be started, no file be made: `commands` tells that one
+    /// was started before, which may have to be ended. Returns what is refused, in words.
     ///
     /// # Errors
     /// As [`fence::keep_only`].
-    pub fn confine(&self, commands: bool) -> Result<(), FenceError> {
+    pub fn confine(&self, commands: bool) -> Result<String, FenceError> {
         let mut kept = self.probe.capabilities();
         if commands {
             // Under sudo the command belongs to another user than the tracer.
             kept.push(Capability::CAP_KILL);
         }
-        fence::keep_only(&kept)
+        fence::keep_only(&kept)?;
+        Ok(fence::around_capture())
     }
 
     /// Lets a stopped command run, to its end and to the end of its connections.
