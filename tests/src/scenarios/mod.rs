@@ -5,6 +5,7 @@ mod facts;
 mod faults;
 mod files;
 mod host;
+mod kernel_path;
 mod lab;
 mod privileges;
 mod recording;
@@ -17,6 +18,7 @@ pub fn all() -> Vec<Scenario> {
     [
         command_line::SCENARIOS,
         lab::SCENARIOS,
+        kernel_path::SCENARIOS,
         host::SCENARIOS,
         facts::SCENARIOS,
         recording::SCENARIOS,

@@ -4,11 +4,11 @@ use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
 use super::quic::Flows;
-use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
+use crate::capture::{Frame, LayerPassage, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
 use foldhash::fast::RandomState;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 /// IP protocol number of TCP.
@@ -89,16 +89,49 @@ impl Connections {
         if let Some(conversation) = &connection.quic {
             self.quic.remove(number, conversation);
         }
+        self.unname(number, &connection);
+    }
+
+    /// Nothing is found by the keys of a connection that is forgotten.
+    fn unname(&mut self, number: u64, connection: &TrackedConnection) {
         // Both keys may have passed to a younger connection: ports and sockets are used again.
         let key = tuple(connection.client, connection.server);
         if self.by_tuple.get(&key) == Some(&number) {
             self.by_tuple.remove(&key);
         }
-        for cookie in connection.cookies {
-            if self.by_cookie.get(&cookie) == Some(&number) {
-                self.by_cookie.remove(&cookie);
+        for cookie in &connection.cookies {
+            if self.by_cookie.get(cookie) == Some(&number) {
+                self.by_cookie.remove(cookie);
             }
         }
+    }
+
+    /// Forgets connections that were told.
+    pub fn remove_all(&mut self, numbers: &BTreeSet<u64>) {
+        let mut conversations = false;
+        for number in numbers {
+            let Some(mut connection) = self.tracked.remove(number) else {
+                continue;
+            };
+            conversations |= connection.quic.is_some();
+            if let Some(conversation) = connection.quic.take() {
+                self.quic.count_out(&conversation);
+            }
+            self.unname(*number, &connection);
+        }
+        if conversations {
+            self.quic.remove_all(numbers);
+        }
+    }
+
+    /// Connections in memory.
+    pub fn count(&self) -> usize {
+        self.tracked.len()
+    }
+
+    /// Connections that are over and wait for late segments.
+    pub fn waiting(&self) -> usize {
+        self.over.len()
     }
 
     /// A connection that is over since `before_ns` and not yet settled.
@@ -370,6 +403,13 @@ impl Connections {
                 End::Server
             };
             connection.end_mut(end).reader.get_or_insert(owner.pid);
+        }
+    }
+
+    /// Takes the passage of a segment through a layer of this host's kernel.
+    pub fn passage(&mut self, at_ns: u64, passage: LayerPassage) {
+        if let Some((connection, sender)) = self.end_between(passage.source, passage.destination) {
+            connection.passage(at_ns, sender, passage);
         }
     }
 

@@ -49,7 +49,9 @@ pub(super) fn packets(
         }
         if let Some(exchange) = carrier.exchange {
             let (asked, answered) = (exchange.request_at_ns, exchange.response_at_ns);
-            chosen.at(connection, End::Client, asked, "first request");
+            if let Some(at_ns) = asked {
+                chosen.at(connection, End::Client, at_ns, "first request");
+            }
             if let Some(at_ns) = answered {
                 chosen.at(connection, End::Server, at_ns, "first response");
             }
@@ -94,6 +96,7 @@ impl Chosen<'_> {
             role: role.to_owned(),
             interface: interfaces.name(mark.interface).map(str::to_owned),
             frame: frame.clone(),
+            kernel_path: None,
             application: None,
         });
     }
@@ -102,6 +105,9 @@ impl Chosen<'_> {
         let mut kept = connection.kept_frames.iter();
         if let Some((_, frame)) = kept.find(|(kept, _)| kept.mark.number == mark.number) {
             self.add(mark, frame, role);
+            if let Some(packet) = self.packets.iter_mut().find(|p| p.number == mark.number) {
+                packet.kernel_path = connection.path_of_frame(mark, frame);
+            }
         }
     }
 
@@ -114,13 +120,13 @@ impl Chosen<'_> {
     /// Puts the decrypted message into the packet that carried it sealed.
     fn open(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
         let version = &exchange.version;
-        let request = format!("{} {} HTTP/{version}", exchange.method, exchange.target);
+        let request = format!("{} HTTP/{version}", exchange.asked().unwrap_or_default());
         let status = exchange.status.map_or(String::new(), |s| s.to_string());
         let response = format!("HTTP/{version} {status}");
         let messages = [
             (
                 End::Client,
-                Some(exchange.request_at_ns),
+                exchange.request_at_ns,
                 head(&request, &exchange.request_headers),
             ),
             (

@@ -6,6 +6,7 @@ mod attach;
 mod cgroup;
 mod cleanup;
 mod clock;
+mod counters;
 mod decode;
 mod error;
 mod interfaces;
@@ -69,6 +70,9 @@ pub struct ProbeOptions {
     pub without: Vec<HookKind>,
     /// Fact and the one kind of hook that must serve it.
     pub force: Vec<(String, HookKind)>,
+    /// Watch the layers that the traced flows' segments pass in the kernel. That costs time
+    /// with every packet.
+    pub kernel_path: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
 }
@@ -84,6 +88,7 @@ impl Default for ProbeOptions {
             traced_processes: limits::TRACED_PROCESSES,
             without: Vec::new(),
             force: Vec::new(),
+            kernel_path: false,
             xdp_native: false,
         }
     }
@@ -117,6 +122,7 @@ pub struct Probe {
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
     misses: misses::Misses,
+    counters: counters::Counters,
     misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
@@ -152,6 +158,7 @@ impl Probe {
         require_any(&outcome.reports)?;
         Ok(Self {
             misses: misses::Misses::of(&ebpf),
+            counters: counters::Counters::now(),
             misses_asked: Instant::now(),
             clock,
             hooks: outcome.reports,
@@ -164,6 +171,7 @@ impl Probe {
             leaves_filters: outcome.classifier == Some(HookKind::Clsact),
             ring,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
+                .with_watchers(outcome.watchers)
                 .with_reasons(reasons::Reasons::of(&types)),
             owners: owners::Owners::default(),
             order: order::Reorder::default(),
@@ -315,6 +323,12 @@ impl Probe {
             losses.push(("malformed", std::mem::take(&mut self.malformed)));
         }
         let at_ns = self.clock.elapsed_ns();
+        if with_misses && let Some(added) = self.counters.since_last() {
+            self.order.push(Observation {
+                at_ns,
+                fact: Fact::ListenQueue(added),
+            });
+        }
         for (class, count) in losses {
             self.order.push(Observation {
                 at_ns,

@@ -5,13 +5,14 @@ use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
 use crate::client::ClientPipes;
 use crate::fence::{self, Capability, FenceError};
 use crate::journey::assemble::{Assembler, AssemblerOptions};
+use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
     CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
     TracerInfo,
 };
 use crate::launch::{self, Launched};
-use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
+use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -78,6 +79,7 @@ impl Session {
             keep_frames: options.keep_frames,
             show_secrets: options.show_secrets,
             live: options.live,
+            limits: Limits::default(),
         });
         let mut session = Self {
             probe,
@@ -263,9 +265,10 @@ impl Session {
     pub fn document(&self) -> Document {
         let clock = self.probe.clock();
         let hooks = self.probe.hooks().to_vec();
-        // Every fact that has any candidate must have one attached.
+        // Every fact that has any candidate must have one attached, but for those that the
+        // timeline is complete without.
         let mut served: BTreeMap<&str, bool> = BTreeMap::new();
-        for hook in &hooks {
+        for hook in hooks.iter().filter(|hook| !is_optional(&hook.fact)) {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
         let complete = served.values().all(|attached| *attached);

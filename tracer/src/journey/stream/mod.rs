@@ -171,6 +171,13 @@ impl StreamAssembler {
         })
     }
 
+    /// Bytes in memory: delivered, and waiting behind a gap.
+    pub fn held_bytes(&self) -> u64 {
+        let waiting = self.waiting.values().map(|piece| piece.data.len());
+        let held = self.bytes.as_slice().len() + waiting.sum::<usize>();
+        u64::try_from(held).unwrap_or(u64::MAX)
+    }
+
     /// End of the highest range seen, in bytes: the payload sent so far, retransmitted
     /// bytes once, SYN and FIN not counted.
     pub fn highest(&self) -> u64 {

@@ -6,6 +6,7 @@ mod dhcp;
 mod events;
 mod facts;
 mod header;
+pub(super) mod kernel;
 mod sentence;
 mod summary;
 mod verdict;
@@ -16,6 +17,7 @@ use super::lookup::Lookup;
 use super::page::Page;
 use super::style::Style;
 use crate::journey::model::{Document, Journey, Packet, Trace};
+use crate::journey::part::Part;
 
 /// Column of the text beside the labels below the waterfall.
 const BESIDE_LABEL: usize = 12;
@@ -35,15 +37,15 @@ pub struct TextOptions {
 
 /// Every journey of a capture and the line about the capture itself.
 pub fn render(trace: &Trace, options: &TextOptions) -> String {
-    let document = &trace.document;
-    let lookup = Lookup::of(document);
+    let (document, part) = Part::of(trace.clone());
+    let lookup = Lookup::of(&part);
     let mut text = String::new();
-    for journey in &document.journeys {
-        text.push_str(&render_journey(journey, &lookup, &trace.packets, options));
+    for journey in &part.journeys {
+        text.push_str(&render_journey(journey, &lookup, &part.packets, options));
         text.push('\n');
     }
-    let journeys = document.journeys.len() as u64;
-    text.push_str(&render_end(document, journeys, options));
+    let journeys = part.journeys.len() as u64;
+    text.push_str(&render_end(&document, journeys, options));
     text
 }
 
@@ -61,6 +63,7 @@ pub fn render_journey(
     if options.verbose >= 1 {
         detail::write_process(&mut page, journey);
         detail::write_own_address(&mut page, journey);
+        kernel::write(&mut page, journey, lookup.connection_of(journey));
         detail::write_samples(&mut page, journey, lookup);
         events::write(&mut page, journey);
     }
