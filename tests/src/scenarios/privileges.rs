@@ -154,18 +154,22 @@ fn check_dropped(pid: u32, kept: u64) -> Result<()> {
 }
 
 /// Only filters on clsact, which kernels before 6.6 use, have to be taken away by hand.
-fn of_reading(header: &str) -> u64 {
-    let filters = header.contains(r#""hook":"clsact""#)
-        && header.contains(r#""status":"attached""#)
-        && !header.contains(r#""hook":"tcx","target":"ingress","status":"attached""#);
-    CAP_BPF | CAP_SYS_PTRACE | if filters { CAP_NET_ADMIN } else { 0 }
+fn of_reading(header: &str) -> Result<u64> {
+    let header: serde_json::Value = serde_json::from_str(header)?;
+    let hooks = header["capture"]["hooks"].as_array().context("no hooks")?;
+    let has_filters = hooks
+        .iter()
+        .any(|hook| hook["hook"] == "clsact" && hook["status"] == "attached");
+    let filters = if has_filters { CAP_NET_ADMIN } else { 0 };
+    Ok(CAP_BPF | CAP_SYS_PTRACE | filters)
 }
 
 fn dropped() -> Result<()> {
     let server = requests::server(false)?;
     let running = watching(&server.port().to_string())?;
-    let header = running.wait_for_stdout("\n")?;
-    check_dropped(running.pid(), of_reading(&header))?;
+    let said = running.wait_for_stdout("\n")?;
+    let header = said.lines().next().context("no header")?;
+    check_dropped(running.pid(), of_reading(header)?)?;
     // It still reads: a journey comes through, and everything is taken away at the end.
     let program = std::env::current_exe()?;
     let port = server.port().to_string();
