@@ -33,6 +33,7 @@ mod proxy;
 mod quic;
 mod redirect;
 mod resolution;
+mod room;
 mod route;
 mod scheme;
 mod settle;
