@@ -4,14 +4,17 @@ use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
 use super::schema::print;
-use crate::probe::{Probe, is_optional};
+use crate::probe::{Probe, ProbeOptions, is_optional};
 use crate::report::doctor::{Diagnosis, render};
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
 
 /// Tries every hook as a capture would, says what became of each, and detaches.
 pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
-    let options = capture::probe_options(&arguments.hooks, None, false, true);
+    let options = ProbeOptions {
+        kernel_path: true,
+        ..capture::probe_options(&arguments.hooks, None, false, true)
+    };
     let probe = Probe::attach(options).await?;
     let hooks = probe.hooks().to_vec();
     probe.detach().await;

@@ -16,7 +16,8 @@ use super::route::Routes;
 use super::settle::Settling;
 use super::tls::KeyLog;
 use crate::capture::{
-    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse, spare,
+    ClientReport, Direction, Fact, Frame, HookKind, ListenQueue, Observation, SocketOwner,
+    SocketUse, spare,
 };
 use crate::protocol::dhcp;
 use crate::protocol::dns;
@@ -35,6 +36,9 @@ const UDP: u8 = 17;
 
 /// How many uses of UDP sockets are looked through for the connect(2) of a new connection.
 const RECENT_OWNERS: usize = 256;
+
+/// Times at which listening queues were full that are remembered; asked for twice a second.
+const FULL_QUEUES: usize = 4096;
 
 /// Tunnels within tunnels that are opened.
 const TUNNELS: usize = 4;
@@ -70,6 +74,8 @@ pub struct Assembler {
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
     pub(super) lost: Vec<(u64, &'static str, u64)>,
+    /// When listening sockets of this host had no room.
+    pub(super) full_queues: Vec<(u64, ListenQueue)>,
     pub(super) last_at_ns: u64,
     frames: u64,
     fragments: Fragments,
@@ -97,6 +103,7 @@ impl Assembler {
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
             lost: Vec::new(),
+            full_queues: Vec::new(),
             last_at_ns: 0,
             frames: 0,
             fragments: Fragments::default(),
@@ -120,6 +127,7 @@ impl Assembler {
                 spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
+            Fact::LayerPassage(passage) => self.connections.passage(at_ns, passage),
             Fact::TcpSample(sample) => {
                 if let Some((it, end)) = self.connections.end_between(sample.local, sample.remote) {
                     it.sample(at_ns, end, &sample);
@@ -141,6 +149,11 @@ impl Assembler {
                     .end_between(dropped.source, dropped.destination)
                 {
                     it.dropped(at_ns, end, &dropped);
+                }
+            }
+            Fact::ListenQueue(full) => {
+                if self.full_queues.len() < FULL_QUEUES {
+                    self.full_queues.push((at_ns, full));
                 }
             }
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),

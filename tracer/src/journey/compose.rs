@@ -14,6 +14,9 @@ use super::story::{Analysed, Story};
 use super::{dns, failure, neighbor, packets, resolution, timeline};
 use std::collections::BTreeMap;
 
+/// Exchanges of a connection whose segments' way through the kernel is always listed.
+const KEY_EXCHANGES: usize = 32;
+
 /// One journey with everything it refers to.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -74,7 +77,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         }),
         outcome,
         failure,
-        findings: findings(draft, carrier, failed),
+        findings: findings(story, draft, carrier, failed),
         started_at_ns: start,
         duration_ns: end - start,
         phases: phases::clip(&milestones, start, end),
@@ -197,7 +200,33 @@ fn neighbor_of(
     (Some(cached.id.clone()), Some(cached))
 }
 
-fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Finding> {
+/// The kernel counts full queues without saying whose: only of a server on this host whose
+/// client sent its SYN again meanwhile can it be the reason.
+fn waited_for_a_full_queue(story: &Story<'_>, connection: &TrackedConnection) -> u64 {
+    let memory = story.memory;
+    let server = connection.server.ip;
+    let mut interfaces = memory.interfaces.iter();
+    let is_here = server.is_loopback()
+        || interfaces.any(|one| one.addresses.iter().any(|(address, _)| *address == server));
+    let (Some(first), true) = (connection.syns.first(), is_here) else {
+        return 0;
+    };
+    let end = connection
+        .syn_ack
+        .map_or(connection.last_at_ns, |it| it.at_ns);
+    let told = memory.full_queues.iter();
+    // They are asked for twice a second.
+    let meanwhile =
+        told.filter(|(at_ns, _)| (first.at_ns..=end.saturating_add(1_000_000_000)).contains(at_ns));
+    meanwhile.map(|(_, full)| full.overflows).sum()
+}
+
+fn findings(
+    story: &Story<'_>,
+    draft: &Draft,
+    carrier: Option<Carrier<'_>>,
+    failed: bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |kind: &str, message: String| {
         findings.push(Finding {
@@ -216,6 +245,18 @@ fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Fi
     let retries = carrier.connection.handshake().syn_retries;
     if draft.opens && retries > 0 {
         add("syn_retries", format!("SYN was sent {} times", retries + 1));
+    }
+    if draft.opens && retries > 0 {
+        let full = waited_for_a_full_queue(story, carrier.connection);
+        if full > 0 {
+            add(
+                "listen_overflow",
+                format!(
+                    "a server on this host did not accept in time: the queue of a listening \
+                     socket was full {full} times while this connection waited"
+                ),
+            );
+        }
     }
     let data = carrier.connection.retransmissions.iter();
     let repeated = data.filter(|(entry, _)| entry.kind != "syn").count();
@@ -374,10 +415,20 @@ pub(super) fn describe(
             .as_ref()
             .and_then(|reading| reading.close.clone())
             .unwrap_or_else(|| connection.close()),
+        kernel_path: connection.passages.describe(&key_moments(analysed)),
         quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
         tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
         http: analysed.http.clone(),
     }
+}
+
+/// When requests and responses began: the segments that carried them are always listed.
+fn key_moments(analysed: &Analysed) -> Vec<u64> {
+    let exchanges = analysed.http.iter().take(KEY_EXCHANGES);
+    exchanges
+        .flat_map(|exchange| [exchange.request_at_ns, exchange.response_at_ns])
+        .flatten()
+        .collect()
 }
 
 /// The DNS exchanges of one journey: no others are described, which counts when a live

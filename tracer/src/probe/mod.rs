@@ -6,6 +6,7 @@ mod attach;
 mod cgroup;
 mod cleanup;
 mod clock;
+mod counters;
 mod decode;
 mod error;
 mod interfaces;
@@ -66,6 +67,9 @@ pub struct ProbeOptions {
     pub without: Vec<HookKind>,
     /// Fact and the one kind of hook that must serve it.
     pub force: Vec<(String, HookKind)>,
+    /// Watch the layers that the traced flows' segments pass in the kernel. That costs time
+    /// with every packet.
+    pub kernel_path: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
 }
@@ -80,6 +84,7 @@ impl Default for ProbeOptions {
             ring_bytes: limits::RING_BYTES,
             without: Vec::new(),
             force: Vec::new(),
+            kernel_path: false,
             xdp_native: false,
         }
     }
@@ -110,6 +115,7 @@ pub struct Probe {
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
     misses: misses::Misses,
+    counters: counters::Counters,
     misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
@@ -144,6 +150,7 @@ impl Probe {
         require_any(&outcome.reports)?;
         Ok(Self {
             misses: misses::Misses::of(&ebpf),
+            counters: counters::Counters::now(),
             misses_asked: Instant::now(),
             clock,
             hooks: outcome.reports,
@@ -154,6 +161,7 @@ impl Probe {
             qdiscs: outcome.qdiscs,
             ring,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
+                .with_watchers(outcome.watchers)
                 .with_reasons(reasons::Reasons::of(&types)),
             owners: owners::Owners::default(),
             order: order::Reorder::default(),
@@ -284,6 +292,12 @@ impl Probe {
             losses.push(("malformed", std::mem::take(&mut self.malformed)));
         }
         let at_ns = self.clock.elapsed_ns();
+        if with_misses && let Some(added) = self.counters.since_last() {
+            self.order.push(Observation {
+                at_ns,
+                fact: Fact::ListenQueue(added),
+            });
+        }
         for (class, count) in losses {
             self.order.push(Observation {
                 at_ns,

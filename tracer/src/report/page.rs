@@ -54,10 +54,7 @@ impl Page {
         first.push(Piece::plain(" ".repeat(at.saturating_sub(used))));
         let start = used.max(at);
         let facts: Vec<Piece> = facts.into_iter().map(|piece| self.cleaned(piece)).collect();
-        for (index, mut line) in wrap(facts, room(start), room(hang))
-            .into_iter()
-            .enumerate()
-        {
+        for (index, mut line) in wrap(facts, room(start), room(hang)).into_iter().enumerate() {
             if index == 0 {
                 first.append(&mut line);
                 write_line(&mut self.out, &self.style, &first);

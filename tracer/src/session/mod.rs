@@ -11,7 +11,7 @@ use crate::journey::model::{
     TracerInfo,
 };
 use crate::launch::Launched;
-use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
+use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -247,9 +247,10 @@ impl Session {
     pub fn document(&self) -> Document {
         let clock = self.probe.clock();
         let hooks = self.probe.hooks().to_vec();
-        // Every fact that has any candidate must have one attached.
+        // Every fact that has any candidate must have one attached, but for those that the
+        // timeline is complete without.
         let mut served: BTreeMap<&str, bool> = BTreeMap::new();
-        for hook in &hooks {
+        for hook in hooks.iter().filter(|hook| !is_optional(&hook.fact)) {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
         let complete = served.values().all(|attached| *attached);

@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Put an already built tracer into the guest instead of building one.
     #[arg(long, value_name = "FILE")]
     tracer: Option<PathBuf>,
+    /// Build the userspace part without optimisation, which compiles faster.
+    #[arg(long)]
+    debug: bool,
     /// Show the guest's console as it comes.
     #[arg(long, short)]
     verbose: bool,
@@ -61,8 +64,8 @@ pub struct Job {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     packages::ensure_for_tests()?;
-    let (tracer, end_to_end) =
-        build::tracer_and_test_program(&workspace, build::Arguments::default(), "end_to_end")?;
+    let how = build::Arguments::profile(arguments.debug);
+    let (tracer, end_to_end) = build::tracer_and_test_program(&workspace, how, "end_to_end")?;
     let job = Job {
         tracer: arguments.tracer.clone().unwrap_or(tracer),
         end_to_end,

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod inside;
+mod kernel;
 mod leases;
 mod live;
 mod losses;
@@ -57,6 +58,8 @@ enum Flags {
 pub(super) struct Script {
     pub assembler: Assembler,
     pub at_ns: u64,
+    /// What every segment offers.
+    pub window: u16,
     next_id: u16,
 }
 
@@ -73,6 +76,7 @@ impl Script {
         Self {
             assembler,
             at_ns: 0,
+            window: 1000,
             next_id: 1,
         }
     }
@@ -148,7 +152,7 @@ impl Script {
         };
         let tcp = PacketBuilder::ethernet2([2; 6], [4; 6])
             .ipv4(from.octets(), to.octets(), 64)
-            .tcp(ports.0, ports.1, sequence, 1000);
+            .tcp(ports.0, ports.1, sequence, self.window);
         let tcp = match flags {
             Flags::Syn => tcp.syn(),
             Flags::SynAck => tcp.syn().ack(acknowledgment),

@@ -140,9 +140,55 @@ fn a_call_that_never_returned_has_no_result() {
     assert_eq!(seen(&call).result, Some(-2));
 }
 
+fn numbers(srtt: u32, ssthresh: u32) -> record::TcpSample {
+    record::TcpSample {
+        header: header(event::TCP_SAMPLE, event::hook::SOCK_OPS),
+        cookie: 5,
+        bytes_acked: 1,
+        bytes_received: 2,
+        srtt,
+        mdev: 400,
+        cwnd: 10,
+        ssthresh,
+        total_retrans: 0,
+        lost: record::UNKNOWN,
+        packets_out: 1,
+        family: event::family::INET,
+        moment: event::sample::ROUND_TRIP,
+        ca_state: 3,
+        local_port: 40_000,
+        remote_port: 80,
+        reserved: 0,
+        local: [127; 16],
+        remote: [127; 16],
+    }
+}
+
+#[test]
+fn the_kernels_fractions_of_a_microsecond_become_nanoseconds() {
+    let seen = |record: record::TcpSample| match decode(&bytes_of(&record)).as_deref() {
+        Ok([Fact::TcpSample(seen)]) => seen.clone(),
+        other => panic!("{other:?}"),
+    };
+    let sample = seen(numbers(8 * 250, 7));
+    assert_eq!(sample.srtt_ns, Some(250_000));
+    assert_eq!(sample.rttvar_ns, Some(100_000));
+    assert_eq!((sample.cwnd, sample.ssthresh), (Some(10), Some(7)));
+    assert_eq!(sample.lost, None);
+    assert_eq!(sample.hook, HookKind::SockOps);
+    // Not measured yet, and a threshold that was never set.
+    let sample = seen(numbers(0, 0x7fff_ffff));
+    assert_eq!((sample.srtt_ns, sample.rttvar_ns), (None, None));
+    assert_eq!(sample.ssthresh, None);
+}
+
 #[test]
 fn nothing_in_a_record_can_make_it_panic() {
-    let valid = [bytes_of(&state(7, 10)), frame_bytes(3, b"abc\0\0\0\0\0")];
+    let valid = [
+        bytes_of(&state(7, 10)),
+        bytes_of(&numbers(1, 1)),
+        frame_bytes(3, b"abc\0\0\0\0\0"),
+    ];
     for bytes in valid {
         for length in 0..bytes.len() {
             let _ = decode(&bytes[..length]);
@@ -159,4 +205,36 @@ fn nothing_in_a_record_can_make_it_panic() {
         bytes[2] = event::hook::XDP;
         let _ = decode(&bytes);
     }
+}
+
+#[test]
+fn a_passage_is_named_by_what_watches_its_place() {
+    let mut source = [0; 16];
+    source[..4].copy_from_slice(&[10, 0, 0, 1]);
+    let mut passage = record::LayerPassage {
+        header: header(event::LAYER_PASSAGE, event::hook::KPROBE),
+        sequence: 7,
+        length: 100,
+        family: event::family::INET,
+        place: event::place::NEIGHBOR,
+        reserved: 0,
+        source_port: 4000,
+        destination_port: 80,
+        source,
+        destination: source,
+    };
+    let watchers = vec![(event::place::NEIGHBOR, "ip_finish_output2".to_owned())];
+    let decoder = Decoder::new(Clock::now(), HookKind::Tcx).with_watchers(watchers);
+    let mut into = Vec::new();
+    decoder
+        .decode(&bytes_of(&passage), &mut into)
+        .expect("valid");
+    let Some(Fact::LayerPassage(told)) = into.pop().map(|one| one.fact) else {
+        panic!("a passage");
+    };
+    assert_eq!(told.layer, KernelLayer::Neighbor);
+    assert_eq!(told.function, "ip_finish_output2");
+    assert_eq!(told.source, SocketAddr::from(([10, 0, 0, 1], 4000)));
+    passage.place = event::place::UP;
+    assert_eq!(decode(&bytes_of(&passage)), Err(Malformed));
 }
