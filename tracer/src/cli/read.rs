@@ -84,6 +84,7 @@ fn read_one(
     };
     let mut recorded = Recorded::default();
     let mut sink = |item: Item<'_>| match item {
+        Item::NoSecrets => reading.memory().assembler.expect_no_secrets(),
         Item::Started(time) => reading.started_unix_nano = Some(time),
         item => recorded.item(item, &mut |event| reading.event(event)),
     };
