@@ -4,17 +4,23 @@ use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
 use super::schema::print;
-use crate::probe::{Probe, is_optional};
+use crate::probe::{self, Probe, is_optional};
 use crate::report::doctor::{Diagnosis, render};
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
 
-/// Tries every hook as a capture would, says what became of each, and detaches.
+/// Tries the hooks as a capture would (or all of them, one by one), says what became of each,
+/// and detaches.
 pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
-    let options = capture::probe_options(&arguments.hooks, None, false, true);
-    let probe = Probe::attach(options).await?;
-    let hooks = probe.hooks().to_vec();
-    probe.detach().await;
+    let hooks = if arguments.all {
+        probe::inspect()?
+    } else {
+        let options = capture::probe_options(&arguments.hooks, None, false, true);
+        let probe = Probe::attach(options).await?;
+        let hooks = probe.hooks().to_vec();
+        probe.detach().await;
+        hooks
+    };
     let diagnosis = Diagnosis::new(&hooks, session::host().kernel, is_optional);
     let text = match arguments.format {
         DoctorFormat::Json => {
