@@ -109,7 +109,7 @@ fn exchanges(document: &Document) {
     let ordered =
         |from: Option<u64>, to: Option<u64>| from.zip(to).is_none_or(|(from, to)| from <= to);
     for exchange in document.connections.iter().flat_map(|it| &it.http) {
-        let sent = ordered(Some(exchange.request_at_ns), exchange.request_end_at_ns);
+        let sent = ordered(exchange.request_at_ns, exchange.request_end_at_ns);
         let read = ordered(exchange.response_at_ns, exchange.response_end_at_ns);
         assert!(sent && read, "{} ends before it begins", exchange.id);
     }

@@ -4,6 +4,7 @@ use crate::document;
 use tracer::capture::file::FileSummary;
 use tracer::capture::recording::{Event, Header};
 use tracer::journey::assemble::{Assembler, AssemblerOptions};
+use tracer::journey::limits::Limits;
 use tracer::journey::live::FinishedJourney;
 use tracer::journey::model::{
     CaptureInfo, Document, HostInfo, SCHEMA_VERSION, Source, Trace, TracerInfo,
@@ -67,6 +68,7 @@ fn begin(header: Option<&Header>) -> Assembler {
         keep_frames: true,
         show_secrets: false,
         live: header.is_some_and(|header| header.live),
+        limits: Limits::default(),
     })
 }
 

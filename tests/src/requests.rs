@@ -99,8 +99,25 @@ pub fn server(ipv6: bool) -> Result<SocketAddr> {
     };
     let listener = TcpListener::bind(address).context("cannot listen on loopback")?;
     let address = listener.local_addr()?;
-    thread::spawn(move || serve(&listener));
+    serve_in_background(listener);
     Ok(address)
+}
+
+/// A listener of loopback whose queue holds one connection.
+pub fn crowded_listener() -> Result<(TcpListener, SocketAddr)> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    let address: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    socket.bind(&address.into())?;
+    // The queue is full when it holds more than this (sk_acceptq_is_full, include/net/sock.h).
+    socket.listen(0)?;
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Serves whoever came until the process ends.
+pub fn serve_in_background(listener: TcpListener) {
+    thread::spawn(move || serve(&listener));
 }
 
 fn serve(listener: &TcpListener) {

@@ -1,12 +1,15 @@
 //! A capture file through the assembler: what `tracer read` does, without its output.
 
 use crate::capture::file::{self, FileError, FileSummary, Item};
+use crate::capture::recording::Header;
 use crate::capture::{Fact, Observation};
 use crate::journey::assemble::{Assembler, AssemblerOptions};
+use crate::journey::limits::Limits;
 use crate::journey::model::{
     CaptureInfo, Document, HookReport, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
     TracerInfo,
 };
+use crate::journey::part::Part;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 const PROGRESS: Duration = Duration::from_millis(200);
 
 /// Payload kept per direction of a connection.
-pub(crate) const STREAM_LIMIT: usize = 16 << 20;
+const STREAM_LIMIT: usize = 16 << 20;
 
 /// How a capture is to be read.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +34,37 @@ pub struct ReplayOptions {
     pub show_secrets: bool,
     /// The command line, as the report shows it.
     pub command: Vec<String>,
+    /// How much is remembered at once.
+    pub limits: Limits,
+}
+
+impl ReplayOptions {
+    /// What assembles a capture file.
+    pub(crate) fn assembler(&self) -> Assembler {
+        self.assembler_with(Source::File, STREAM_LIMIT, false)
+    }
+
+    /// What assembles a recording: the same that assembled its capture.
+    pub(crate) fn assembler_of(&self, header: &Header) -> Assembler {
+        let stream_limit = usize::try_from(header.stream_limit).unwrap_or(usize::MAX);
+        self.assembler_with(Source::Live, stream_limit, header.live)
+    }
+
+    fn assembler_with(&self, source: Source, stream_limit: usize, live: bool) -> Assembler {
+        let mut assembler = Assembler::new(AssemblerOptions {
+            source,
+            stream_limit,
+            keep_frames: self.keep_frames,
+            show_secrets: self.show_secrets,
+            live,
+            limits: self.limits,
+        });
+        for line in self.secrets.lines() {
+            let fact = Fact::TlsSecret(line.to_owned());
+            assembler.observe(Observation { at_ns: 0, fact });
+        }
+        assembler
+    }
 }
 
 /// Reads the capture at `path` (`-` is standard input) into its journeys: its frames, also
@@ -98,41 +132,44 @@ impl Read for Counted<'_> {
     }
 }
 
-/// A capture that is being replayed, for observations that come from elsewhere.
+/// A capture that is being replayed, for observations that come from elsewhere. What is told
+/// on the way is put together again.
 #[derive(Debug)]
 pub struct Replay {
     assembler: Assembler,
     command: Vec<String>,
+    parts: Vec<Part>,
 }
 
 impl Replay {
     pub fn new(options: &ReplayOptions) -> Self {
-        let mut assembler = Assembler::new(AssemblerOptions {
-            source: Source::File,
-            stream_limit: STREAM_LIMIT,
-            keep_frames: options.keep_frames,
-            show_secrets: options.show_secrets,
-            live: false,
-        });
-        for line in options.secrets.lines() {
-            let fact = Fact::TlsSecret(line.to_owned());
-            assembler.observe(Observation { at_ns: 0, fact });
-        }
         Self {
-            assembler,
+            assembler: options.assembler(),
             command: options.command.clone(),
+            parts: Vec::new(),
         }
     }
 
     /// Takes the next observation, in the order of the capture.
     pub fn observe(&mut self, observation: Observation) {
         self.assembler.observe(observation);
+        self.parts.extend(self.assembler.take_told());
+    }
+
+    /// How many parts were told so far; the last one is told at the end.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
     }
 
     /// The whole story of the capture called `name`.
-    pub fn finish(self, name: &str, summary: &FileSummary) -> Trace {
-        let document = document(name, summary, self.command);
-        self.assembler.finish(document)
+    pub fn finish(mut self, name: &str, summary: &FileSummary) -> Trace {
+        if summary.truncated_at.is_some() {
+            self.assembler.cut();
+        }
+        self.parts.push(self.assembler.last_part());
+        let mut document = document(name, summary, self.command);
+        self.assembler.conclude(&mut document);
+        Part::whole(self.parts, document)
     }
 }
 

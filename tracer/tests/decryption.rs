@@ -50,7 +50,10 @@ fn of_tracer(document: &Document) -> Vec<String> {
     let messages = exchanges.flat_map(|exchange| {
         let status = exchange.status.map_or(String::new(), |it| it.to_string());
         let bytes = exchange.response_body_bytes;
-        [exchange.target.clone(), format!("{status} {bytes}")]
+        [
+            exchange.target.clone().unwrap_or_default(),
+            format!("{status} {bytes}"),
+        ]
     });
     messages.collect()
 }

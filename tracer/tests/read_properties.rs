@@ -10,6 +10,7 @@ use invariants::check;
 use std::path::Path;
 use tracer::capture::file::FileSummary;
 use tracer::capture::{Fact, Frame, Observation};
+use tracer::journey::limits::Limits;
 use tracer::journey::model::Document;
 use tracer::replay::{Replay, ReplayOptions};
 
@@ -116,12 +117,15 @@ fn the_same_capture_gives_the_same_bytes() {
     }
 }
 
-/// Connections that are over are read and forgotten while the capture goes on, unless
-/// frames are kept: it must not show.
+/// Connections that are over are read and forgotten while the capture goes on: it must not
+/// show.
 #[test]
 fn forgetting_streams_early_changes_nothing() {
     let kept = ReplayOptions {
-        keep_frames: true,
+        limits: Limits {
+            late_ns: u64::MAX,
+            ..Limits::default()
+        },
         ..ReplayOptions::default()
     };
     for (name, frames) in small_captures() {
@@ -132,4 +136,66 @@ fn forgetting_streams_early_changes_nothing() {
         };
         assert_eq!(text(&early), text(&late), "{name}");
     }
+}
+
+/// However little is remembered, every part hangs together with the others.
+#[test]
+fn a_capture_told_in_parts_hangs_together() {
+    let forgetful = ReplayOptions {
+        limits: Limits {
+            connections: 4,
+            payload: 4096,
+            untold: 1,
+            late_ns: 0,
+            resolutions: 2000,
+            neighbors: 4,
+        },
+        ..ReplayOptions::default()
+    };
+    for (name, frames) in small_captures() {
+        let document = replayed_with(&frames, &forgetful);
+        check(&name, &document);
+        let again = replayed_with(&frames, &forgetful);
+        let text = |document: &Document| serde_json::to_string(document).expect("JSON");
+        assert_eq!(text(&document), text(&again), "{name}: the same bytes");
+    }
+}
+
+/// A key log may stand behind the packets that it opens.
+#[test]
+fn secrets_that_come_last_open_as_much() {
+    let mut opened = 0;
+    for path in support::files(&support::captures()) {
+        let keys = path.with_extension("keys");
+        let Ok(secrets) = std::fs::read_to_string(&keys) else {
+            continue;
+        };
+        let frames = packets::frames(&path);
+        let mut last = Replay::new(&ReplayOptions::default());
+        for (at_ns, frame) in &frames {
+            last.observe(Observation {
+                at_ns: *at_ns,
+                fact: Fact::Frame(frame.clone()),
+            });
+        }
+        let at_ns = frames.last().map_or(0, |(at_ns, _)| *at_ns);
+        for line in secrets.lines() {
+            let fact = Fact::TlsSecret(line.to_owned());
+            last.observe(Observation { at_ns, fact });
+        }
+        let last = last.finish("test", &FileSummary::default()).document;
+        let options = ReplayOptions {
+            secrets,
+            ..ReplayOptions::default()
+        };
+        let first = replayed_with(&frames, &options);
+        let text = |document: &Document| serde_json::to_string(document).expect("JSON");
+        assert_eq!(text(&first), text(&last), "{}", path.display());
+        opened += first
+            .connections
+            .iter()
+            .map(|it| it.http.len())
+            .sum::<usize>();
+    }
+    assert!(opened > 0, "no capture has a key log beside it");
 }

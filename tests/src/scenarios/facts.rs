@@ -1,7 +1,8 @@
 //! What the kernel tells of TCP beyond its states, by every hook that can tell it.
 
 use std::env;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -23,6 +24,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a_loss_names_its_cause_and_what_sent_again",
         run: loss,
+    },
+    Scenario {
+        name: "a_full_listening_queue_is_found_by_the_journey_that_waited",
+        run: full_queue,
     },
     Scenario {
         name: "doctor_as_json_says_what_serves_each_fact_and_mends_the_rest",
@@ -178,6 +183,57 @@ fn loss() -> Result<()> {
         .iter()
         .any(|it| it["retransmits"].as_u64() > Some(0));
     ensure!(counted, "{samples:#?}");
+    Ok(())
+}
+
+/// How often a listening queue of this namespace was full, by the kernel's own count.
+fn overflows() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/net/netstat")?;
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let mut names = lines.next().context("no names")?.split(' ');
+    let place = names
+        .position(|name| name == "ListenOverflows")
+        .context("no such counter")?;
+    let mut numbers = lines.next().context("no numbers")?.split(' ');
+    Ok(numbers.nth(place).context("no number")?.parse()?)
+}
+
+fn full_queue() -> Result<()> {
+    let (listener, address) = requests::crowded_listener()?;
+    // One connection fits into the queue of such a listener.
+    let guest = TcpStream::connect(address)?;
+    let before = overflows()?;
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let port = address.port().to_string();
+    let arguments = [
+        "run",
+        "--format",
+        "json",
+        "-o",
+        "-",
+        "--",
+        &program,
+        requests::CLIENT,
+        &port,
+        "1",
+    ];
+    let running = Tracer::new(arguments).start()?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while overflows()? == before {
+        ensure!(Instant::now() < deadline, "the queue never was full");
+        std::thread::yield_now();
+    }
+    drop(guest);
+    requests::serve_in_background(listener);
+    let document = running.finish()?.expect_code(0)?.json()?;
+    journey::check_invariants(&document)?;
+    let told = &document["journeys"][0];
+    let findings = list(told, "findings")?;
+    for kind in ["syn_retries", "listen_overflow"] {
+        let found = findings.iter().any(|finding| finding["kind"] == kind);
+        ensure!(found, "no {kind}: {findings:#?}");
+    }
     Ok(())
 }
 

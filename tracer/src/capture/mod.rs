@@ -12,6 +12,7 @@ pub mod link_type;
 pub mod recording;
 
 mod class;
+pub(crate) mod spare;
 mod tcp;
 
 pub use tcp::*;
@@ -48,6 +49,8 @@ pub enum Fact {
     TcpReset(TcpReset),
     /// The kernel gave up a packet.
     PacketDrop(PacketDrop),
+    /// Listening sockets of this host had no room, since the last such observation.
+    ListenQueue(ListenQueue),
     /// A process used a socket, seen in that process's own context.
     SocketOwner(SocketOwner),
     /// The kernel decided on a route.

@@ -163,3 +163,12 @@ pub struct PacketDrop {
     pub flags: u8,
     pub hook: HookKind,
 }
+
+/// Counters of the watched network namespace (`/proc/net/netstat`), as far as they grew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenQueue {
+    /// The queue of connections that wait for accept(2) was full.
+    pub overflows: u64,
+    /// SYNs that a listening socket did not take, for this and other reasons.
+    pub drops: u64,
+}

@@ -4,11 +4,9 @@ use super::arguments::{ExitCode, Live};
 use super::capture;
 use super::problem::Problem;
 use crate::journey::live::FinishedJourney;
-use crate::journey::model::{Document, Trace};
-use crate::report::lookup::Lookup;
+use crate::journey::part::note_lost;
 use crate::report::outputs::{Destination, OutputError, Reporter};
 use crate::session::Session;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -26,17 +24,12 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
         let time = begun.elapsed().as_secs_f64() * 1e3;
         anstream::eprintln!("tracer: watching, ready after {time:.0} ms; Ctrl-C ends it");
     }
-    let mut kept = Vec::new();
-    let keep = outputs.has_whole_document();
     let mut failed: Option<OutputError> = None;
     session
         .watch(arguments.duration, |finished| {
-            if let Err(error) = print(&arguments, &mut reporter, &finished) {
+            if let Err(error) = print(&arguments, &mut reporter, finished) {
                 failed = Some(error);
                 return ControlFlow::Break(());
-            }
-            if keep && wanted(&arguments, &finished) {
-                kept.push(finished);
             }
             if reporter.has_readers() {
                 ControlFlow::Continue(())
@@ -49,59 +42,26 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
         return Err(error.into());
     }
     for finished in session.remaining().await {
-        print(&arguments, &mut reporter, &finished)?;
-        if keep && wanted(&arguments, &finished) {
-            kept.push(finished);
-        }
+        print(&arguments, &mut reporter, finished)?;
     }
     let (mut document, recorded) = session.close();
     document.dhcp = session.dhcp();
-    reporter.end(&whole(document, session.lost(), kept))?;
+    note_lost(&mut document.capture, session.lost());
+    reporter.end(&document)?;
     session.stop().await;
     recorded?;
     Ok(ExitCode::Done)
 }
 
-/// Everything that was told one by one, as one document.
-pub(super) fn whole(
-    mut document: Document,
-    lost: BTreeMap<String, u64>,
-    kept: Vec<FinishedJourney>,
-) -> Trace {
-    document.capture.lost = lost;
-    document.capture.complete &= document.capture.lost.is_empty();
-    for finished in kept {
-        document.journeys.push(finished.journey);
-        document.connections.extend(finished.connections);
-        document.dns.extend(finished.dns);
-        document.neighbors.extend(finished.neighbors);
-    }
-    Trace {
-        document,
-        packets: Vec::new(),
-    }
-}
-
-/// One journey, as soon as it is over.
-pub(super) fn tell(reporter: &mut Reporter, finished: &FinishedJourney) -> Result<(), OutputError> {
-    let lookup = Lookup::from_parts(
-        [&finished.journey],
-        &finished.connections,
-        &finished.dns,
-        &finished.neighbors,
-    );
-    reporter.journey(&finished.journey, &lookup, &finished.packets)
-}
-
 fn print(
     arguments: &Live,
     reporter: &mut Reporter,
-    finished: &FinishedJourney,
+    finished: FinishedJourney,
 ) -> Result<(), OutputError> {
-    if !wanted(arguments, finished) {
+    if !wanted(arguments, &finished) {
         return Ok(());
     }
-    tell(reporter, finished)
+    reporter.part(&finished.into())
 }
 
 /// A journey must pass all filters.

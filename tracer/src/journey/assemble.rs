@@ -3,23 +3,24 @@
 //! It only remembers; the story is told by [`super::compose`] from what was remembered,
 //! at the end of a capture or, in live mode, whenever a connection falls quiet.
 
-use super::compose;
 use super::connection::ConnectCall;
 use super::connections::Connections;
 use super::dhcp::Leases;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
-use super::model::{
-    DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source, Trace,
-};
+use super::limits::Limits;
+use super::model::{DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
 use super::route::Routes;
+use super::settle::Settling;
 use super::tls::KeyLog;
 use crate::capture::{
-    ClientReport, Direction, Fact, Frame, HookKind, Observation, SocketOwner, SocketUse,
+    ClientReport, Direction, Fact, Frame, HookKind, ListenQueue, Observation, SocketOwner,
+    SocketUse, spare,
 };
 use crate::protocol::dhcp;
+use crate::protocol::dns;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
     self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
@@ -28,11 +29,16 @@ use std::net::IpAddr;
 
 /// IP protocol number of TCP.
 const TCP: u8 = 6;
+/// NetBIOS names (RFC 1002, section 4.2) look like those of DNS.
+const NETBIOS_NAMES: u16 = 137;
 /// IP protocol number of UDP.
 const UDP: u8 = 17;
 
 /// How many uses of UDP sockets are looked through for the connect(2) of a new connection.
 const RECENT_OWNERS: usize = 256;
+
+/// Times at which listening queues were full that are remembered; asked for twice a second.
+const FULL_QUEUES: usize = 4096;
 
 /// Tunnels within tunnels that are opened.
 const TUNNELS: usize = 4;
@@ -50,6 +56,8 @@ pub struct AssemblerOptions {
     /// Journeys are reported while the capture goes on; memory is bounded by forgetting
     /// what was reported.
     pub live: bool,
+    /// Of a capture file.
+    pub limits: Limits,
 }
 
 /// Everything remembered of a capture.
@@ -66,11 +74,16 @@ pub struct Assembler {
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
     pub(super) lost: Vec<(u64, &'static str, u64)>,
+    /// When listening sockets of this host had no room.
+    pub(super) full_queues: Vec<(u64, ListenQueue)>,
     pub(super) last_at_ns: u64,
     frames: u64,
     fragments: Fragments,
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
+    pub(super) settling: Settling,
+    /// The capture was cut: it did not end here by itself.
+    pub(super) is_cut: bool,
     /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
     pub(super) datagram_owners: Vec<(u64, SocketOwner)>,
 }
@@ -90,11 +103,14 @@ impl Assembler {
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
             lost: Vec::new(),
+            full_queues: Vec::new(),
             last_at_ns: 0,
             frames: 0,
             fragments: Fragments::default(),
             reported: super::live::Reported::default(),
             next_journey: 1,
+            settling: Settling::default(),
+            is_cut: false,
             datagram_owners: Vec::new(),
             options,
         }
@@ -107,7 +123,8 @@ impl Assembler {
         match observation.fact {
             Fact::Frame(frame) => {
                 self.frame(at_ns, &frame);
-                self.settle(at_ns);
+                self.settle(at_ns, frame.data.len());
+                spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::TcpSample(sample) => {
@@ -133,6 +150,11 @@ impl Assembler {
                     it.dropped(at_ns, end, &dropped);
                 }
             }
+            Fact::ListenQueue(full) => {
+                if self.full_queues.len() < FULL_QUEUES {
+                    self.full_queues.push((at_ns, full));
+                }
+            }
             Fact::SocketOwner(owner) => self.owner(at_ns, owner),
             Fact::RouteLookup(lookup) => self.routes.lookup(at_ns, lookup),
             Fact::RouteDetail(detail) => self.routes.detail(detail),
@@ -147,15 +169,25 @@ impl Assembler {
         }
     }
 
+    /// The capture was cut: what is open now went on unseen.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Names of the interfaces that the capture told of so far.
+    pub fn interfaces(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for interface in self.interfaces.iter() {
+            if !names.contains(&interface.name) {
+                names.push(interface.name.clone());
+            }
+        }
+        names
+    }
+
     /// Frames seen so far.
     pub fn frames(&self) -> u64 {
         self.frames
-    }
-
-    /// The whole story. `document` comes with what only the caller knows: tracer, host,
-    /// capture.
-    pub fn finish(mut self, document: super::model::Document) -> Trace {
-        compose::everything(&mut self, document)
     }
 
     /// No connection that had any frame is still open.
@@ -165,18 +197,6 @@ impl Assembler {
         connections.all(|connection| {
             connection.is_closed() || !connection.has_frames() || connection.quic.is_some()
         })
-    }
-
-    /// Lost events per class, so far.
-    pub fn lost(&self) -> std::collections::BTreeMap<String, u64> {
-        let mut lost = std::collections::BTreeMap::new();
-        for (_, class, count) in &self.lost {
-            *lost.entry((*class).to_owned()).or_default() += count;
-        }
-        if self.leases.dropped() > 0 {
-            *lost.entry("dhcp".to_owned()).or_default() += self.leases.dropped();
-        }
-        lost
     }
 
     /// The DHCP exchanges, so far.
@@ -302,7 +322,12 @@ impl Assembler {
     fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) {
         let source = endpoint(ip.source, udp.source_port);
         let destination = endpoint(ip.destination, udp.destination_port);
-        if let Some(protocol) = DnsProtocol::of_ports(source.port, destination.port) {
+        let protocol = DnsProtocol::of_ports(source.port, destination.port).or_else(|| {
+            let named = [source.port, destination.port].contains(&NETBIOS_NAMES);
+            // A resolver may listen on any port; that of dnscrypt-proxy or CoreDNS is chosen.
+            (!named && dns::is_unmistakable(udp.payload)).then_some(DnsProtocol::Dns)
+        });
+        if let Some(protocol) = protocol {
             let message = DnsPacket {
                 protocol,
                 transport: DnsTransport::Udp,

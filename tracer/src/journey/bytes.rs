@@ -8,13 +8,19 @@
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TimedBytes {
     bytes: Vec<u8>,
-    /// `(offset, at_ns)`, ascending by offset: bytes from this offset on, up to the next
-    /// mark, were seen at that time.
-    marks: Vec<(usize, u64)>,
-    /// For each mark, the latest time of it and all before it.
-    readable: Vec<u64>,
+    /// Ascending by offset.
+    marks: Vec<Mark>,
     /// `(offset, length)` of zero-filled stretches that were on the wire but not captured.
     holes: Vec<(usize, usize)>,
+}
+
+/// Bytes from `offset` on, up to the next mark, were seen at that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    offset: usize,
+    at_ns: u64,
+    /// The latest time of this mark and all before it.
+    readable_ns: u64,
 }
 
 /// A part of a range that one segment or record carried.
@@ -51,9 +57,12 @@ impl TimedBytes {
 
     /// Marks the next byte's time.
     fn mark(&mut self, at_ns: u64) {
-        self.marks.push((self.bytes.len(), at_ns));
-        let latest = self.readable.last().map_or(at_ns, |last| at_ns.max(*last));
-        self.readable.push(latest);
+        let last = self.marks.last();
+        self.marks.push(Mark {
+            offset: self.bytes.len(),
+            at_ns,
+            readable_ns: last.map_or(at_ns, |last| at_ns.max(last.readable_ns)),
+        });
     }
 
     /// All bytes; holes read as zeros.
@@ -74,7 +83,7 @@ impl TimedBytes {
     pub fn time_of(&self, offset: usize) -> u64 {
         self.mark_of(offset)
             .and_then(|index| self.marks.get(index))
-            .map_or(0, |mark| mark.1)
+            .map_or(0, |mark| mark.at_ns)
     }
 
     /// When the byte at `offset` could be read in order: it and every byte before it had
@@ -83,15 +92,14 @@ impl TimedBytes {
     /// end and without bytes as there.
     pub fn readable_at(&self, offset: usize) -> u64 {
         self.mark_of(offset)
-            .and_then(|index| self.readable.get(index))
-            .copied()
-            .unwrap_or(0)
+            .and_then(|index| self.marks.get(index))
+            .map_or(0, |mark| mark.readable_ns)
     }
 
     /// Index of the mark that holds for the byte at `offset`.
     fn mark_of(&self, offset: usize) -> Option<usize> {
         self.marks
-            .partition_point(|(start, _)| *start <= offset)
+            .partition_point(|mark| mark.offset <= offset)
             .checked_sub(1)
     }
 
@@ -112,9 +120,10 @@ impl TimedBytes {
 
     /// The stretches as they were pushed, in order.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
-        let ends = self.marks.iter().skip(1).map(|mark| mark.0);
+        let ends = self.marks.iter().skip(1).map(|mark| mark.offset);
         let ends = ends.chain(std::iter::once(self.bytes.len()));
-        self.marks.iter().zip(ends).map(|(&(offset, at_ns), end)| {
+        self.marks.iter().zip(ends).map(|(mark, end)| {
+            let Mark { offset, at_ns, .. } = *mark;
             let captured = self.next_hole(offset).is_none_or(|hole| hole.0 >= end);
             Run {
                 offset,
@@ -134,8 +143,8 @@ impl TimedBytes {
         if start >= end {
             return 0;
         }
-        let first = self.marks.partition_point(|(offset, _)| *offset <= start);
-        let last = self.marks.partition_point(|(offset, _)| *offset < end);
+        let first = self.marks.partition_point(|mark| mark.offset <= start);
+        let last = self.marks.partition_point(|mark| mark.offset < end);
         last + 1 - first.max(1)
     }
 
@@ -144,18 +153,20 @@ impl TimedBytes {
         let end = end.min(self.bytes.len());
         let first = self
             .marks
-            .partition_point(|(offset, _)| *offset <= start)
+            .partition_point(|mark| mark.offset <= start)
             .saturating_sub(1);
         let marks = self.marks.get(first..).unwrap_or_default();
         marks
             .iter()
             .enumerate()
-            .take_while(move |(_, (offset, _))| *offset < end)
-            .map(move |(index, (offset, at_ns))| Piece {
-                begins: *offset,
-                at_ns: *at_ns,
-                start: start.max(*offset),
-                end: marks.get(index + 1).map_or(end, |next| next.0.min(end)),
+            .take_while(move |(_, mark)| mark.offset < end)
+            .map(move |(index, mark)| Piece {
+                begins: mark.offset,
+                at_ns: mark.at_ns,
+                start: start.max(mark.offset),
+                end: marks
+                    .get(index + 1)
+                    .map_or(end, |next| next.offset.min(end)),
             })
             .filter(|piece| piece.start < piece.end)
     }

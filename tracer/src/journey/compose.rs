@@ -1,11 +1,11 @@
 //! Tells the story: from what the assembler remembered to the model.
 
 use super::assemble::Assembler;
-use super::connection::TrackedConnection;
+use super::connection::{Cut, CutBy, TrackedConnection};
 use super::drafts::{self, Draft};
 use super::model::{
-    Connection, DnsExchange, Document, End, Finding, Gap, HttpExchange, Journey, NeighborExchange,
-    NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Trace, Transport,
+    Connection, DnsExchange, End, Finding, Gap, Journey, NeighborExchange, NeighborOutcome,
+    NeighborProtocol, Outcome, OwnAddress, Packet, Transport,
 };
 use super::phases::{self, Carrier, Path};
 use super::place::Place;
@@ -23,39 +23,6 @@ pub struct Told {
     pub packets: Vec<Packet>,
 }
 
-/// The whole capture, at its end.
-pub(super) fn everything(memory: &mut Assembler, mut document: Document) -> Trace {
-    let numbers: Vec<u64> = memory.connections.iter().map(|it| it.number).collect();
-    for number in numbers {
-        memory.prepare(number);
-    }
-    let first_journey = memory.next_journey;
-    let story = Story::new(memory, |_| true);
-    let told = journeys(&story, first_journey);
-    document.dns = dns_exchanges(&story);
-    document.neighbors = neighbor_exchanges(&story);
-    document.connections = story
-        .connections()
-        .map(|(connection, analysed)| describe(&story, connection, analysed))
-        .collect();
-    let mut packets = Vec::new();
-    for entry in told {
-        document.journeys.push(entry.journey);
-        packets.extend(entry.packets);
-        if let Some(cached) = entry.cached_neighbor
-            && !document.neighbors.iter().any(|n| n.id == cached.id)
-        {
-            document.neighbors.push(cached);
-        }
-    }
-    document.dhcp = memory.dhcp();
-    for (class, count) in memory.lost() {
-        *document.capture.lost.entry(class).or_default() += count;
-    }
-    document.capture.complete &= document.capture.lost.is_empty();
-    Trace { document, packets }
-}
-
 /// DNS over TCP of the chosen connections is read from the streams, each once.
 pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnection) -> bool) {
     let connections = memory.connections.iter();
@@ -64,17 +31,6 @@ pub(super) fn dns_over_tcp(memory: &mut Assembler, over: impl Fn(&TrackedConnect
     for number in numbers {
         memory.dns_over_tcp(number);
     }
-}
-
-/// Every journey of the chosen connections, in order of their start.
-pub(super) fn journeys(story: &Story<'_>, first_number: u64) -> Vec<Told> {
-    let drafts = drafts::drafts(story);
-    let numbered = (first_number..).zip(&drafts);
-    let mut told: Vec<Told> = numbered
-        .map(|(number, draft)| tell(story, draft, format!("j{number}")))
-        .collect();
-    link_redirects(story, &drafts, &mut told);
-    told
 }
 
 pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
@@ -118,7 +74,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         }),
         outcome,
         failure,
-        findings: findings(draft, carrier, failed),
+        findings: findings(story, draft, carrier, failed),
         started_at_ns: start,
         duration_ns: end - start,
         phases: phases::clip(&milestones, start, end),
@@ -241,7 +197,33 @@ fn neighbor_of(
     (Some(cached.id.clone()), Some(cached))
 }
 
-fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Finding> {
+/// The kernel counts full queues without saying whose: only of a server on this host whose
+/// client sent its SYN again meanwhile can it be the reason.
+fn waited_for_a_full_queue(story: &Story<'_>, connection: &TrackedConnection) -> u64 {
+    let memory = story.memory;
+    let server = connection.server.ip;
+    let mut interfaces = memory.interfaces.iter();
+    let is_here = server.is_loopback()
+        || interfaces.any(|one| one.addresses.iter().any(|(address, _)| *address == server));
+    let (Some(first), true) = (connection.syns.first(), is_here) else {
+        return 0;
+    };
+    let end = connection
+        .syn_ack
+        .map_or(connection.last_at_ns, |it| it.at_ns);
+    let told = memory.full_queues.iter();
+    // They are asked for twice a second.
+    let meanwhile =
+        told.filter(|(at_ns, _)| (first.at_ns..=end.saturating_add(1_000_000_000)).contains(at_ns));
+    meanwhile.map(|(_, full)| full.overflows).sum()
+}
+
+fn findings(
+    story: &Story<'_>,
+    draft: &Draft,
+    carrier: Option<Carrier<'_>>,
+    failed: bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |kind: &str, message: String| {
         findings.push(Finding {
@@ -260,6 +242,18 @@ fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Fi
     let retries = carrier.connection.handshake().syn_retries;
     if draft.opens && retries > 0 {
         add("syn_retries", format!("SYN was sent {} times", retries + 1));
+    }
+    if draft.opens && retries > 0 {
+        let full = waited_for_a_full_queue(story, carrier.connection);
+        if full > 0 {
+            add(
+                "listen_overflow",
+                format!(
+                    "a server on this host did not accept in time: the queue of a listening \
+                     socket was full {full} times while this connection waited"
+                ),
+            );
+        }
     }
     let data = carrier.connection.retransmissions.iter();
     let repeated = data.filter(|(entry, _)| entry.kind != "syn").count();
@@ -305,6 +299,45 @@ fn findings(draft: &Draft, carrier: Option<Carrier<'_>>, failed: bool) -> Vec<Fi
     findings
 }
 
+/// The connection was not seen to its end, and what is missing may belong to this journey.
+fn cut(story: &Story<'_>, carrier: Carrier<'_>) -> Option<Gap> {
+    let connection = carrier.connection;
+    let sealed_close = carrier
+        .analysed
+        .quic
+        .as_ref()
+        .and_then(|it| it.close.as_ref());
+    let exchange = carrier.exchange;
+    let whole = exchange.is_some_and(|exchange| exchange.response_end_at_ns.is_some())
+        || exchange.is_none() && (connection.is_closed() || sealed_close.is_some());
+    if whole {
+        return None;
+    }
+    let (class, at_ns, message) = match connection.cut {
+        Some(Cut { at_ns, why }) => match why {
+            CutBy::Payload => {
+                let message = "the payload after this was not kept: others needed the memory";
+                ("payload", at_ns, message)
+            }
+            CutBy::Connections => {
+                let message = "this connection was not followed on: others needed the memory";
+                ("connections", at_ns, message)
+            }
+        },
+        None if story.memory.is_cut => {
+            let message = "the capture ends here: it was cut while the connection was open";
+            ("capture", story.memory.last_at_ns, message)
+        }
+        None => return None,
+    };
+    Some(Gap {
+        class: class.to_owned(),
+        count: 0,
+        at_ns,
+        message: message.to_owned(),
+    })
+}
+
 /// Losses inside the journey's time, and payload that was not captured.
 fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -> Vec<Gap> {
     let mut gaps: Vec<Gap> = story
@@ -321,6 +354,7 @@ fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -
         })
         .collect();
     let Some(carrier) = carrier else { return gaps };
+    gaps.extend(cut(story, carrier));
     for end in [End::Client, End::Server] {
         if let Some(hole) = carrier.connection.first_hole(end) {
             gaps.push(Gap {
@@ -336,31 +370,6 @@ fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -
         }
     }
     gaps
-}
-
-/// A redirect causes the journey to its Location by the same process.
-fn link_redirects(story: &Story<'_>, drafts: &[Draft], told: &mut [Told]) {
-    let mut expected: BTreeMap<(Option<u32>, String), String> = BTreeMap::new();
-    for (draft, entry) in drafts.iter().zip(told) {
-        if let Some(url) = &entry.journey.url {
-            entry.journey.caused_by = expected.remove(&(draft.pid, url.clone()));
-        }
-        let exchange = phases::carrier(story, draft).and_then(|carrier| carrier.exchange);
-        if let Some(target) = exchange.and_then(redirect_target) {
-            expected.insert((draft.pid, target), entry.journey.id.clone());
-        }
-    }
-}
-
-/// The absolute URL of a redirect (RFC 9110, section 15.4 and 10.2.2).
-fn redirect_target(exchange: &HttpExchange) -> Option<String> {
-    if !matches!(exchange.status?, 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let mut headers = exchange.response_headers.iter();
-    let (_, location) = headers.find(|(name, _)| name.eq_ignore_ascii_case("location"))?;
-    let base = url::Url::parse(exchange.url.as_deref()?).ok()?;
-    Some(base.join(location).ok()?.to_string())
 }
 
 /// A connection in the words of the model.
@@ -409,12 +418,6 @@ pub(super) fn describe(
     }
 }
 
-/// Every DNS exchange, with the process that asked.
-pub(super) fn dns_exchanges(story: &Story<'_>) -> Vec<DnsExchange> {
-    let queries = story.memory.resolutions.queries.iter();
-    queries.map(|query| dns_exchange(story, query)).collect()
-}
-
 /// The DNS exchanges of one journey: no others are described, which counts when a live
 /// capture remembers thousands.
 pub(super) fn dns_of(story: &Story<'_>, journey: &Journey) -> Vec<DnsExchange> {
@@ -432,7 +435,8 @@ pub(super) fn dns_of(story: &Story<'_>, journey: &Journey) -> Vec<DnsExchange> {
         .collect()
 }
 
-fn dns_exchange(story: &Story<'_>, query: &dns::TrackedQuery) -> DnsExchange {
+/// A DNS exchange, with the process that asked.
+pub(super) fn dns_exchange(story: &Story<'_>, query: &dns::TrackedQuery) -> DnsExchange {
     DnsExchange {
         process: story.query_process(query),
         ..query.exchange()
@@ -446,12 +450,4 @@ pub(super) fn neighbor_on_wire(story: &Story<'_>, journey: &Journey) -> Option<N
     let mut exchanges = story.memory.neighbors.exchanges.iter();
     let exchange = exchanges.find(|exchange| exchange.number == number)?;
     Some(exchange.exchange(&story.memory.interfaces))
-}
-
-/// Every neighbour exchange on the wire.
-pub(super) fn neighbor_exchanges(story: &Story<'_>) -> Vec<NeighborExchange> {
-    let exchanges = story.memory.neighbors.exchanges.iter();
-    exchanges
-        .map(|exchange| exchange.exchange(&story.memory.interfaces))
-        .collect()
 }

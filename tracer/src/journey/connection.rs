@@ -14,28 +14,26 @@ use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 use std::sync::Arc;
 
 mod kernel;
+mod numbers;
 mod roles;
+
+use numbers::{Numbers, Sent};
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
+/// What an entry of a list costs beside its own bytes, about.
+const MARK_BYTES: usize = 100;
 /// The same of DNS over TCP, where each message stands on a frame of its own.
 const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
-const LATER_RESETS: usize = 64;
-/// Data that comes behind later data by more than this was sent again, after it was lost
-/// before the point of capture; by less it was overtaken. Used where no round trip was seen.
-const REORDERING_NS: u64 = 3_000_000;
+const LATER_RESETS: usize = 1000;
 /// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
 /// (tcp_syn_retries, ip-sysctl).
 const SYNS: usize = 64;
 /// Retransmissions listed; more are only counted.
 const RETRANSMISSIONS: usize = 1000;
-/// A retransmission later than this after the original is a timeout: the smallest
-/// retransmission timeout of Linux (TCP_RTO_MIN, include/net/tcp.h).
-const RTO_MIN_NS: u64 = 200_000_000;
-
 /// connect(2) as the calling process made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConnectCall {
@@ -49,6 +47,22 @@ pub(super) struct Hole {
     pub offset: usize,
     pub length: usize,
     pub at_ns: u64,
+}
+
+/// Why and when a connection was not followed to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub at_ns: u64,
+    pub why: CutBy,
+}
+
+/// What ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutBy {
+    /// Room for payload: segments are counted on, their bytes are not kept.
+    Payload,
+    /// Room for connections: what comes later is another connection.
+    Connections,
 }
 
 /// What is known of one end.
@@ -70,10 +84,7 @@ pub(super) struct EndState {
     fin_acknowledged: bool,
     /// The first stretch that was not captured, once the bytes are forgotten.
     hole: Option<Hole>,
-    last_acknowledgment: u32,
-    duplicate_acknowledgments: u32,
-    /// When the highest byte so far was sent.
-    last_payload_at_ns: u64,
+    sent: Sent,
     /// It has said that it has no room, and nothing else since.
     window_is_closed: bool,
 }
@@ -91,9 +102,7 @@ impl EndState {
             fin: None,
             fin_acknowledged: false,
             hole: None,
-            last_acknowledgment: 0,
-            duplicate_acknowledgments: 0,
-            last_payload_at_ns: 0,
+            sent: Sent::default(),
             window_is_closed: false,
         }
     }
@@ -135,6 +144,8 @@ pub(super) struct TrackedConnection {
     pub settled: Option<Arc<Analysed>>,
     /// It is over, and waits to be settled.
     pub over: bool,
+    /// It was not followed to its end.
+    pub cut: Option<Cut>,
     /// How many exchanges of this connection were already reported (live mode).
     pub reported: usize,
     /// Something came in since the last report (live mode).
@@ -181,6 +192,7 @@ impl TrackedConnection {
             last_at_ns: at_ns,
             settled: None,
             over: false,
+            cut: None,
             reported: 0,
             touched: true,
             wait_until_ns: 0,
@@ -229,6 +241,7 @@ impl TrackedConnection {
         if keep && (key_frame || self.syn_ack.is_some() && self.ack.is_none()) {
             self.keep(end, mark, frame);
         }
+        self.recognise_retransmission(end, tcp, mark);
         if tcp.flags.syn {
             self.synchronize(end, tcp, mark);
         } else if end != self.syn_ack_by && tcp.flags.ack && self.syn_ack.is_some() {
@@ -299,8 +312,7 @@ impl TrackedConnection {
     /// in a handshake of four messages, the server sends a SYN, too (RFC 9293, section 3.5).
     fn synchronize(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         let state = self.end_mut(end);
-        let repeated = state.initial_sequence.is_some();
-        if !repeated {
+        if state.initial_sequence.is_none() {
             state.initial_sequence = Some(tcp.sequence);
             state.stream.set_initial_sequence(tcp.sequence);
             state.options = Some(options(&tcp.options));
@@ -313,46 +325,13 @@ impl TrackedConnection {
         } else if end == End::Client && self.syns.len() < SYNS {
             self.syns.push(mark);
         }
-        if repeated {
-            self.retransmitted(end, 0, 0, "syn", mark);
-        }
     }
 
     fn payload(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         // Data in a SYN (Fast Open, RFC 7413) begins one after the SYN's own number.
         let sequence = tcp.sequence.wrapping_add(u32::from(tcp.flags.syn));
-        let reordering = self.reordering_ns();
-        let peer = self.end(end.peer());
-        let duplicates = peer.duplicate_acknowledgments;
-        let asked_for = duplicates >= 2 && peer.last_acknowledgment == sequence;
-        let state = self.end_mut(end);
-        let before = state.stream.highest();
-        let kind = state
-            .stream
-            .segment(sequence, tcp.payload, tcp.payload_length, mark.at_ns);
-        let since_last = mark.at_ns.saturating_sub(state.last_payload_at_ns);
-        if state.stream.highest() > before {
-            state.last_payload_at_ns = mark.at_ns;
-        }
-        let late = asked_for || since_last >= reordering;
-        let again = match kind {
-            SegmentKind::Retransmission { relative } => Some(relative),
-            SegmentKind::OutOfOrder { relative } => Some(relative).filter(|_| late),
-            // One byte before the end is a probe of a closed window that goes on with data.
-            SegmentKind::Overlap { relative, .. } => {
-                Some(relative).filter(|start| late && start + 1 < before)
-            }
-            _ => None,
-        };
-        if let Some(relative) = again {
-            // Duplicate acknowledgements call for a fast retransmit (RFC 5681, 3.2).
-            let cause = match (duplicates >= 3, since_last >= RTO_MIN_NS) {
-                (true, _) => "fast",
-                (false, true) => "timeout",
-                (false, false) => "unknown",
-            };
-            self.retransmitted(end, relative, u64::from(tcp.payload_length), cause, mark);
-        }
+        let stream = &mut self.end_mut(end).stream;
+        let kind = stream.segment(sequence, tcp.payload, tcp.payload_length, mark.at_ns);
         let brought = !matches!(
             kind,
             SegmentKind::Retransmission { .. } | SegmentKind::KeepAlive
@@ -367,18 +346,37 @@ impl TrackedConnection {
     }
 
     /// How far segments may fall behind on the way: a round trip, where one was seen.
-    fn reordering_ns(&self) -> u64 {
-        let first = self.syns.first().zip(self.ack);
-        first.map_or(REORDERING_NS, |(syn, ack)| {
-            ack.at_ns.saturating_sub(syn.at_ns).max(1)
-        })
+    fn reordering_ns(&self) -> Option<u64> {
+        let round_trip = self.syns.last().zip(self.ack);
+        round_trip.map(|(syn, ack)| ack.at_ns.saturating_sub(syn.at_ns).max(1))
+    }
+
+    /// Tells what was sent again, before the segment is counted as sent.
+    fn recognise_retransmission(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
+        let segment = Numbers::of(tcp);
+        let peer = self.end(end.peer()).sent;
+        let again = self
+            .end(end)
+            .sent
+            .again(&segment, &peer, self.reordering_ns(), mark.at_ns);
+        self.end_mut(end).sent.sent(&segment, mark.at_ns);
+        let Some(cause) = again else { return };
+        let kind = if tcp.flags.syn {
+            "syn"
+        } else if tcp.payload_length == 0 {
+            "fin"
+        } else {
+            cause.name()
+        };
+        let relative = match tcp.flags.syn {
+            true => 0,
+            false => self.end(end).stream.relative(tcp.sequence),
+        };
+        self.retransmitted(end, relative, u64::from(tcp.payload_length), kind, mark);
     }
 
     fn retransmitted(&mut self, end: End, seq: u64, bytes: u64, kind: &str, mark: Mark) {
-        let known = self.retransmissions.last();
-        // Data and FIN of one segment are sent again together.
-        let counted = known.is_some_and(|(_, last)| last.number == mark.number);
-        if !counted && self.retransmissions.len() < RETRANSMISSIONS {
+        if self.retransmissions.len() < RETRANSMISSIONS {
             let entry = Retransmission {
                 at_ns: mark.at_ns,
                 end,
@@ -392,14 +390,6 @@ impl TrackedConnection {
     }
 
     fn acknowledge(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
-        let pure = tcp.payload_length == 0 && !tcp.flags.syn && !tcp.flags.fin && !tcp.flags.rst;
-        let state = self.end_mut(end);
-        if pure && state.last_acknowledgment == tcp.acknowledgment {
-            state.duplicate_acknowledgments = state.duplicate_acknowledgments.saturating_add(1);
-        } else if state.last_acknowledgment != tcp.acknowledgment {
-            state.duplicate_acknowledgments = 0;
-        }
-        state.last_acknowledgment = tcp.acknowledgment;
         let peer = self.end_mut(end.peer());
         let Some(fin) = peer.fin else { return };
         // A FIN occupies one sequence number (RFC 9293, section 3.4).
@@ -417,7 +407,6 @@ impl TrackedConnection {
             .stream
             .relative(tcp.sequence.wrapping_add(tcp.payload_length));
         if state.fin.is_some() {
-            self.retransmitted(end, position, 0, "fin", mark);
             return;
         }
         state.fin = Some(position);
@@ -501,7 +490,24 @@ impl TrackedConnection {
             state.hole = hole;
             state.stream.release();
         }
+        if let Some(conversation) = &mut self.quic {
+            conversation.forget();
+        }
         self.payload_marks.shrink_to_fit();
+    }
+
+    /// Memory that it takes once it is settled, in bytes, about: by the sizes of what it holds.
+    pub fn weight(&self) -> u64 {
+        let frames = self.kept_frames.iter();
+        let frames: usize = frames.map(|(_, frame)| frame.data.len() + MARK_BYTES).sum();
+        let marks = self.payload_marks.len() * size_of::<EndMark>();
+        let retransmissions = self.retransmissions.len() * MARK_BYTES;
+        let told = self
+            .settled
+            .as_ref()
+            .map_or(0, |analysed| analysed.weight());
+        let total = size_of::<Self>() + frames + marks + retransmissions + told;
+        u64::try_from(total).unwrap_or(u64::MAX)
     }
 
     /// The first stretch of payload that was not captured.
@@ -524,7 +530,7 @@ impl TrackedConnection {
     /// Payload bytes in memory.
     pub fn held_bytes(&self) -> u64 {
         let ends = [&self.client_end, &self.server_end];
-        let held = ends.map(|end| end.stream.bytes().as_slice().len() as u64);
+        let held = ends.map(|end| end.stream.held_bytes());
         let datagrams = self.quic.as_ref().map_or(0, |quic| quic.held_bytes());
         held.iter().sum::<u64>() + datagrams
     }

@@ -6,8 +6,9 @@ use super::model::{End, Endpoint, StateTransition};
 use super::quic::Flows;
 use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
+use foldhash::fast::RandomState;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 /// IP protocol number of TCP.
@@ -29,8 +30,11 @@ struct Socket {
 /// The connections of a capture.
 #[derive(Debug)]
 pub(super) struct Connections {
-    tracked: BTreeMap<u64, TrackedConnection>,
-    by_tuple: HashMap<(Endpoint, Endpoint), u64>,
+    /// Boxed: a node of the tree has room for eleven and is half empty.
+    tracked: BTreeMap<u64, Box<TrackedConnection>>,
+    /// Asked for every segment. Its hasher is quick, and seeded anew in every process, so that
+    /// no capture can be made for its collisions.
+    by_tuple: HashMap<(Endpoint, Endpoint), u64, RandomState>,
     by_cookie: HashMap<u64, u64>,
     quic: Flows,
     sockets: HashMap<u64, Socket>,
@@ -42,8 +46,8 @@ pub(super) struct Connections {
     /// A segment without payload makes a connection, too. Not in live mode, where it is
     /// the rest of one that was reported and forgotten.
     every_segment: bool,
-    /// Connections of a file that are over, in order of their end.
-    over: VecDeque<u64>,
+    /// Connections of a file that are over, in order of their end, which was then.
+    over: VecDeque<(u64, u64)>,
 }
 
 impl Connections {
@@ -52,7 +56,7 @@ impl Connections {
     pub fn new(stream_limit: usize, keep_frames: bool, every_segment: bool) -> Self {
         Self {
             tracked: BTreeMap::new(),
-            by_tuple: HashMap::new(),
+            by_tuple: HashMap::default(),
             by_cookie: HashMap::new(),
             quic: Flows::default(),
             sockets: HashMap::new(),
@@ -66,15 +70,15 @@ impl Connections {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &TrackedConnection> {
-        self.tracked.values()
+        self.tracked.values().map(Box::as_ref)
     }
 
     pub fn get_mut(&mut self, number: u64) -> Option<&mut TrackedConnection> {
-        self.tracked.get_mut(&number)
+        self.tracked.get_mut(&number).map(Box::as_mut)
     }
 
     pub fn get(&self, number: u64) -> Option<&TrackedConnection> {
-        self.tracked.get(&number)
+        self.tracked.get(&number).map(Box::as_ref)
     }
 
     /// Forgets a connection that was reported and is over.
@@ -85,24 +89,61 @@ impl Connections {
         if let Some(conversation) = &connection.quic {
             self.quic.remove(number, conversation);
         }
+        self.unname(number, &connection);
+    }
+
+    /// Nothing is found by the keys of a connection that is forgotten.
+    fn unname(&mut self, number: u64, connection: &TrackedConnection) {
         // Both keys may have passed to a younger connection: ports and sockets are used again.
         let key = tuple(connection.client, connection.server);
         if self.by_tuple.get(&key) == Some(&number) {
             self.by_tuple.remove(&key);
         }
-        for cookie in connection.cookies {
-            if self.by_cookie.get(&cookie) == Some(&number) {
-                self.by_cookie.remove(&cookie);
+        for cookie in &connection.cookies {
+            if self.by_cookie.get(cookie) == Some(&number) {
+                self.by_cookie.remove(cookie);
             }
         }
+    }
+
+    /// Forgets connections that were told.
+    pub fn remove_all(&mut self, numbers: &BTreeSet<u64>) {
+        let mut conversations = false;
+        for number in numbers {
+            let Some(mut connection) = self.tracked.remove(number) else {
+                continue;
+            };
+            conversations |= connection.quic.is_some();
+            if let Some(conversation) = connection.quic.take() {
+                self.quic.count_out(&conversation);
+            }
+            self.unname(*number, &connection);
+        }
+        if conversations {
+            self.quic.remove_all(numbers);
+        }
+    }
+
+    /// Connections in memory.
+    pub fn count(&self) -> usize {
+        self.tracked.len()
+    }
+
+    /// Connections that are over and wait for late segments.
+    pub fn waiting(&self) -> usize {
+        self.over.len()
     }
 
     /// A connection that is over since `before_ns` and not yet settled.
     pub fn take_over(&mut self, before_ns: u64) -> Option<u64> {
         loop {
-            let number = *self.over.front()?;
-            let last_at_ns = self.tracked.get(&number).map(|it| it.last_at_ns);
+            let (number, over_at_ns) = *self.over.front()?;
             let crowded = self.over.len() > WAITING;
+            // Asked behind every frame: what came later only makes it later.
+            if !crowded && over_at_ns > before_ns {
+                return None;
+            }
+            let last_at_ns = self.tracked.get(&number).map(|it| it.last_at_ns);
             if !crowded && last_at_ns.is_some_and(|last| last > before_ns) {
                 return None;
             }
@@ -153,7 +194,7 @@ impl Connections {
         let number = self.next_number;
         self.next_number += 1;
         let connection = TrackedConnection::new(number, client, server, at_ns, self.stream_limit);
-        self.tracked.insert(number, connection);
+        self.tracked.insert(number, Box::new(connection));
         number
     }
 
@@ -181,7 +222,7 @@ impl Connections {
         connection.segment(end, tcp, mark, frame, keep);
         if self.every_segment && !connection.over && connection.is_closed() {
             connection.over = true;
-            self.over.push_back(number);
+            self.over.push_back((number, connection.last_at_ns));
         }
         if let Some(cookie) = frame.cookie {
             self.name(number, cookie);
@@ -252,7 +293,7 @@ impl Connections {
         let known = self.between(source, destination);
         let opens = tcp.flags.syn && !tcp.flags.ack;
         if let Some(number) = known
-            && self.tracked.get_mut(&number)?.takes(source, tcp)
+            && (!tcp.flags.syn || self.tracked.get_mut(&number)?.takes(source, tcp))
         {
             return Some(number);
         }

@@ -5,7 +5,7 @@ use super::evidence::Mark;
 use super::model::{DnsAnswer, DnsExchange, DnsProtocol, DnsQuestion, DnsTransport, Endpoint};
 use crate::capture::{FileOpen, Frame, GetAddrInfoCall};
 use crate::protocol::dns::{self, DnsMessage};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Exchanges, calls and file opens remembered each; beyond this the oldest are dropped.
 const LIMIT: usize = 16_384;
@@ -20,9 +20,12 @@ const MULTICAST_WINDOW_NS: u64 = 5_000_000_000;
 const COPY_NS: u64 = 100_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
-const RETRY_WINDOW_NS: u64 = 30_000_000_000;
-/// Retries of one query remembered.
+pub(super) const RETRY_WINDOW_NS: u64 = 30_000_000_000;
+/// Retries of one query remembered; more are told as another exchange.
 const RETRIES: usize = 64;
+/// What an exchange and a record of its answer cost with their strings, bytes, about.
+const EXCHANGE_BYTES: usize = 600;
+const RECORD_BYTES: usize = 200;
 /// DNS (RFC 1035).
 pub(super) const PORT: u16 = 53;
 
@@ -47,6 +50,14 @@ pub(super) struct TrackedQuery {
 impl TrackedQuery {
     pub fn id(&self) -> String {
         format!("d{}", self.number)
+    }
+
+    /// Memory that it takes, in bytes, about.
+    pub fn weight(&self) -> usize {
+        let answer = self.answer.as_ref();
+        let records = answer.map_or(0, |(message, _)| message.answers.len());
+        let frames = self.kept_frames.iter().map(|(_, frame)| frame.data.len());
+        EXCHANGE_BYTES + records * RECORD_BYTES + frames.sum::<usize>()
     }
 
     pub fn end_at_ns(&self) -> Option<u64> {
@@ -203,6 +214,8 @@ pub(super) struct Resolutions {
     next_number: u64,
     keep_frames: bool,
     limit: usize,
+    /// Memory that the queries take, in bytes, about.
+    weight: usize,
     pub calls: Vec<(u64, GetAddrInfoCall)>,
     pub files: Vec<(u64, FileOpen)>,
 }
@@ -218,6 +231,7 @@ impl Resolutions {
             next_number: 1,
             keep_frames,
             limit: if is_file { FILE_LIMIT } else { LIMIT },
+            weight: 0,
             calls: Vec::new(),
             files: Vec::new(),
         }
@@ -231,6 +245,38 @@ impl Resolutions {
     pub fn file(&mut self, at_ns: u64, file: FileOpen) {
         halve(&mut self.files);
         self.files.push((at_ns, file));
+    }
+
+    /// Memory that the queries take, in bytes, about.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Forgets the queries with these numbers.
+    pub fn forget(&mut self, numbers: &BTreeSet<u64>) {
+        let mut left = 0;
+        let places = self.queries.iter().map(|query| {
+            let kept = !numbers.contains(&query.number);
+            let place = kept.then_some(left);
+            left += usize::from(kept);
+            place
+        });
+        let places: Vec<Option<usize>> = places.collect();
+        let moved = |index: &mut usize| {
+            let place = places.get(*index).copied().flatten();
+            *index = place.unwrap_or_default();
+            place.is_some()
+        };
+        self.pending.retain(|_, index| moved(index));
+        self.by_id.retain(|_, index| moved(index));
+        self.multicast.retain(|_, asking| {
+            asking.retain_mut(moved);
+            !asking.is_empty()
+        });
+        self.announced.clear();
+        self.queries
+            .retain(|query| !numbers.contains(&query.number));
+        self.weight = self.queries.iter().map(TrackedQuery::weight).sum();
     }
 
     /// Takes one DNS message; `frame` as evidence.
@@ -262,10 +308,8 @@ impl Resolutions {
         let known = self.pending.get(&key);
         if let Some(query) = known.and_then(|index| self.queries.get_mut(*index)) {
             let recent = mark.at_ns.saturating_sub(query.last_at_ns()) < RETRY_WINDOW_NS;
-            if query.answer.is_none() && recent {
-                if query.queries.len() < RETRIES {
-                    query.queries.push(mark);
-                }
+            if query.answer.is_none() && recent && query.queries.len() < RETRIES {
+                query.queries.push(mark);
                 query.cookie = query.cookie.or(cookie);
                 return;
             }
@@ -302,6 +346,7 @@ impl Resolutions {
             self.multicast.clear();
             self.announced.clear();
             self.by_id.clear();
+            self.weight = self.queries.iter().map(TrackedQuery::weight).sum();
         }
         let (client, server) = ends(packet, message);
         let kept = frame.filter(|_| self.keep_frames);
@@ -321,6 +366,7 @@ impl Resolutions {
             kept_frames: kept.into_iter().collect(),
         });
         self.next_number += 1;
+        self.weight += self.queries.last().map_or(0, TrackedQuery::weight);
         self.queries.len() - 1
     }
 
@@ -335,7 +381,9 @@ impl Resolutions {
         let mut asked = questions(&message);
         if asked.is_empty() {
             let index = self.by_id.get(&(client, server, message.id)).copied();
-            match index {
+            // The messages of a zone transfer after the first need not repeat the question
+            // (RFC 5936, section 2.2.1).
+            match index.filter(|index| !self.contradicts(*index, &message)) {
                 Some(index) => return self.set_answer(index, message, mark, frame),
                 // What was asked can be read from the first record of an answer.
                 None => asked.extend(message.answers.first().map(question_of)),
@@ -343,10 +391,12 @@ impl Resolutions {
         }
         for question in asked {
             let key = Key::new(packet, &message, &question);
-            let index = match self.pending.get(&key) {
-                Some(index) => *index,
+            let known = self.pending.get(&key).copied();
+            let index = match known.filter(|index| !self.contradicts(*index, &message)) {
+                Some(index) => index,
                 None => {
-                    // The query was before the capture, or took another way.
+                    // The query was before the capture, took another way, or somebody else
+                    // answered it first; a zone transfer comes in several messages.
                     let index = self.begin(packet, &message, question, mark, None);
                     self.pending.insert(key, index);
                     index
@@ -354,6 +404,12 @@ impl Resolutions {
             };
             self.set_answer(index, message.clone(), mark, frame);
         }
+    }
+
+    /// Whether the exchange has another answer already.
+    fn contradicts(&self, index: usize, message: &DnsMessage) -> bool {
+        let answer = self.queries.get(index).and_then(|it| it.answer.as_ref());
+        answer.is_some_and(|(first, _)| first != message)
     }
 
     /// An answer to a group answers everybody who asked lately; nobody may have asked.
@@ -408,10 +464,12 @@ impl Resolutions {
         if query.answer.is_some() {
             return;
         }
+        let before = query.weight();
         query.answer = Some((message, mark));
         if let Some(frame) = frame.filter(|_| keep) {
             query.kept_frames.push((mark, frame.clone()));
         }
+        self.weight += query.weight() - before;
     }
 }
 

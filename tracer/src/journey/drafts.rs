@@ -14,7 +14,7 @@ use std::net::IpAddr;
 const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// The next address is tried as soon as one has failed, or 250 ms after it in a race
 /// (RFC 8305, section 5); what comes later than this is another try.
-const NEXT_ATTEMPT_NS: u64 = 1_000_000_000;
+pub(super) const NEXT_ATTEMPT_NS: u64 = 1_000_000_000;
 /// An address used later than this after it was asked for came out of the program's memory.
 const FRESH_NS: u64 = 5_000_000_000;
 /// A program with a resolver of its own asks again within seconds (RFC 1035, section
@@ -294,7 +294,7 @@ fn carrier_drafts(
         attempts.push(carrier.connection.number);
         let request_at = exchange
             .and_then(|index| carrier.analysed.http.get(index))
-            .map(|exchange| exchange.request_at_ns);
+            .and_then(|exchange| exchange.request_at_ns.or(exchange.response_at_ns));
         let opening_at = start_of(story, &resolved, begun);
         drafts.push(Draft {
             pid: carrier.pid,

@@ -59,6 +59,16 @@ impl Reported {
         self.failures.contains(&(start, pid))
     }
 
+    /// These resolutions led to a journey, which was told.
+    pub fn note_used(&mut self, used: Vec<((u64, u32), u64)>) {
+        for (key, settled_at) in used {
+            self.used.entry(key).or_insert(settled_at);
+        }
+        while self.used.len() > CONNECTIONS {
+            self.used.pop_first();
+        }
+    }
+
     /// When the first connection of the resolution that `pid` began at `start` was settled,
     /// if it was reported already.
     pub fn used_at(&self, start: u64, pid: Option<u32>) -> Option<u64> {
@@ -121,9 +131,7 @@ impl Assembler {
         drop(story);
         self.next_journey = number;
         self.reported.failures.extend(failures);
-        for (key, settled_at) in used {
-            self.reported.used.entry(key).or_insert(settled_at);
-        }
+        self.reported.note_used(used);
         self.forget(now_ns, counts);
         finished
     }
@@ -151,9 +159,6 @@ impl Assembler {
         self.reported.settled_before = now_ns.saturating_sub(FAILURES_NS);
         let kept = self.reported.settled_before.saturating_sub(FAILURES_NS);
         self.reported.failures.retain(|(at_ns, _)| *at_ns >= kept);
-        while self.reported.used.len() > CONNECTIONS {
-            self.reported.used.pop_first();
-        }
         let dropped = self.connections.bound(CONNECTIONS, PAYLOAD_BYTES);
         if dropped > 0 {
             self.lost.push((now_ns, "connections", dropped));
@@ -208,7 +213,7 @@ fn is_news(story: &Story<'_>, draft: &Draft, now_ns: u64) -> bool {
 }
 
 /// The resolution of a journey, and when its first connection was settled.
-fn use_of(story: &Story<'_>, draft: &Draft) -> Option<((u64, u32), u64)> {
+pub(super) fn use_of(story: &Story<'_>, draft: &Draft) -> Option<((u64, u32), u64)> {
     let (start, _) = resolution::span(story, &draft.resolved).filter(|_| draft.opens)?;
     let (connection, _) = story.connection(*draft.attempts.first()?)?;
     let key = (start, draft.pid.unwrap_or(0));

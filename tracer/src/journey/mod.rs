@@ -15,18 +15,23 @@ mod evidence;
 mod failure;
 /// HTTP exchanges from plaintext streams.
 pub mod http;
+/// How much is remembered of a file.
+pub mod limits;
 /// Journeys reported while the capture goes on.
 pub mod live;
 /// The model, which is also the JSON document.
 pub mod model;
 mod neighbor;
 mod packets;
+/// What a stretch of a capture told.
+pub mod part;
 mod payload;
 mod phases;
 mod place;
 mod process;
 mod proxy;
 mod quic;
+mod redirect;
 mod resolution;
 mod route;
 mod scheme;
@@ -34,6 +39,7 @@ mod settle;
 mod story;
 /// TCP reassembly.
 pub mod stream;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod timeline;

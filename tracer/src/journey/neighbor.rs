@@ -10,11 +10,11 @@ use std::net::IpAddr;
 const LIMIT: usize = 16_384;
 /// The same of a file, which ends.
 const FILE_LIMIT: usize = 1 << 20;
-/// Requests of one exchange remembered.
+/// Requests of one exchange remembered; more are told as another one.
 const REQUESTS: usize = 64;
 /// A request later than this after the last one is a new exchange. The kernel asks every
 /// RETRANS_TIMER (1 s, RFC 4861 section 10) and gives up after three.
-const SAME_EXCHANGE_NS: u64 = 5_000_000_000;
+pub(super) const SAME_EXCHANGE_NS: u64 = 5_000_000_000;
 
 /// One who-has / is-at, solicitation / advertisement.
 #[derive(Debug, Clone)]
@@ -146,10 +146,8 @@ impl Neighbors {
             let last = exchange.requests.last().map_or(0, |mark| mark.at_ns);
             let recent = mark.at_ns.saturating_sub(last) < SAME_EXCHANGE_NS;
             let open = exchange.answer.is_none() && exchange.failed_at_ns.is_none();
-            if open && recent {
-                if exchange.requests.len() < REQUESTS {
-                    exchange.requests.push(mark);
-                }
+            if open && recent && exchange.requests.len() < REQUESTS {
+                exchange.requests.push(mark);
                 return;
             }
         }
@@ -176,6 +174,17 @@ impl Neighbors {
             kept_frames: kept.into_iter().collect(),
         });
         self.next_number += 1;
+    }
+
+    /// Forgets the oldest exchanges.
+    pub fn forget_oldest(&mut self, count: usize) {
+        let count = count.min(self.exchanges.len());
+        self.exchanges.drain(..count);
+        self.pending.retain(|_, index| {
+            let left = index.checked_sub(count);
+            *index = left.unwrap_or_default();
+            left.is_some()
+        });
     }
 
     pub fn event(&mut self, at_ns: u64, event: &NeighborEvent) {

@@ -49,7 +49,9 @@ pub(super) fn packets(
         }
         if let Some(exchange) = carrier.exchange {
             let (asked, answered) = (exchange.request_at_ns, exchange.response_at_ns);
-            chosen.at(connection, End::Client, asked, "first request");
+            if let Some(at_ns) = asked {
+                chosen.at(connection, End::Client, at_ns, "first request");
+            }
             if let Some(at_ns) = answered {
                 chosen.at(connection, End::Server, at_ns, "first response");
             }
@@ -114,13 +116,13 @@ impl Chosen<'_> {
     /// Puts the decrypted message into the packet that carried it sealed.
     fn open(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
         let version = &exchange.version;
-        let request = format!("{} {} HTTP/{version}", exchange.method, exchange.target);
+        let request = format!("{} HTTP/{version}", exchange.asked().unwrap_or_default());
         let status = exchange.status.map_or(String::new(), |s| s.to_string());
         let response = format!("HTTP/{version} {status}");
         let messages = [
             (
                 End::Client,
-                Some(exchange.request_at_ns),
+                exchange.request_at_ns,
                 head(&request, &exchange.request_headers),
             ),
             (

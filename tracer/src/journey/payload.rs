@@ -19,6 +19,7 @@ const SERVER_HELLO: u8 = 2;
 /// TLS record types (RFC 8446, section 5.1).
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
+const RECORDS: std::ops::RangeInclusive<u8> = 20..=23;
 
 /// Reads the streams of a connection.
 pub(super) fn analyse(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
@@ -109,16 +110,23 @@ impl Reader<'_> {
 /// FTP, LDAP, XMPP (STARTTLS), PostgreSQL, MySQL, RDP, SOCKS. All of them wait for an
 /// answer first, so that the hellos begin a segment each.
 fn started_tls(client: &TimedBytes, server: &TimedBytes) -> Option<(usize, usize)> {
-    let (from_client, at_ns) = begins(client, 0, |kind, message| {
+    let asked = begins(client, 0, |kind, message| {
         kind == HANDSHAKE && message == CLIENT_HELLO
-    })?;
-    let from_server = begins(server, at_ns, |kind, message| {
-        kind == HANDSHAKE && message == SERVER_HELLO || kind == ALERT
     });
-    Some((
-        from_client,
-        from_server.map_or(server.len(), |found| found.0),
-    ))
+    let from_server = begins(server, asked.map_or(0, |found| found.1), |kind, message| {
+        kind == HANDSHAKE && message == SERVER_HELLO || kind == ALERT && asked.is_some()
+    });
+    match (asked, from_server) {
+        (Some((client, _)), answered) => {
+            Some((client, answered.map_or(server.len(), |found| found.0)))
+        }
+        // The capture began between the hellos.
+        (None, Some((server, at_ns))) => {
+            let sealed = begins(client, at_ns, |kind, _| RECORDS.contains(&kind));
+            Some((sealed.map_or(client.len(), |found| found.0), server))
+        }
+        (None, None) => None,
+    }
 }
 
 /// The first segment at or after `from_ns` that begins with a TLS record of a kind that is

@@ -202,12 +202,12 @@ fn connect_span(story: &Story<'_>, draft: &Draft) -> Option<Span> {
 
 fn exchange_spans(exchange: &HttpExchange, found: &mut Milestones) {
     let request_end = exchange.request_end_at_ns;
-    let sent = request_end.unwrap_or(exchange.request_at_ns);
-    found.request = Some((exchange.request_at_ns, sent));
+    let began = exchange.request_at_ns;
+    found.request = began.map(|began| (began, request_end.unwrap_or(began)));
     let Some(first) = exchange.response_at_ns else {
         return;
     };
-    found.wait = Some((sent.min(first), first));
+    found.wait = found.request.map(|(_, sent)| (sent.min(first), first));
     found.response = exchange.response_end_at_ns.map(|end| (first, end));
 }
 

@@ -12,7 +12,7 @@ pub(super) struct Target {
 }
 
 pub(super) fn is_connect(exchange: &HttpExchange) -> bool {
-    exchange.method == "CONNECT"
+    exchange.method.as_deref() == Some("CONNECT")
 }
 
 /// Who the request of a journey was for, where that is not the server of its connection:
@@ -20,7 +20,7 @@ pub(super) fn is_connect(exchange: &HttpExchange) -> bool {
 /// which only proxies are sent (RFC 9112, section 3.2).
 pub(super) fn target(carrier: Carrier<'_>) -> Option<Target> {
     match carrier.exchange {
-        Some(exchange) if is_connect(exchange) => authority(&exchange.target),
+        Some(exchange) if is_connect(exchange) => authority(exchange.target.as_deref()?),
         Some(exchange) => absolute(exchange).or_else(|| tunnel(carrier)),
         None => tunnel(carrier),
     }
@@ -34,11 +34,11 @@ fn tunnel(carrier: Carrier<'_>) -> Option<Target> {
         let granted = exchange.status.is_some_and(|status| status / 100 == 2);
         is_connect(exchange) && exchange.stream.is_none() && granted
     });
-    authority(&granted?.target)
+    authority(granted?.target.as_deref()?)
 }
 
 fn absolute(exchange: &HttpExchange) -> Option<Target> {
-    let (scheme, _) = exchange.target.split_once("://")?;
+    let (scheme, _) = exchange.target.as_deref()?.split_once("://")?;
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     if !scheme.bytes().all(letters) {
         return None;

@@ -10,6 +10,14 @@ use std::net::IpAddr;
 /// Answers with the right address that are looked at for one with the right name.
 const CANDIDATES: usize = 256;
 
+/// Answers with the right address that are looked at at all: a whole network may have been
+/// told the same address, and each of its connections looks for its own host's query.
+const LOOKED_AT: usize = 4096;
+
+/// Queries of one host for one name before and behind the chosen one that may belong to the
+/// same resolution: a few types, each to a few servers.
+const SIBLINGS: usize = 16;
+
 /// The A and AAAA queries of one resolution leave together; later ones are another.
 const SIBLINGS_NS: u64 = 5_000_000_000;
 
@@ -62,9 +70,17 @@ pub(super) fn of_connection(
             })
     };
     let index = story.query_index();
+    let time_of = |position: &usize| queries.get(*position).map_or(0, |query| query.first_at_ns);
     let candidates = || {
-        let giving = index.by_address.get(&address).into_iter().flatten().rev();
-        let found = giving.filter_map(|position| queries.get(*position));
+        let giving = index
+            .by_address
+            .get(&address)
+            .map_or(&[][..], Vec::as_slice);
+        let asked = giving.partition_point(|position| time_of(position) <= before);
+        let earlier = giving.get(..asked).unwrap_or_default().iter().rev();
+        let found = earlier
+            .take(LOOKED_AT)
+            .filter_map(|position| queries.get(*position));
         found.filter(|query| usable(query)).take(CANDIDATES)
     };
     let named =
@@ -73,18 +89,20 @@ pub(super) fn of_connection(
         return Resolved::default();
     };
     let name = chosen.question.name.to_ascii_lowercase();
-    let of_name = index.by_name.get(&name).map_or(&[][..], Vec::as_slice);
-    let time_of = |position: &usize| queries.get(*position).map_or(0, |query| query.first_at_ns);
+    let of_name = index.by_name.get(&(chosen.client.ip, name));
+    let of_name = of_name.map_or(&[][..], Vec::as_slice);
     let from = chosen.first_at_ns.saturating_sub(SIBLINGS_NS);
     let first = of_name.partition_point(|position| time_of(position) <= from);
+    let own = of_name.partition_point(|position| time_of(position) < chosen.first_at_ns);
+    let first = first.max(own.saturating_sub(SIBLINGS));
     let near = of_name.get(first..).unwrap_or_default().iter().copied();
     let same = near
+        .take(own + SIBLINGS - first)
         .filter_map(|position| Some((position, queries.get(position)?)))
         .take_while(|(_, query)| {
             query.first_at_ns <= before
                 && query.first_at_ns < chosen.first_at_ns.saturating_add(SIBLINGS_NS)
-        })
-        .filter(|(_, query)| query.client.ip == chosen.client.ip);
+        });
     Resolved {
         call: None,
         queries: same.map(|(position, _)| position).collect(),
@@ -97,7 +115,8 @@ pub(super) fn of_connection(
 #[derive(Debug, Default)]
 pub(super) struct QueryIndex {
     by_address: HashMap<IpAddr, Vec<usize>>,
-    by_name: HashMap<String, Vec<usize>>,
+    /// By the host that asked, and the name in lower case.
+    by_name: HashMap<(IpAddr, String), Vec<usize>>,
 }
 
 impl QueryIndex {
@@ -111,7 +130,8 @@ impl QueryIndex {
                 }
             }
             let name = query.question.name.to_ascii_lowercase();
-            index.by_name.entry(name).or_default().push(position);
+            let asked = (query.client.ip, name);
+            index.by_name.entry(asked).or_default().push(position);
         }
         // Those over TCP were read when their streams were over.
         let lists = index.by_address.values_mut();

@@ -28,6 +28,28 @@ pub(super) struct Analysed {
     pub quic: Option<quic::Reading>,
 }
 
+/// What one entry of each list costs with its strings, bytes: about, from the 1 GB captures
+/// of the bench.
+const EXCHANGE_BYTES: usize = 1500;
+const RECORD_BYTES: usize = 160;
+const CERTIFICATE_BYTES: usize = 1000;
+const DATAGRAM_BYTES: usize = 200;
+
+impl Analysed {
+    /// Memory that it takes, in bytes, about.
+    pub fn weight(&self) -> usize {
+        let tls = self.tls.as_ref().map_or(0, |tls| {
+            let session = &tls.session;
+            session.records.len() * RECORD_BYTES + session.certificates.len() * CERTIFICATE_BYTES
+        });
+        let quic = self.quic.as_ref().map_or(0, |reading| {
+            reading.quic.datagrams.len() * DATAGRAM_BYTES
+                + reading.application.len() * size_of::<(End, u64)>()
+        });
+        size_of::<Self>() + tls + quic + self.http.len() * EXCHANGE_BYTES
+    }
+}
+
 /// The memory of the capture and the analysed connections.
 pub(super) struct Story<'a> {
     pub memory: &'a Assembler,

@@ -422,15 +422,22 @@ impl Lines<'_> {
             let mark = connection.frame_at(end, at_ns);
             mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
         };
-        let request = format!(
-            "{} {} HTTP/{}",
-            exchange.method, exchange.target, exchange.version
-        );
-        let (asked, place) = (
-            exchange.request_at_ns,
-            evidence(End::Client, exchange.request_at_ns),
-        );
-        self.add(asked, Layer::Http, EventDirection::Out, request, place);
+        if let Some((at_ns, asked)) = exchange.request_at_ns.zip(exchange.asked()) {
+            let request = format!("{asked} HTTP/{}", exchange.version);
+            let place = evidence(End::Client, at_ns);
+            self.add(at_ns, Layer::Http, EventDirection::Out, request, place);
+        }
+        for interim in &exchange.informational {
+            let summary = format!("HTTP/{} {}", exchange.version, interim.status);
+            let place = evidence(End::Server, interim.at_ns);
+            self.add(
+                interim.at_ns,
+                Layer::Http,
+                EventDirection::In,
+                summary,
+                place,
+            );
+        }
         if let Some(at_ns) = exchange.response_at_ns {
             let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
             let summary = format!("HTTP/{} {status}", exchange.version);

@@ -6,6 +6,7 @@ mod attach;
 mod cgroup;
 mod cleanup;
 mod clock;
+mod counters;
 mod decode;
 mod error;
 mod interfaces;
@@ -110,6 +111,7 @@ pub struct Probe {
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
     misses: misses::Misses,
+    counters: counters::Counters,
     misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
@@ -144,6 +146,7 @@ impl Probe {
         require_any(&outcome.reports)?;
         Ok(Self {
             misses: misses::Misses::of(&ebpf),
+            counters: counters::Counters::now(),
             misses_asked: Instant::now(),
             clock,
             hooks: outcome.reports,
@@ -284,6 +287,12 @@ impl Probe {
             losses.push(("malformed", std::mem::take(&mut self.malformed)));
         }
         let at_ns = self.clock.elapsed_ns();
+        if with_misses && let Some(added) = self.counters.since_last() {
+            self.order.push(Observation {
+                at_ns,
+                fact: Fact::ListenQueue(added),
+            });
+        }
         for (class, count) in losses {
             self.order.push(Observation {
                 at_ns,

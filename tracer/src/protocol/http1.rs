@@ -1,5 +1,7 @@
 //! Messages of HTTP/1.0 and HTTP/1.1 (RFC 9112): heads by httparse, and where bodies end.
 
+mod loose;
+
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
 /// The longest head that is read, in bytes; servers allow far less.
@@ -31,7 +33,7 @@ pub struct RequestHead {
     pub method: String,
     /// As sent: origin, absolute, authority or asterisk form.
     pub target: String,
-    /// `1.0` or `1.1`.
+    /// `1.0` or `1.1`; `0.9` without one, `unknown` for others.
     pub version: &'static str,
     pub headers: Headers,
 }
@@ -60,14 +62,13 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<RequestHead> {
     config
         .allow_multiple_spaces_in_request_line_delimiters(true)
         .ignore_invalid_headers_in_requests(true);
-    parse_with(|headers| {
-        let mut request = httparse::Request::new(headers);
-        match config.parse_request(&mut request, limited(bytes)) {
-            Ok(Status::Complete(length)) => {
-                Ok(request
-                    .method
-                    .zip(request.path)
-                    .map_or(Parsed::Invalid, |(method, target)| {
+    let strict =
+        parse_with(|headers| {
+            let mut request = httparse::Request::new(headers);
+            match config.parse_request(&mut request, limited(bytes)) {
+                Ok(Status::Complete(length)) => Ok(request.method.zip(request.path).map_or(
+                    Parsed::Invalid,
+                    |(method, target)| {
                         let head = RequestHead {
                             method: method.to_owned(),
                             target: target.to_owned(),
@@ -75,12 +76,16 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<RequestHead> {
                             headers: kept(request.headers),
                         };
                         Parsed::Complete(head, length)
-                    }))
+                    },
+                )),
+                Ok(Status::Partial) => Ok(partial(bytes)),
+                Err(error) => Err(error),
             }
-            Ok(Status::Partial) => Ok(partial(bytes)),
-            Err(error) => Err(error),
-        }
-    })
+        });
+    match strict {
+        Parsed::Invalid => loose::request(bytes),
+        read => read,
+    }
 }
 
 /// Reads the head at the start of `bytes`.
@@ -91,7 +96,7 @@ pub fn parse_response(bytes: &[u8]) -> Parsed<ResponseHead> {
         .allow_obsolete_multiline_headers_in_responses(true)
         .allow_spaces_after_header_name_in_responses(true)
         .ignore_invalid_headers_in_responses(true);
-    parse_with(|headers| {
+    let strict = parse_with(|headers| {
         let mut response = httparse::Response::new(headers);
         match config.parse_response(&mut response, limited(bytes)) {
             Ok(Status::Complete(length)) => Ok(response.code.map_or(Parsed::Invalid, |status| {
@@ -105,7 +110,11 @@ pub fn parse_response(bytes: &[u8]) -> Parsed<ResponseHead> {
             Ok(Status::Partial) => Ok(partial(bytes)),
             Err(error) => Err(error),
         }
-    })
+    });
+    match strict {
+        Parsed::Invalid => loose::response(bytes),
+        read => read,
+    }
 }
 
 /// Tries with room for the headers that are kept, and once more for odd messages.
@@ -194,7 +203,7 @@ impl ResponseHead {
             Framing::Length(0)
         } else if is_chunked(&self.headers) {
             Framing::Chunked
-        } else if header(&self.headers, "transfer-encoding").is_some() {
+        } else if is_encoded(&self.headers) {
             Framing::UntilClose
         } else {
             content_length(&self.headers).map_or(Framing::UntilClose, Framing::Length)
@@ -210,6 +219,12 @@ impl ResponseHead {
     pub const fn is_interim(&self) -> bool {
         matches!(self.status, 100 | 102..=199)
     }
+}
+
+/// `identity` was the name of no encoding at all (RFC 2616, section 3.6).
+fn is_encoded(headers: &Headers) -> bool {
+    header(headers, "transfer-encoding")
+        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_chunked(headers: &Headers) -> bool {

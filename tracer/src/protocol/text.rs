@@ -90,6 +90,11 @@ const MAX_NESTING: usize = 3;
 /// that reorder, hide or break text `\u{202e}`, and bytes that are not UTF-8 `\xff`.
 pub fn printable(text: impl AsRef<[u8]>) -> String {
     let bytes = text.as_ref();
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && is_printable(text)
+    {
+        return text.to_owned();
+    }
     let mut printed = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -102,9 +107,19 @@ pub fn printable(text: impl AsRef<[u8]>) -> String {
     printed
 }
 
+/// Whether [`printable`] leaves `text` as it is.
+pub fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        || text.chars().all(|character| {
+            matches!(character, ' '..='~') || !character.is_control() && !is_deceptive(character)
+        })
+}
+
 fn push_printable(printed: &mut String, character: char) {
     let number = u32::from(character);
-    if character.is_ascii_control() {
+    if matches!(character, ' '..='~') {
+        printed.push(character);
+    } else if character.is_ascii_control() {
         push_escaped(printed, format_args!("\\x{number:02x}"));
     } else if character.is_control() || is_deceptive(character) {
         push_escaped(printed, format_args!("\\u{{{number:x}}}"));

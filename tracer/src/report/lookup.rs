@@ -1,9 +1,7 @@
-//! Finding what a journey refers to by id, in a whole document or in the few objects that
-//! belong to one journey of a live capture.
+//! Finding what a journey refers to by id, in a part of a capture.
 
-use crate::journey::model::{
-    Connection, DnsExchange, Document, HttpExchange, Journey, NeighborExchange,
-};
+use crate::journey::model::{Connection, DnsExchange, HttpExchange, Journey, NeighborExchange};
+use crate::journey::part::Part;
 use std::collections::HashMap;
 
 /// The objects of a capture by their ids.
@@ -18,19 +16,18 @@ pub struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// Everything in `document`.
-    pub fn of(document: &'a Document) -> Self {
+    /// Everything in `part` and beside it.
+    pub fn of(part: &'a Part) -> Self {
         Self::from_parts(
-            &document.journeys,
-            &document.connections,
-            &document.dns,
-            &document.neighbors,
+            &part.journeys,
+            &part.connections,
+            part.dns.iter().chain(&part.beside.dns),
+            part.neighbors.iter().chain(&part.beside.neighbors),
         )
     }
 
-    /// What is known in a live capture: at least what the journey at hand refers to.
     /// References to anything else are left out of the output.
-    pub fn from_parts(
+    fn from_parts(
         journeys: impl IntoIterator<Item = &'a Journey>,
         connections: impl IntoIterator<Item = &'a Connection>,
         dns: impl IntoIterator<Item = &'a DnsExchange>,
@@ -89,7 +86,12 @@ impl<'a> Lookup<'a> {
     pub fn http_of(&self, journey: &Journey) -> Option<&'a HttpExchange> {
         let id = journey.http.as_deref()?;
         let exchanges = &self.connection_of(journey)?.http;
-        exchanges.iter().find(|exchange| exchange.id == id)
+        // Ids count from 1 in the order of the exchanges, of which there may be thousands.
+        let number = id.rsplit('.').next().and_then(|n| n.parse::<usize>().ok());
+        let place = number.and_then(|number| number.checked_sub(1));
+        let expected = place.and_then(|place| exchanges.get(place));
+        let expected = expected.filter(|exchange| exchange.id == id);
+        expected.or_else(|| exchanges.iter().find(|exchange| exchange.id == id))
     }
 
     /// The journeys that `journey` caused.

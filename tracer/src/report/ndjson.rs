@@ -7,8 +7,9 @@ use super::lookup::Lookup;
 use crate::journey::model::{
     CaptureInfo, Connection, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
     HookReport, HostInfo, HttpExchange, Journey, NeighborExchange, Outcome, OwnAddress, Phases,
-    Process, Resolution, Route, Source, TimelineEvent, TracerInfo,
+    Process, Resolution, Route, Source, TimelineEvent, Trace, TracerInfo,
 };
+use crate::journey::part::Part;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -154,8 +155,7 @@ fn of_this_journey(connection: &Connection, journey: &Journey) -> Connection {
     connection
 }
 
-/// Writes lines as they become known; every line is flushed, for readers at the other end
-/// of a pipe.
+/// Writes lines as they become known. Nothing is flushed.
 #[derive(Debug)]
 pub struct Writer<W> {
     writer: W,
@@ -207,36 +207,45 @@ impl<W: Write> Writer<W> {
         }))
     }
 
-    /// A whole document: header, journeys, what no journey refers to, losses.
+    /// A whole document: header, its lists as one part, losses.
     pub fn document(&mut self, document: &Document) -> io::Result<()> {
+        let (document, part) = Part::of(Trace {
+            document: document.clone(),
+            packets: Vec::new(),
+        });
         self.header(&document.tracer, &document.host, &document.capture)?;
-        let lookup = Lookup::of(document);
-        for journey in &document.journeys {
-            self.journey(journey, &lookup)?;
+        self.part(&part, &Lookup::of(&part))?;
+        self.end(&document)
+    }
+
+    /// A part: its journeys, and what no journey refers to.
+    pub fn part(&mut self, part: &Part, lookup: &Lookup<'_>) -> io::Result<()> {
+        for journey in &part.journeys {
+            self.journey(journey, lookup)?;
         }
-        self.unclaimed(document)?;
-        self.end(document)
+        self.unclaimed(part)
     }
 
     /// Objects that belong to no journey are facts, too.
-    fn unclaimed(&mut self, document: &Document) -> io::Result<()> {
-        let claimed: HashSet<&str> = document
+    fn unclaimed(&mut self, part: &Part) -> io::Result<()> {
+        let claimed: HashSet<&str> = part
             .journeys
             .iter()
             .flat_map(|journey| {
                 let single = journey.connection.iter().chain(&journey.neighbor);
                 single.chain(&journey.attempts).chain(&journey.dns)
             })
+            .chain(&part.claimed)
             .map(String::as_str)
             .collect();
         let free = |id: &String| !claimed.contains(id.as_str());
-        for connection in document.connections.iter().filter(|item| free(&item.id)) {
+        for connection in part.connections.iter().filter(|item| free(&item.id)) {
             self.line(&Line::Connection(connection))?;
         }
-        for exchange in document.dns.iter().filter(|item| free(&item.id)) {
+        for exchange in part.dns.iter().filter(|item| free(&item.id)) {
             self.line(&Line::Dns(exchange))?;
         }
-        for exchange in document.neighbors.iter().filter(|item| free(&item.id)) {
+        for exchange in part.neighbors.iter().filter(|item| free(&item.id)) {
             self.line(&Line::Neighbor(exchange))?;
         }
         Ok(())
@@ -245,8 +254,7 @@ impl<W: Write> Writer<W> {
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.writer.write_all(&text)?;
-        self.writer.flush()
+        self.writer.write_all(&text)
     }
 }
 

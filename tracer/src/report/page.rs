@@ -86,7 +86,7 @@ impl Page {
     fn cleaned(&self, piece: Piece) -> Piece {
         Piece {
             role: piece.role,
-            text: self.style.clean(&piece.text),
+            text: self.style.cleaned(piece.text),
         }
     }
 }
@@ -94,9 +94,23 @@ impl Page {
 /// Breaks cleaned pieces into lines of at most `first`, then `rest` columns: at spaces
 /// where there are any, within a word where it alone is wider than the line.
 pub(super) fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece>> {
-    let mut lines: Vec<Vec<(char, Role)>> = vec![Vec::new()];
+    if pieces
+        .iter()
+        .map(|piece| width_of(&piece.text))
+        .sum::<usize>()
+        <= first
+    {
+        return vec![joined(pieces)];
+    }
+    let characters = pieces.iter().flat_map(|piece| {
+        let characters = piece.text.chars();
+        characters.map(|character| (character, piece.role))
+    });
+    let characters: Vec<(char, Role)> = characters.collect();
+    let mut lines: Vec<Vec<Piece>> = vec![Vec::new()];
     let mut used = 0;
-    for word in words(pieces) {
+    // Runs of blanks and runs of other characters, in turn.
+    for word in characters.chunk_by(|a, b| (a.0 == ' ') == (b.0 == ' ')) {
         let room = if lines.len() == 1 { first } else { rest };
         let width: usize = word.iter().map(|(c, _)| columns_of(*c)).sum();
         let blank = word.first().is_some_and(|(c, _)| *c == ' ');
@@ -107,7 +121,7 @@ pub(super) fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece
         if blank && used == 0 && lines.len() > 1 {
             continue;
         }
-        for (character, role) in word {
+        for &(character, role) in word {
             let room = if lines.len() == 1 { first } else { rest };
             let width = columns_of(character);
             if used + width > room {
@@ -118,44 +132,32 @@ pub(super) fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece
                 used = 0;
             }
             if let Some(line) = lines.last_mut() {
-                line.push((character, role));
+                append(line, character, role);
             }
             used += width;
         }
     }
-    lines.into_iter().map(|line| joined(&line)).collect()
+    lines
 }
 
-/// Runs of blanks and runs of other characters, in turn.
-fn words(pieces: &[Piece]) -> Vec<Vec<(char, Role)>> {
-    let mut words: Vec<Vec<(char, Role)>> = Vec::new();
-    for piece in pieces {
-        for character in piece.text.chars() {
-            match words.last_mut() {
-                Some(word)
-                    if word
-                        .last()
-                        .is_some_and(|(c, _)| (*c == ' ') == (character == ' ')) =>
-                {
-                    word.push((character, piece.role));
-                }
-                _ => words.push(vec![(character, piece.role)]),
-            }
+/// A character behind those of the same role, or as a piece of its own.
+fn append(line: &mut Vec<Piece>, character: char, role: Role) {
+    match line.last_mut().filter(|last| last.role == role) {
+        Some(last) => last.text.push(character),
+        None => line.push(Piece::new(role, character)),
+    }
+}
+
+/// Neighbours of the same role put together.
+fn joined(pieces: &[Piece]) -> Vec<Piece> {
+    let mut line: Vec<Piece> = Vec::with_capacity(pieces.len());
+    for piece in pieces.iter().filter(|piece| !piece.text.is_empty()) {
+        match line.last_mut().filter(|last| last.role == piece.role) {
+            Some(last) => last.text.push_str(&piece.text),
+            None => line.push(piece.clone()),
         }
     }
-    words
-}
-
-/// Characters of the same role put together again.
-fn joined(line: &[(char, Role)]) -> Vec<Piece> {
-    line.chunk_by(|a, b| a.1 == b.1)
-        .map(|run| {
-            Piece::new(
-                run.first().map_or(Role::Plain, |(_, role)| *role),
-                run.iter().map(|(c, _)| *c).collect::<String>(),
-            )
-        })
-        .collect()
+    line
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Text from the network is data (RFC 9110, section 17 and common sense): every piece goes
 //! through [`Style::clean`] when it is placed, whoever wrote it, so that no view can forget.
 
-use crate::protocol::text::printable;
+use crate::protocol::text::{is_printable, printable};
+use std::fmt::Write;
 use unicode_width::UnicodeWidthChar;
 
 /// What the reader's terminal or file can show.
@@ -39,7 +40,15 @@ impl Style {
 
     /// `text` without anything a terminal would obey or could not show.
     pub fn clean(&self, text: &str) -> String {
-        let text = printable(text);
+        self.cleaned(text.to_owned())
+    }
+
+    /// As [`Style::clean`]; most text is clean and stays where it is.
+    pub(super) fn cleaned(&self, text: String) -> String {
+        let text = match is_printable(&text) {
+            true => text,
+            false => printable(text),
+        };
         if self.unicode || text.is_ascii() {
             return text;
         }
@@ -151,7 +160,11 @@ pub fn width_of(text: &str) -> usize {
 
 /// Columns of one character; characters without a width take none.
 pub fn columns_of(character: char) -> usize {
-    character.width().unwrap_or(0)
+    match character {
+        // Most are, and need no table.
+        ' '..='~' => 1,
+        _ => character.width().unwrap_or(0),
+    }
 }
 
 /// Writes one line of cleaned pieces, colours included, without trailing blanks.
@@ -166,12 +179,20 @@ pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
             _ => break,
         };
         // Has kept a number and its unit together; the reader gets a plain blank.
-        let text = text.replace('\u{a0}', " ");
         let ansi = piece.role.ansi();
-        if style.color && !ansi.is_plain() && !text.trim().is_empty() {
-            out.push_str(&format!("{ansi}{text}{ansi:#}"));
-        } else {
-            out.push_str(&text);
+        let colored = style.color && !ansi.is_plain() && !text.trim().is_empty();
+        // Writing to a String cannot fail.
+        if colored {
+            let _ = write!(out, "{ansi}");
+        }
+        for (index, part) in text.split('\u{a0}').enumerate() {
+            if index > 0 {
+                out.push(' ');
+            }
+            out.push_str(part);
+        }
+        if colored {
+            let _ = write!(out, "{ansi:#}");
         }
     }
     out.push('\n');

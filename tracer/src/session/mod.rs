@@ -4,13 +4,14 @@ use crate::capture::recording::{Header, Recorder, RecordingError};
 use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
 use crate::client::ClientPipes;
 use crate::journey::assemble::{Assembler, AssemblerOptions};
+use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
     CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
     TracerInfo,
 };
 use crate::launch::Launched;
-use crate::probe::{Probe, ProbeError, ProbeOptions, netlink};
+use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -76,6 +77,7 @@ impl Session {
             keep_frames: options.keep_frames,
             show_secrets: options.show_secrets,
             live: options.live,
+            limits: Limits::default(),
         });
         let mut session = Self {
             probe,
@@ -250,7 +252,10 @@ impl Session {
         for hook in &hooks {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
-        let complete = served.values().all(|attached| *attached);
+        // One that not every kernel can tell does not make the capture incomplete.
+        let complete = served
+            .iter()
+            .all(|(fact, attached)| *attached || is_optional(fact));
         Document {
             schema_version: SCHEMA_VERSION,
             tracer: TracerInfo {

@@ -19,11 +19,6 @@ pub type Facts = BTreeMap<&'static str, Vec<String>>;
 /// Differences that were looked at: end of the file's path, fact, reason.
 const REVIEWED: &[(&str, &str, &str)] = &[
     (
-        "suricata-verify/http2-range.pcap",
-        "http status",
-        "101 is an interim response: the answer is on stream 1 of HTTP/2",
-    ),
-    (
         "suricata-verify/tcp-split-handshake-4whs.pcap",
         "syn",
         "four messages: the document has no place for the server's own SYN",
@@ -37,16 +32,6 @@ const REVIEWED: &[(&str, &str, &str)] = &[
         "zeek/http-bro.org.pcap",
         "http status",
         "a segment of one body is missing; tshark leaves out the whole response",
-    ),
-    (
-        "zeek/http-zero-length-bodies-with-drops.pcap",
-        "http status",
-        "the request of one response was not captured",
-    ),
-    (
-        "zeek/tls-tls13_psk_succesfull.pcap",
-        "retransmission",
-        "the ACK behind a FIN overtook it by 0.4 ms; nothing was sent twice",
     ),
 ];
 

@@ -97,9 +97,11 @@ fn connection_facts(connection: &Connection, note: &mut impl FnMut(&'static str,
         }
     }
     for exchange in &connection.http {
-        if !exchange.method.is_empty() {
-            let (method, target) = (&exchange.method, &exchange.target);
+        if let Some((method, target)) = exchange.method.as_ref().zip(exchange.target.as_ref()) {
             note("http request", format!("{client} {method} {target}"));
+        }
+        for interim in &exchange.informational {
+            note("http status", format!("{client} {}", interim.status));
         }
         if let Some(status) = &exchange.status {
             note("http status", format!("{client} {status}"));

@@ -285,10 +285,7 @@ fn http(frame: &Frame, note: &mut impl FnMut(&'static str, String)) {
     }
     let statuses = frame.all("http.response.code").iter();
     for status in statuses.chain(frame.all("http2.headers.status")) {
-        // Interim responses do not answer.
-        if !matches!(status.as_str(), "100" | "102" | "103") {
-            note("http status", format!("{destination} {status}"));
-        }
+        note("http status", format!("{destination} {status}"));
     }
 }
 

@@ -332,11 +332,7 @@ fn http_facts_of_tshark(frame: &Frame, facts: &mut Facts) {
 
 fn http_facts_of_tracer(connection: &Connection, facts: &mut Facts) {
     for exchange in &connection.http {
-        note(
-            facts,
-            "requests",
-            [format!("{} {}", exchange.method, exchange.target)],
-        );
+        note(facts, "requests", exchange.asked());
         note(
             facts,
             "statuses",

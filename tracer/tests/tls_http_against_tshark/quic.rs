@@ -4,6 +4,7 @@ use crate::support::{Frame, capture, captures, key_log, tshark};
 use std::collections::{BTreeMap, BTreeSet};
 use tracer::capture::{Fact, Observation, file};
 use tracer::journey::assemble::{Assembler, AssemblerOptions};
+use tracer::journey::limits::Limits;
 use tracer::journey::model::{Connection, Source, Transport};
 use tracer::protocol::quic::version;
 
@@ -97,6 +98,7 @@ fn of_tracer(name: &str) -> ByConnection {
         keep_frames: false,
         show_secrets: false,
         live: false,
+        limits: Limits::default(),
     });
     let secrets = key_log(name).map(|path| std::fs::read_to_string(path).expect("readable"));
     for line in secrets.iter().flat_map(|text| text.lines()) {

@@ -79,6 +79,8 @@ pub enum FileError {
 /// Something that stands in a file.
 #[derive(Debug)]
 pub enum Item<'a> {
+    /// The first packet has this time, nanoseconds since 1970. Comes before it, once.
+    Started(u64),
     Observation(Observation),
     /// A pcapng custom block, or a custom option (2989) of a packet or section, which comes
     /// before it; a recording of our own keeps kernel facts in them.
@@ -246,7 +248,11 @@ impl<'a> Reading<'a> {
     /// A packet seen at `unix_nano`; `None` where the file does not say.
     fn packet(&mut self, unix_nano: Option<u64>, frame: Frame) {
         if let Some(time) = unix_nano {
-            let started = *self.summary.started_unix_nano.get_or_insert(time);
+            if self.summary.started_unix_nano.is_none() {
+                self.summary.started_unix_nano = Some(time);
+                (self.sink)(Item::Started(time));
+            }
+            let started = self.summary.started_unix_nano.unwrap_or(time);
             self.now_ns = time.saturating_sub(started);
         }
         self.summary.packets += 1;

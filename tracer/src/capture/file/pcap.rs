@@ -1,7 +1,7 @@
 //! pcap: one header with the link type and the unit of time, then packets.
 
 use super::{Decode, Reading};
-use crate::capture::{Direction, Frame, HookKind, LinkType};
+use crate::capture::{Direction, Frame, HookKind, LinkType, spare};
 use pcap_parser::{LegacyPcapBlock, PcapBlockOwned, PcapHeader};
 
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
@@ -54,7 +54,7 @@ impl Decoder {
             link_type: self.link_type,
             cookie: None,
             original_length: packet.origlen.max(packet.caplen),
-            data: packet.data.to_vec(),
+            data: spare::copy_of(packet.data),
         };
         reading.packet(Some(unix_nano), frame);
     }

@@ -2,8 +2,7 @@
 //! what recorders counted.
 
 use super::{Decode, Item, Reading};
-use crate::capture::link_type;
-use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType};
+use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType, link_type, spare};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
     Block, CustomBlock, DecryptionSecretsBlock, EnhancedPacketBlock, InterfaceDescriptionBlock,
@@ -169,7 +168,7 @@ impl Decoder {
             link_type: interface.map_or(LinkType::Other(link_type::UNDECLARED), |it| it.link_type),
             cookie: None,
             original_length: block.origlen.max(length(block.packet_data())),
-            data: block.packet_data().to_vec(),
+            data: spare::copy_of(block.packet_data()),
         };
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
         self.custom_options(&block.options, reading);
@@ -221,7 +220,7 @@ impl Decoder {
             link_type: interface.map_or(LinkType::Other(link_type::UNDECLARED), |it| it.link_type),
             cookie: None,
             original_length: original_length.max(length(data)),
-            data: data.to_vec(),
+            data: spare::copy_of(data),
         };
         let ticks = u64::from(high) << 32 | u64::from(low);
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
@@ -238,7 +237,7 @@ impl Decoder {
             link_type: interface.map_or(LinkType::Other(link_type::UNDECLARED), |it| it.link_type),
             cookie: None,
             original_length: block.origlen.max(length(block.packet_data())),
-            data: block.packet_data().to_vec(),
+            data: spare::copy_of(block.packet_data()),
         };
         reading.packet(None, frame);
     }

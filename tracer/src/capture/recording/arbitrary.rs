@@ -1,9 +1,10 @@
 //! Arbitrary observations, for property tests.
 
 use crate::capture::{
-    ClientEvent, ClientReport, Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind,
-    Interface, LinkType, NeighborAction, NeighborEvent, Observation, ProcessEvent, RouteDetail,
-    RouteLookup, SocketOwner, SocketUse, TcpState, TcpStateChange,
+    ClientEvent, ClientReport, CongestionState, Direction, Fact, FileOpen, Frame, GetAddrInfoCall,
+    HookKind, Interface, LinkType, ListenQueue, NeighborAction, NeighborEvent, Observation,
+    PacketDrop, ProcessEvent, ResetAction, RouteDetail, RouteLookup, SampleMoment, SocketOwner,
+    SocketUse, TcpReset, TcpRetransmit, TcpSample, TcpState, TcpStateChange,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -27,6 +28,12 @@ fn fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         6 => frame().prop_map(Fact::Frame),
         1 => tcp_state().prop_map(Fact::TcpState),
+        1 => tcp_sample().prop_map(Fact::TcpSample),
+        1 => tcp_retransmit().prop_map(Fact::TcpRetransmit),
+        1 => tcp_reset().prop_map(Fact::TcpReset),
+        1 => packet_drop().prop_map(Fact::PacketDrop),
+        1 => any::<(u64, u64)>()
+            .prop_map(|(overflows, drops)| Fact::ListenQueue(ListenQueue { overflows, drops })),
         1 => socket_owner().prop_map(Fact::SocketOwner),
         1 => route_lookup().prop_map(Fact::RouteLookup),
         1 => route_detail().prop_map(Fact::RouteDetail),
@@ -112,6 +119,80 @@ prop_compose! {
         TcpStateChange {
             socket, cookie, network_namespace, from, to, local, remote, current_pid, hook,
         }
+    }
+}
+
+fn congestion() -> impl Strategy<Value = Option<CongestionState>> {
+    any::<u8>().prop_map(CongestionState::from_number)
+}
+
+prop_compose! {
+    fn tcp_sample()(
+        cookie in of(any::<u64>()),
+        moment in prop_oneof![
+            Just(SampleMoment::Established), Just(SampleMoment::RoundTrip),
+            Just(SampleMoment::Timeout), Just(SampleMoment::Closing), Just(SampleMoment::Segment),
+        ],
+        local in socket_address(),
+        remote in socket_address(),
+        times in (of(any::<u64>()), of(any::<u64>())),
+        windows in (of(any::<u32>()), of(any::<u32>())),
+        bytes in any::<(u64, u64)>(),
+        segments in (of(any::<u32>()), of(any::<u32>()), of(any::<u32>())),
+        congestion in congestion(),
+        hook in hook(),
+    ) -> TcpSample {
+        TcpSample {
+            cookie, moment, local, remote,
+            srtt_ns: times.0, rttvar_ns: times.1,
+            cwnd: windows.0, ssthresh: windows.1,
+            bytes_acked: bytes.0, bytes_received: bytes.1,
+            retransmits: segments.0, lost: segments.1, in_flight: segments.2,
+            congestion, hook,
+        }
+    }
+}
+
+prop_compose! {
+    fn tcp_retransmit()(
+        cookie in of(any::<u64>()),
+        local in socket_address(),
+        remote in socket_address(),
+        sequence in any::<u32>(),
+        end_sequence in any::<u32>(),
+        congestion in congestion(),
+        probes_for_loss in of(any::<bool>()),
+        hook in hook(),
+    ) -> TcpRetransmit {
+        TcpRetransmit {
+            cookie, local, remote, sequence, end_sequence, congestion, probes_for_loss, hook,
+        }
+    }
+}
+
+prop_compose! {
+    fn tcp_reset()(
+        action in prop_oneof![Just(ResetAction::Sent), Just(ResetAction::Received)],
+        local in socket_address(),
+        remote in socket_address(),
+        reason in of(any::<String>()),
+        hook in hook(),
+    ) -> TcpReset {
+        TcpReset { action, local, remote, reason, hook }
+    }
+}
+
+prop_compose! {
+    fn packet_drop()(
+        reason in any::<String>(),
+        protocol in any::<u8>(),
+        source in socket_address(),
+        destination in socket_address(),
+        sequence in any::<u32>(),
+        flags in any::<u8>(),
+        hook in hook(),
+    ) -> PacketDrop {
+        PacketDrop { reason, protocol, source, destination, sequence, flags, hook }
     }
 }
 

@@ -52,6 +52,7 @@ pub struct Exchange {
     /// :scheme of HTTP/2.
     pub scheme: Option<Vec<u8>>,
     pub status: Option<u16>,
+    pub informational: Vec<model::InformationalResponse>,
     pub request_headers: Headers,
     pub response_headers: Headers,
     pub request: Side,
@@ -88,14 +89,15 @@ impl Exchange {
             id,
             version: self.version.to_owned(),
             stream: self.stream,
-            method: printable(&self.method),
-            target: address(&self.target),
+            method: (!self.method.is_empty()).then(|| printable(&self.method)),
+            target: (!self.target.is_empty()).then(|| address(&self.target)),
             host: self.host.as_ref().map(printable),
             url: url.as_deref().map(address),
             status: self.status,
+            informational: self.informational,
             request_headers: headers(&self.request_headers),
             response_headers: headers(&self.response_headers),
-            request_at_ns: self.request.first_at_ns.unwrap_or_default(),
+            request_at_ns: self.request.first_at_ns,
             request_end_at_ns: self.request.end_at_ns,
             response_at_ns: self.response.first_at_ns,
             response_end_at_ns: self.response.end_at_ns,
@@ -178,7 +180,7 @@ mod tests {
             ..Exchange::default()
         };
         let shown = exchange.clone().into_model(String::new(), "http", true);
-        assert!(shown.target.contains("abc") && shown.request_headers[0].1 == "id=7");
+        assert!(shown.target.unwrap().contains("abc") && shown.request_headers[0].1 == "id=7");
         let hidden = exchange.into_model(String::new(), "http", false);
         let text = format!("{hidden:?}");
         assert!(!text.contains("abc") && !text.contains("id=7"), "{text}");

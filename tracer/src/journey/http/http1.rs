@@ -3,6 +3,7 @@
 use super::exchange::{Exchange, Headers};
 use super::{MAXIMUM_EXCHANGES, http2};
 use crate::journey::bytes::TimedBytes;
+use crate::journey::model::InformationalResponse;
 use crate::protocol::http1::{
     Chunk, Framing, MAXIMUM_HEAD, Parsed, RequestHead, ResponseHead, header, next_chunk,
     parse_request, parse_response,
@@ -17,32 +18,37 @@ const MAXIMUM_UNSURE_HEAD: usize = 16 * 1024;
 
 /// Reads both streams to their end, or to where they become something else.
 pub fn read(client: &TimedBytes, server: &TimedBytes) -> Vec<Exchange> {
-    let mut reader = Reader {
-        client: Cursor::new(client),
-        server: Cursor::new(server),
-        exchanges: Vec::new(),
-    };
+    let mut reader = Reader::new(client, server);
+    if greets(client, server) {
+        return Vec::new();
+    }
     while reader.exchanges.len() < MAXIMUM_EXCHANGES {
         let Some(request) = reader.client.next_message(parse_request) else {
             break;
         };
         match reader.exchange(request) {
             After::Http1 => {}
-            After::Other => break,
+            After::Other => return reader.exchanges,
             After::Http2 => return reader.upgraded(),
         }
     }
+    reader.rest();
     reader.exchanges
+}
+
+/// Whether the server speaks first, as those of SMTP, FTP, POP3, IMAP and SSH do: what looks
+/// like HTTP after that is the content of a message.
+fn greets(client: &TimedBytes, server: &TimedBytes) -> bool {
+    let greetings: [&[u8]; 5] = [b"220", b"+OK", b"* OK", b"SSH-", b"* PREAUTH"];
+    let first = client.is_empty() || !server.is_empty() && server.time_of(0) < client.time_of(0);
+    let bytes = server.as_slice();
+    first && greetings.iter().any(|greeting| bytes.starts_with(greeting))
 }
 
 /// Where a tunnel begins in both streams: after a CONNECT that the proxy granted (RFC 9110,
 /// section 9.3.6), which may follow some that it did not.
 pub fn tunnel(client: &TimedBytes, server: &TimedBytes) -> Option<(usize, usize)> {
-    let mut reader = Reader {
-        client: Cursor::new(client),
-        server: Cursor::new(server),
-        exchanges: Vec::new(),
-    };
+    let mut reader = Reader::new(client, server);
     // A proxy that asks for a password refuses a few times at most.
     for _ in 0..8 {
         let request = reader.client.next_message(parse_request)?;
@@ -67,6 +73,8 @@ struct Reader<'a> {
     client: Cursor<'a>,
     server: Cursor<'a>,
     exchanges: Vec<Exchange>,
+    /// Interim responses whose final one was not reached yet.
+    interim: Vec<InformationalResponse>,
 }
 
 /// A head that was found, and where.
@@ -82,37 +90,95 @@ impl<T> Found<T> {
     }
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    const fn new(client: &'a TimedBytes, server: &'a TimedBytes) -> Self {
+        Self {
+            client: Cursor::new(client),
+            server: Cursor::new(server),
+            exchanges: Vec::new(),
+            interim: Vec::new(),
+        }
+    }
+
     fn exchange(&mut self, request: Found<RequestHead>) -> After {
         let mut exchange = describe_request(&request);
         let response = self.response_to(&request);
+        exchange.informational = std::mem::take(&mut self.interim);
         self.read_request_body(&request, response.as_ref(), &mut exchange);
-        let after = self.read_response(&request.head, response, &mut exchange);
+        let after = match response {
+            Some(response) if response.head.status == 101 && request.head.upgrades_to_http2() => {
+                self.step_over(&response);
+                exchange.informational.append(&mut self.interim);
+                After::Http2
+            }
+            Some(response) => self.read_response(&request.head.method, response, &mut exchange),
+            // What follows CONNECT without an answer is not known to be HTTP.
+            None if request.head.method == "CONNECT" => After::Other,
+            None => After::Http1,
+        };
         self.exchanges.push(exchange);
         after
     }
 
     /// The final response; interim ones (100 Continue) are stepped over, because they do
     /// not answer the request.
-    fn response_to(&mut self, request: &Found<RequestHead>) -> Option<(Found<ResponseHead>, bool)> {
-        let mut continued = false;
+    fn response_to(&mut self, request: &Found<RequestHead>) -> Option<Found<ResponseHead>> {
         loop {
             let response = self.server.next_message(parse_response)?;
+            if response.at_ns(self.server.stream) < request.at_ns(self.client.stream) {
+                // To a request that was lost, or to none: a server may say that it closes.
+                if matches!(self.unasked(response), After::Other) {
+                    return None;
+                }
+                continue;
+            }
             let lossy = self.client.resynchronised || self.server.resynchronised;
             if lossy && !self.belongs(request, &response) {
-                // After a hole a response may be to a request that was lost, or later.
-                if response.at_ns(self.server.stream) < request.at_ns(self.client.stream) {
-                    self.server.skip(&response, "GET");
-                    continue;
-                }
+                // After a hole a response may be to a later request.
                 self.server.offset = response.start;
                 return None;
             }
             if !response.head.is_interim() {
-                return Some((response, continued));
+                return Some(response);
             }
-            continued |= response.head.status == 100;
-            self.server.offset = response.body_start;
+            self.step_over(&response);
+        }
+    }
+
+    /// An interim response: the final one follows.
+    fn step_over(&mut self, response: &Found<ResponseHead>) {
+        self.interim.push(InformationalResponse {
+            status: response.head.status,
+            at_ns: response.at_ns(self.server.stream),
+        });
+        self.server.offset = response.body_start;
+    }
+
+    /// A response whose request is not there is an exchange without one.
+    fn unasked(&mut self, response: Found<ResponseHead>) -> After {
+        if response.head.is_interim() && self.interim.len() < MAXIMUM_TRIES {
+            self.step_over(&response);
+            return After::Http1;
+        }
+        let mut exchange = Exchange {
+            version: response.head.version,
+            informational: std::mem::take(&mut self.interim),
+            ..Exchange::default()
+        };
+        let after = self.read_response("GET", response, &mut exchange);
+        self.exchanges.push(exchange);
+        after
+    }
+
+    /// The responses after the last request.
+    fn rest(&mut self) {
+        while self.exchanges.len() < MAXIMUM_EXCHANGES {
+            let Some(response) = self.server.next_message(parse_response) else {
+                break;
+            };
+            if matches!(self.unasked(response), After::Other) {
+                break;
+            }
         }
     }
 
@@ -130,14 +196,14 @@ impl Reader<'_> {
     fn read_request_body(
         &mut self,
         request: &Found<RequestHead>,
-        response: Option<&(Found<ResponseHead>, bool)>,
+        response: Option<&Found<ResponseHead>>,
         exchange: &mut Exchange,
     ) {
         // A client that was refused before it got its 100 Continue may go on with its next
         // request instead of the body (RFC 9110, section 10.1.1).
         let refused = request.head.expects_continue()
-            && response
-                .is_some_and(|(response, continued)| !continued && response.head.status >= 300)
+            && !exchange.informational.iter().any(|it| it.status == 100)
+            && response.is_some_and(|response| response.head.status >= 300)
             && self
                 .client
                 .unsure_message_at(request.body_start, parse_request)
@@ -158,23 +224,12 @@ impl Reader<'_> {
 
     fn read_response(
         &mut self,
-        request: &RequestHead,
-        response: Option<(Found<ResponseHead>, bool)>,
+        request_method: &str,
+        response: Found<ResponseHead>,
         exchange: &mut Exchange,
     ) -> After {
-        let Some((response, _)) = response else {
-            // What follows CONNECT without an answer is not known to be HTTP.
-            return if request.method == "CONNECT" {
-                After::Other
-            } else {
-                After::Http1
-            };
-        };
-        let framing = response.head.framing(&request.method);
+        let framing = response.head.framing(request_method);
         let body = self.server.body(response.body_start, framing);
-        if response.head.status == 101 && request.upgrades_to_http2() {
-            return After::Http2;
-        }
         exchange.status = Some(response.head.status);
         exchange.response_headers = names_as_bytes(&response.head.headers);
         let side = &mut exchange.response;
@@ -183,7 +238,7 @@ impl Reader<'_> {
         if body.complete {
             side.complete(self.server.stream, body.end);
         }
-        if response.head.switches(&request.method) {
+        if response.head.switches(request_method) {
             After::Other
         } else {
             After::Http1
@@ -278,13 +333,22 @@ impl<'a> Cursor<'a> {
     /// before the message; [`Cursor::body`] moves it behind.
     fn next_message<T>(&mut self, parse: impl Fn(&[u8]) -> Parsed<T>) -> Option<Found<T>> {
         self.skip_empty_lines();
-        if let Some(found) = found_at(self.offset, parse(self.captured(self.offset))) {
+        let parsed = parse(self.captured(self.offset));
+        let partial = matches!(parsed, Parsed::Partial);
+        if let Some(found) = found_at(self.offset, parsed) {
             return Some(found);
         }
-        let (hole, length) = self.stream.next_hole(self.offset)?;
-        // Without a hole in the head it is not HTTP any more.
-        (hole < self.offset.saturating_add(MAXIMUM_HEAD)).then_some(())?;
-        for piece in self.stream.pieces_in(hole + length, self.stream.len()) {
+        let hole = self.stream.next_hole(self.offset);
+        let hole = hole.filter(|(hole, _)| *hole < self.offset.saturating_add(MAXIMUM_HEAD));
+        if partial && hole.is_none() {
+            return None;
+        }
+        // Behind a hole, or behind what is no message, the next one begins a segment.
+        let from = hole.map_or(self.offset, |(hole, length)| hole + length);
+        for piece in self.stream.pieces_in(from, self.stream.len()) {
+            if piece.begins < from {
+                continue;
+            }
             self.tries_left = self.tries_left.checked_sub(1)?;
             if let Some(found) = self.unsure_message_at(piece.begins, &parse) {
                 self.offset = found.start;
@@ -324,10 +388,6 @@ impl<'a> Cursor<'a> {
             .take_while(|byte| matches!(byte, b'\r' | b'\n'))
             .count();
         self.offset += empty;
-    }
-
-    fn skip(&mut self, response: &Found<ResponseHead>, request_method: &str) {
-        self.body(response.body_start, response.head.framing(request_method));
     }
 
     /// Steps over a body that starts at `start`. Its bytes may lie in holes as long as

@@ -3,12 +3,15 @@
 use super::MAXIMUM_EXCHANGES;
 use super::exchange::{Exchange, Side};
 use crate::journey::bytes::TimedBytes;
-use crate::journey::model::End;
+use crate::journey::model::{End, InformationalResponse};
 use crate::protocol::http2::{FrameHeader, HEADER_LENGTH, HeaderDecoder, RawHeaders, frame_type};
 use std::collections::HashMap;
 
 /// The longest header block that is put together, in bytes.
 const MAXIMUM_BLOCK: usize = 1 << 20;
+
+/// Interim responses kept of one exchange.
+const MAXIMUM_INTERIM: usize = 64;
 
 /// Reads the frames of both directions from the given offsets on. `exchanges` are those
 /// before HTTP/2 began; the last of them may be stream 1.
@@ -39,6 +42,14 @@ struct Connection {
 impl Connection {
     fn exchange(&mut self, stream: u32) -> Option<&mut Exchange> {
         self.exchanges.get_mut(*self.streams.get(&stream)?)
+    }
+
+    /// The exchange that the server answers; the request may not have been captured.
+    fn answered(&mut self, stream: u32) -> Option<&mut Exchange> {
+        if !self.streams.contains_key(&stream) {
+            self.open(stream, RawHeaders::new());
+        }
+        self.exchange(stream)
     }
 
     /// A request on a stream: of the client, or promised by the server. `None` when the
@@ -216,9 +227,16 @@ impl<'a> Direction<'a> {
                 headers.and_then(|headers| connection.open(block.stream, headers))
             }
             End::Client => connection.exchange(block.stream),
-            End::Server => connection
-                .exchange(block.stream)
-                .and_then(|exchange| describe_response(exchange, headers).then_some(exchange)),
+            End::Server => {
+                let at_ns = self.bytes.time_of(range.start);
+                let known = connection.streams.contains_key(&block.stream);
+                let exchange = (known || headers.is_some())
+                    .then(|| connection.answered(block.stream))
+                    .flatten();
+                exchange.and_then(|exchange| {
+                    describe_response(exchange, headers, at_ns).then_some(exchange)
+                })
+            }
         };
         if let Some(exchange) = exchange {
             let side = side(self.end, exchange);
@@ -267,13 +285,18 @@ fn describe_request(stream: u32, headers: RawHeaders) -> Exchange {
 
 /// Takes status and headers of the final response; trailers change nothing. False for an
 /// interim response, which is not the answer.
-fn describe_response(exchange: &mut Exchange, headers: Option<RawHeaders>) -> bool {
+fn describe_response(exchange: &mut Exchange, headers: Option<RawHeaders>, at_ns: u64) -> bool {
     let headers = headers.unwrap_or_default();
     let status = headers
         .iter()
         .find(|(name, _)| name == b":status")
         .and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse::<u16>().ok());
-    if status.is_some_and(|status| (100..200).contains(&status)) {
+    if let Some(status) = status.filter(|status| (100..200).contains(status)) {
+        let known = exchange.informational.len();
+        if known < MAXIMUM_INTERIM {
+            let interim = InformationalResponse { status, at_ns };
+            exchange.informational.push(interim);
+        }
         return false;
     }
     if exchange.status.is_none() && status.is_some() {

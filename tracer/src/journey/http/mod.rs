@@ -52,7 +52,10 @@ pub fn analyse(
 fn in_order(exchanges: Vec<Exchange>) -> Vec<Exchange> {
     let mut latest = None;
     let timed = exchanges.into_iter().map(|exchange| {
-        let at_ns = exchange.request.first_at_ns;
+        let at_ns = exchange
+            .request
+            .first_at_ns
+            .or(exchange.response.first_at_ns);
         let promised = exchange.stream.is_some_and(|stream| stream % 2 == 0);
         if promised {
             return (at_ns, exchange);

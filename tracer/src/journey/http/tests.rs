@@ -21,7 +21,7 @@ fn check(client: &TimedBytes, server: &TimedBytes) {
         assert!(
             exchange
                 .request_end_at_ns
-                .is_none_or(|end| end >= exchange.request_at_ns)
+                .is_none_or(|end| Some(end) >= exchange.request_at_ns)
         );
     }
 }

@@ -119,9 +119,10 @@ pub struct Finding {
 /// Something that is missing from a journey.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Gap {
-    /// Class of event, or `payload`.
+    /// Class of event; `payload`; `capture` where the capture was cut, `connections` where a
+    /// connection was not followed to its end.
     pub class: String,
-    /// Events, or bytes for `payload`.
+    /// Events, or bytes for `payload`; 0 where it is not known how many are missing.
     pub count: u64,
     pub at_ns: u64,
     /// What it touches.

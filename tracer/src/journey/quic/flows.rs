@@ -5,7 +5,7 @@ use crate::journey::connections::tuple;
 use crate::journey::model::Endpoint;
 use crate::protocol::quic::packet::{MAXIMUM_ID, Packet, packets};
 use crate::protocol::quic::version::is_known;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Ids shorter than this are not unique enough to recognise a client that moved.
 const SHORTEST_TELLING_ID: usize = 4;
@@ -91,10 +91,22 @@ impl Flows {
 
     /// Forgets a connection.
     pub fn remove(&mut self, number: u64, conversation: &Conversation) {
+        self.count_out(conversation);
+        self.by_addresses.retain(|_, value| *value != number);
+        self.by_id.retain(|_, (_, value)| *value != number);
+    }
+
+    /// Forgets the keys of many connections at once; [`Flows::count_out`] was told of each.
+    pub fn remove_all(&mut self, numbers: &BTreeSet<u64>) {
+        self.by_addresses
+            .retain(|_, value| !numbers.contains(value));
+        self.by_id.retain(|_, (_, value)| !numbers.contains(value));
+    }
+
+    /// A connection that is forgotten makes room for another.
+    pub fn count_out(&mut self, conversation: &Conversation) {
         if !is_known(conversation.offered_version) {
             self.unknown = self.unknown.saturating_sub(1);
         }
-        self.by_addresses.retain(|_, value| *value != number);
-        self.by_id.retain(|_, (_, value)| *value != number);
     }
 }

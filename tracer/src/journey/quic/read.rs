@@ -17,6 +17,9 @@ use std::collections::HashMap;
 /// Datagrams of the handshake that are listed.
 const MAXIMUM_LISTED: usize = 200;
 
+/// Connection ids that keys of Initial packets are derived from.
+const MAXIMUM_IDS: usize = 8;
+
 /// What the datagrams of a connection hold.
 #[derive(Debug)]
 pub(in crate::journey) struct Reading {
@@ -134,12 +137,17 @@ impl<'a> Reader<'a> {
     /// starts over with other keys; each packet opens with those of one id at most.
     fn initial(&mut self) {
         let conversation = self.conversation;
+        let mut ids: Vec<&[u8]> = conversation.initial_ids.iter().map(Vec::as_slice).collect();
         let mut keys: HashMap<(KeyName, usize), Keys> = HashMap::new();
         let mut streams = [CryptoStream::default(), CryptoStream::default()];
         for (index, datagram) in conversation.datagrams.iter().enumerate() {
             for long in long_packets(datagram, Kind::Initial) {
-                let ids = conversation.initial_ids.iter().enumerate();
-                let payload = ids.into_iter().find_map(|(position, id)| {
+                // The Retry that gave the client this id may not have been captured.
+                let unknown = datagram.end == End::Client && !ids.contains(&long.destination_id);
+                if unknown && ids.len() < MAXIMUM_IDS {
+                    ids.push(long.destination_id);
+                }
+                let payload = ids.iter().enumerate().find_map(|(position, id)| {
                     let name = ((datagram.end, long.version), position);
                     let keys = match keys.entry(name) {
                         std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),

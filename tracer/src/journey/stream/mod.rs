@@ -171,6 +171,13 @@ impl StreamAssembler {
         })
     }
 
+    /// Bytes in memory: delivered, and waiting behind a gap.
+    pub fn held_bytes(&self) -> u64 {
+        let waiting = self.waiting.values().map(|piece| piece.data.len());
+        let held = self.bytes.as_slice().len() + waiting.sum::<usize>();
+        u64::try_from(held).unwrap_or(u64::MAX)
+    }
+
     /// End of the highest range seen, in bytes: the payload sent so far, retransmitted
     /// bytes once, SYN and FIN not counted.
     pub fn highest(&self) -> u64 {
@@ -228,6 +235,9 @@ impl StreamAssembler {
     ) -> SegmentKind {
         let end = start.saturating_add(length);
         let before = self.highest;
+        if start == before && !older && self.waiting.is_empty() && self.follows(start) {
+            return self.next(start, end, payload, at_ns);
+        }
         let unseen = self.unseen(start, end);
         let new_bytes: u64 = unseen.iter().map(|(from, to)| to - from).sum();
         for &(from, to) in &unseen {
@@ -249,6 +259,31 @@ impl StreamAssembler {
             SegmentKind::BeyondLimit
         } else {
             SegmentKind::New { relative: start }
+        }
+    }
+
+    /// Everything before `start` was seen, or the last range seen ends there.
+    fn follows(&self, start: u64) -> bool {
+        let last = self.seen.last_key_value();
+        last.map_or(start == 0, |(_, end)| *end == start)
+    }
+
+    /// The common case: what comes next came next, and nothing waits.
+    fn next(&mut self, start: u64, end: u64, payload: &[u8], at_ns: u64) -> SegmentKind {
+        self.keep(start, end, payload, at_ns);
+        match self.seen.last_entry() {
+            Some(mut last) => {
+                last.insert(end);
+            }
+            None => {
+                self.seen.insert(start, end);
+            }
+        }
+        self.highest = end;
+        self.deliver();
+        match start >= self.limit {
+            true => SegmentKind::BeyondLimit,
+            false => SegmentKind::New { relative: start },
         }
     }
 

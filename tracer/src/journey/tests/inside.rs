@@ -328,7 +328,7 @@ fn requests_in_a_tunnel_are_those_of_the_target() {
     let http = &document.connections[0].http;
     let told: Vec<_> = http
         .iter()
-        .map(|it| (it.method.as_str(), it.status))
+        .map(|it| (it.method.as_deref().unwrap_or_default(), it.status))
         .collect();
     assert_eq!(told, [("CONNECT", Some(200)), ("GET", Some(200))]);
     assert_eq!(

@@ -2,14 +2,17 @@
 
 mod attempts;
 mod inside;
+mod kernel;
 mod leases;
 mod live;
 mod losses;
 mod memory;
 mod names;
 mod odd;
+mod parts;
 
 use super::assemble::{Assembler, AssemblerOptions};
+use super::limits::Limits;
 use super::model::{
     CaptureInfo, Document, HostInfo, Journey, SCHEMA_VERSION, Source, Trace, TracerInfo,
 };
@@ -55,6 +58,8 @@ enum Flags {
 pub(super) struct Script {
     pub assembler: Assembler,
     pub at_ns: u64,
+    /// What every segment offers.
+    pub window: u16,
     next_id: u16,
 }
 
@@ -66,12 +71,28 @@ impl Script {
             keep_frames: false,
             show_secrets: false,
             live,
+            limits: Limits::default(),
         });
         Self {
             assembler,
             at_ns: 0,
+            window: 1000,
             next_id: 1,
         }
+    }
+
+    /// Frames of a capture file.
+    pub fn of_file(limits: Limits) -> Self {
+        let mut script = Self::new(false);
+        script.assembler = Assembler::new(AssemblerOptions {
+            source: Source::File,
+            stream_limit: 1 << 16,
+            keep_frames: false,
+            show_secrets: false,
+            live: false,
+            limits,
+        });
+        script
     }
 
     pub fn wait(&mut self, time_ns: u64) {
@@ -131,7 +152,7 @@ impl Script {
         };
         let tcp = PacketBuilder::ethernet2([2; 6], [4; 6])
             .ipv4(from.octets(), to.octets(), 64)
-            .tcp(ports.0, ports.1, sequence, 1000);
+            .tcp(ports.0, ports.1, sequence, self.window);
         let tcp = match flags {
             Flags::Syn => tcp.syn(),
             Flags::SynAck => tcp.syn().ack(acknowledgment),
@@ -148,6 +169,23 @@ impl Script {
             false => wire.server_next += length,
         }
         self.frame(out, out.then(|| cookie_of(wire.port)), data);
+    }
+
+    /// A connection of which only frames are seen.
+    pub fn wire(&mut self, port: u16, server: (Ipv4Addr, u16)) -> Wire {
+        Wire {
+            port,
+            server,
+            client_next: u32::from(port) << 8,
+            server_next: 7000,
+        }
+    }
+
+    /// The three messages.
+    pub fn open(&mut self, wire: &mut Wire) {
+        self.segment(wire, true, Flags::Syn, b"");
+        self.segment(wire, false, Flags::SynAck, b"");
+        self.segment(wire, true, Flags::Ack, b"");
     }
 
     /// connect(2) and the three messages.

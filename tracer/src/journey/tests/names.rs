@@ -46,6 +46,25 @@ fn connections_that_waited_for_the_same_answer_share_it() {
 }
 
 #[test]
+fn a_name_asked_for_all_the_time_gives_no_journey_every_query() {
+    let mut script = Script::new(false);
+    for number in 0..300 {
+        script.resolve("www.shop.test", &[server(1)]);
+        let mut wire = script.connect(30_000 + number, (server(1), 80));
+        script.exchange(&mut wire, "www.shop.test", "/");
+    }
+    assert!(
+        script.at_ns < 5 * SECOND,
+        "all within one resolution's time"
+    );
+    let journeys = script.journeys();
+    assert_eq!(journeys.len(), 300);
+    let queries: Vec<usize> = journeys.iter().map(|it| it.dns.len()).collect();
+    assert!(queries.iter().all(|count| *count <= 32), "{queries:?}");
+    assert!(queries.iter().any(|count| *count > 0), "{queries:?}");
+}
+
+#[test]
 fn a_second_server_that_answers_belongs_to_the_same_resolution() {
     let mut script = Script::new(false);
     let entered = script.at_ns;

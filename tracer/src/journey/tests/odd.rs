@@ -57,7 +57,7 @@ fn only(document: &Document) -> &Connection {
     let told: Vec<_> = connection
         .http
         .iter()
-        .map(|it| (it.target.as_str(), it.status))
+        .map(|it| (it.target.as_deref().unwrap_or_default(), it.status))
         .collect();
     assert_eq!(told, [("/x", Some(200))]);
     assert_eq!(connection.http[0].response_body_bytes, 4);

@@ -35,9 +35,14 @@ pub struct TlsAnalysis {
 }
 
 /// Reads a TLS session. `None` when the client's stream does not begin with a TLS record
-/// (the server's, when the client's is empty).
+/// (the server's, when the beginning of the client's was not captured).
 pub fn analyse(client: &TimedBytes, server: &TimedBytes, secrets: &KeyLog) -> Option<TlsAnalysis> {
-    let first = if client.is_empty() { server } else { client };
+    let missing = client.next_hole(0).is_some_and(|(offset, _)| offset == 0);
+    let first = if missing || client.is_empty() {
+        server
+    } else {
+        client
+    };
     Records::new(first).next()?;
     let hellos = Hellos::find(client, server);
     let tls13 = hellos.is_tls13();

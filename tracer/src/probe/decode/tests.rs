@@ -140,9 +140,55 @@ fn a_call_that_never_returned_has_no_result() {
     assert_eq!(seen(&call).result, Some(-2));
 }
 
+fn numbers(srtt: u32, ssthresh: u32) -> record::TcpSample {
+    record::TcpSample {
+        header: header(event::TCP_SAMPLE, event::hook::SOCK_OPS),
+        cookie: 5,
+        bytes_acked: 1,
+        bytes_received: 2,
+        srtt,
+        mdev: 400,
+        cwnd: 10,
+        ssthresh,
+        total_retrans: 0,
+        lost: record::UNKNOWN,
+        packets_out: 1,
+        family: event::family::INET,
+        moment: event::sample::ROUND_TRIP,
+        ca_state: 3,
+        local_port: 40_000,
+        remote_port: 80,
+        reserved: 0,
+        local: [127; 16],
+        remote: [127; 16],
+    }
+}
+
+#[test]
+fn the_kernels_fractions_of_a_microsecond_become_nanoseconds() {
+    let seen = |record: record::TcpSample| match decode(&bytes_of(&record)).as_deref() {
+        Ok([Fact::TcpSample(seen)]) => seen.clone(),
+        other => panic!("{other:?}"),
+    };
+    let sample = seen(numbers(8 * 250, 7));
+    assert_eq!(sample.srtt_ns, Some(250_000));
+    assert_eq!(sample.rttvar_ns, Some(100_000));
+    assert_eq!((sample.cwnd, sample.ssthresh), (Some(10), Some(7)));
+    assert_eq!(sample.lost, None);
+    assert_eq!(sample.hook, HookKind::SockOps);
+    // Not measured yet, and a threshold that was never set.
+    let sample = seen(numbers(0, 0x7fff_ffff));
+    assert_eq!((sample.srtt_ns, sample.rttvar_ns), (None, None));
+    assert_eq!(sample.ssthresh, None);
+}
+
 #[test]
 fn nothing_in_a_record_can_make_it_panic() {
-    let valid = [bytes_of(&state(7, 10)), frame_bytes(3, b"abc\0\0\0\0\0")];
+    let valid = [
+        bytes_of(&state(7, 10)),
+        bytes_of(&numbers(1, 1)),
+        frame_bytes(3, b"abc\0\0\0\0\0"),
+    ];
     for bytes in valid {
         for length in 0..bytes.len() {
             let _ = decode(&bytes[..length]);

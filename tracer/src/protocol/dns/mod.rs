@@ -70,6 +70,8 @@ pub struct DnsMessage {
     pub edns: Option<Edns>,
     /// The message broke off or lied about a length; what was read until there stands above.
     pub malformed: bool,
+    /// Bytes follow the last record.
+    pub trailing: bool,
 }
 
 /// Reads one message, without the length prefix of TCP. `None` when even the twelve header
@@ -102,7 +104,39 @@ pub fn parse(message: &[u8]) -> Option<DnsMessage> {
         additionals: additionals.into_iter().flatten().collect(),
         edns: body.edns,
         malformed: body.malformed,
+        trailing: body.cursor.position() < message.len(),
     })
+}
+
+/// Whether a datagram between ports that mean nothing is one whole DNS message: the reply or
+/// the query of one question about the Internet, read to its last byte.
+pub fn is_unmistakable(datagram: &[u8]) -> bool {
+    let Some(header) = Header::read(datagram) else {
+        return false;
+    };
+    let [questions, answers, authorities, additionals] = header.counts;
+    let response = header.flags & flag::RESPONSE != 0;
+    let records = usize::from(answers) + usize::from(authorities) + usize::from(additionals);
+    let plausible = header.flags & flag::OPCODE_OR_RESERVED == 0
+        && questions == 1
+        && (response || answers == 0 && authorities == 0 && additionals <= 2)
+        // The shortest record: a pointer or the root for a name, ten bytes, no data.
+        && records.saturating_mul(11) <= datagram.len();
+    plausible && parse(datagram).is_some_and(|message| whole_question(&message, response))
+}
+
+fn whole_question(message: &DnsMessage, response: bool) -> bool {
+    let Some(question) = message.questions.first() else {
+        return false;
+    };
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte);
+    let known = !question.record_type.starts_with("TYPE");
+    !message.malformed
+        && !message.trailing
+        && known
+        && question.class == "IN"
+        && question.name.bytes().all(usual)
+        && (response || question.name.contains('.'))
 }
 
 const HEADER_LENGTH: usize = 12;
@@ -114,6 +148,8 @@ mod flag {
     pub(super) const TRUNCATED: u16 = 0x0200;
     pub(super) const RECURSION_DESIRED: u16 = 0x0100;
     pub(super) const RECURSION_AVAILABLE: u16 = 0x0080;
+    /// Zero in a standard query and its answer (RFC 1035, section 4.1.1).
+    pub(super) const OPCODE_OR_RESERVED: u16 = 0x7840;
 }
 
 struct Header {

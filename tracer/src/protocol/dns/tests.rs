@@ -1,7 +1,7 @@
 //! Messages are written out byte by byte, so that what is expected does not come from the
 //! library under the parser.
 
-use super::{DnsMessage, Edns, Question, Record, parse};
+use super::{DnsMessage, Edns, Question, Record, is_unmistakable, parse};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -365,4 +365,21 @@ proptest! {
         check(&message.0);
         prop_assert!(message.parse().answers.len() + usize::from(record_type == 41) == 1);
     }
+}
+
+#[test]
+fn a_message_on_a_strange_port_is_known_by_its_form() {
+    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01";
+    assert!(is_unmistakable(query));
+    let answer = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0\x01a\x04test\0\0\x01\0\x01\
+        \xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x01\x02\x03\x04";
+    assert!(is_unmistakable(answer));
+    for (place, value) in [(2, 0x29), (3, 0x40), (5, 2), (7, 1), (23, 3), (20, 0xfe)] {
+        let mut other = query.to_vec();
+        other[place] = value;
+        assert!(!is_unmistakable(&other), "byte {place}");
+    }
+    assert!(!is_unmistakable(&query[..query.len() - 1]));
+    assert!(!is_unmistakable(&[query.as_slice(), b"x"].concat()));
+    assert!(!is_unmistakable(&answer[..answer.len() - 3]));
 }

@@ -15,6 +15,8 @@ use crate::journey::model::{
     TracerInfo,
 };
 
+use crate::journey::part::Part;
+
 /// Every example with the name its snapshots carry.
 pub fn all() -> Vec<(&'static str, Document)> {
     vec![
@@ -25,6 +27,17 @@ pub fn all() -> Vec<(&'static str, Document)> {
         ("reused", reused()),
         ("incomplete", incomplete()),
     ]
+}
+
+/// What a document holds, as one part.
+pub fn part(document: &Document) -> Part {
+    Part {
+        journeys: document.journeys.clone(),
+        connections: document.connections.clone(),
+        dns: document.dns.clone(),
+        neighbors: document.neighbors.clone(),
+        ..Part::default()
+    }
 }
 
 /// A document around what was captured.

@@ -158,6 +158,10 @@ fn the_connection() -> Connection {
         server: 9,
     };
     connection.srtt_ns = Some(220 * MICROSECOND);
+    connection.tcp_samples = vec![
+        sample(at(1_660), "established", 231),
+        sample(at(6_730), "closing", 220),
+    ];
     connection.close = closed_by_client(at(6_720));
     connection.tls = Some(session());
     let mut exchange = exchange("c1.1", "GET", URL, 200, at(5_950));
@@ -329,6 +333,26 @@ fn client_hello() -> ClientHello {
             "key_share",
             "supported_versions",
         ]),
+    }
+}
+
+/// What the client's socket says of the way.
+fn sample(at_ns: u64, moment: &str, srtt_us: u64) -> TcpSample {
+    TcpSample {
+        at_ns,
+        end: End::Client,
+        moment: moment.into(),
+        srtt_ns: Some(srtt_us * MICROSECOND),
+        rttvar_ns: Some(60 * MICROSECOND),
+        cwnd: Some(10),
+        ssthresh: None,
+        bytes_acked: 695,
+        bytes_received: 2_913,
+        retransmits: Some(0),
+        lost: Some(0),
+        in_flight: Some(0),
+        congestion: Some("open".into()),
+        hook: "sock_ops".into(),
     }
 }
 

@@ -173,11 +173,6 @@ impl Outputs {
             .any(|sink| sink.destination == Destination::Stdout)
     }
 
-    /// Whether any output is one document, for which every journey must be kept.
-    pub fn has_whole_document(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.format == Format::Json)
-    }
-
     /// How text looks in `sink`.
     pub fn text_options(&self, sink: &Sink) -> TextOptions {
         TextOptions {

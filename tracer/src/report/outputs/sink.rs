@@ -1,17 +1,17 @@
 //! Writing to every output, as things become known.
 
 use super::{Destination, Format, OutputError, Outputs, Sink};
-use crate::journey::model::{CaptureInfo, HostInfo, Journey, Packet, Trace, TracerInfo};
+use crate::journey::model::{CaptureInfo, Document, HostInfo, Trace, TracerInfo};
+use crate::journey::part::Part;
+use crate::report::json::Spool;
 use crate::report::lookup::Lookup;
+use crate::report::ndjson;
 use crate::report::text::{self, TextOptions};
-use crate::report::{json, ndjson};
 use std::fs::File;
 use std::io::{self, Write};
 
-/// All outputs, open.
-///
-/// Whole captures use [`Reporter::write`]. Live captures call [`Reporter::begin`], then
-/// [`Reporter::journey`] for each journey that ends, then [`Reporter::end`].
+/// All outputs, open. [`Reporter::begin`] comes first, then [`Reporter::part`] for each part
+/// that is told, then [`Reporter::end`]; and the same again for the next capture.
 pub struct Reporter {
     outlets: Vec<Outlet>,
     journeys: u64,
@@ -21,6 +21,8 @@ struct Outlet {
     destination: Destination,
     format: Format,
     options: TextOptions,
+    /// What the one document of JSON is going to hold.
+    spool: Spool,
     /// None when the reader has gone: that is success (a broken pipe).
     writer: Option<Box<dyn Write>>,
 }
@@ -36,6 +38,7 @@ impl Reporter {
                 destination: sink.destination.clone(),
                 format: sink.format,
                 options: outputs.text_options(sink),
+                spool: Spool::default(),
                 writer: Some(open(&sink.destination)?),
             })
         };
@@ -56,7 +59,7 @@ impl Reporter {
         self.outlets.iter().any(|outlet| outlet.writer.is_some())
     }
 
-    /// The start of a live capture.
+    /// The start of a capture. Of `capture`, only what is known at the start is used.
     ///
     /// # Errors
     /// Those of the outputs, here and below; a broken pipe is none. Every output is
@@ -67,34 +70,35 @@ impl Reporter {
         host: &HostInfo,
         capture: &CaptureInfo,
     ) -> Result<(), OutputError> {
+        self.journeys = 0;
         self.each(|outlet, writer| match outlet.format {
             Format::Ndjson => ndjson::Writer::new(writer).header(tracer, host, capture),
-            Format::Text | Format::Json => Ok(()),
+            Format::Text => Ok(()),
+            Format::Json => {
+                outlet.spool = Spool::default();
+                Ok(())
+            }
         })
     }
 
-    /// One journey that ended; `packets` are those `--layers` may open.
-    pub fn journey(
-        &mut self,
-        journey: &Journey,
-        lookup: &Lookup<'_>,
-        packets: &[Packet],
-    ) -> Result<(), OutputError> {
-        self.journeys += 1;
+    /// What was told, in order.
+    pub fn part(&mut self, part: &Part) -> Result<(), OutputError> {
+        self.journeys += part.journeys.len() as u64;
+        let lookup = Lookup::of(part);
         self.each(|outlet, writer| match outlet.format {
-            Format::Text => {
-                let text = text::render_journey(journey, lookup, packets, &outlet.options);
+            Format::Text => part.journeys.iter().try_for_each(|journey| {
+                let text = text::render_journey(journey, &lookup, &part.packets, &outlet.options);
                 writer.write_all(text.as_bytes())?;
                 writer.write_all(b"\n")
-            }
-            Format::Ndjson => ndjson::Writer::new(writer).journey(journey, lookup),
-            Format::Json => Ok(()),
+            }),
+            Format::Ndjson => ndjson::Writer::new(writer).part(part, &lookup),
+            Format::Json => outlet.spool.part(part),
         })
     }
 
-    /// The end of a live capture. JSON, being one document, is written here from `trace`.
-    pub fn end(&mut self, trace: &Trace) -> Result<(), OutputError> {
-        let document = &trace.document;
+    /// The end of a capture: what `document` says of it as a whole; its lists are empty,
+    /// they were told in parts. JSON, being one document, is written here.
+    pub fn end(&mut self, document: &Document) -> Result<(), OutputError> {
         let journeys = self.journeys;
         self.each(|outlet, writer| match outlet.format {
             Format::Text => {
@@ -102,23 +106,23 @@ impl Reporter {
                 writer.write_all(text.as_bytes())
             }
             Format::Ndjson => ndjson::Writer::new(writer).end(document),
-            Format::Json => json::write(document, true, writer),
+            Format::Json => std::mem::take(&mut outlet.spool).write(document, writer),
         })
     }
 
     /// A whole capture at once.
     pub fn write(&mut self, trace: &Trace) -> Result<(), OutputError> {
-        self.each(|outlet, writer| match outlet.format {
-            Format::Text => writer.write_all(text::render(trace, &outlet.options).as_bytes()),
-            Format::Ndjson => ndjson::Writer::new(writer).document(&trace.document),
-            Format::Json => json::write(&trace.document, true, writer),
-        })
+        let (document, part) = Part::of(trace.clone());
+        let begun = self.begin(&document.tracer, &document.host, &document.capture);
+        let told = self.part(&part);
+        let ended = self.end(&document);
+        begun.and(told).and(ended)
     }
 
     /// Serves every outlet and returns the first error.
     fn each(
         &mut self,
-        serve: impl Fn(&Outlet, &mut dyn Write) -> io::Result<()>,
+        serve: impl Fn(&mut Outlet, &mut dyn Write) -> io::Result<()>,
     ) -> Result<(), OutputError> {
         let mut first = Ok(());
         for outlet in &mut self.outlets {
@@ -159,8 +163,9 @@ fn open(destination: &Destination) -> Result<Box<dyn Write>, OutputError> {
 mod tests {
     use super::{Destination, Format, Outlet, Reporter, TextOptions};
     use crate::journey::model::Trace;
+    use crate::journey::part::Part;
     use crate::report::examples;
-    use crate::report::lookup::Lookup;
+    use crate::report::json::Spool;
     use std::cell::RefCell;
     use std::io::{self, Write};
     use std::rc::Rc;
@@ -190,6 +195,7 @@ mod tests {
             destination: Destination::Stdout,
             format: *format,
             options: TextOptions::default(),
+            spool: Spool::default(),
             writer: Some(Box::new((*probe).clone())),
         };
         Reporter::with(probes.iter().map(outlet).collect())
@@ -244,17 +250,19 @@ mod tests {
     fn a_live_capture_says_the_same_as_one_written_at_once() {
         for format in [Format::Text, Format::Json, Format::Ndjson] {
             let (live, whole) = (Probe::default(), Probe::default());
-            let trace = trace();
-            let document = &trace.document;
-            let lookup = Lookup::of(document);
+            let (document, part) = Part::of(trace());
             let mut reporter_live = reporter(&[(format, &live)]);
             let begun = reporter_live.begin(&document.tracer, &document.host, &document.capture);
             assert!(begun.is_ok());
-            for journey in &document.journeys {
-                assert!(reporter_live.journey(journey, &lookup, &[]).is_ok());
+            for journey in &part.journeys {
+                let alone = Part {
+                    journeys: vec![journey.clone()],
+                    ..part.clone()
+                };
+                assert!(reporter_live.part(&alone).is_ok());
             }
-            assert!(reporter_live.end(&trace).is_ok());
-            assert!(reporter(&[(format, &whole)]).write(&trace).is_ok());
+            assert!(reporter_live.end(&document).is_ok());
+            assert!(reporter(&[(format, &whole)]).write(&trace()).is_ok());
             assert_eq!(*live.text.borrow(), *whole.text.borrow(), "{format:?}");
         }
     }

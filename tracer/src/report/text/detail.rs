@@ -259,13 +259,10 @@ fn write_http(page: &mut Page, exchange: &HttpExchange) {
     let stream = exchange
         .stream
         .map_or_else(String::new, |stream| format!(", stream {stream}"));
-    heading(
-        page,
-        format!(
-            "{} {} HTTP/{}{stream}",
-            exchange.method, exchange.target, exchange.version
-        ),
-    );
+    let asked = exchange
+        .asked()
+        .unwrap_or_else(|| "request not captured".into());
+    heading(page, format!("{asked} HTTP/{}{stream}", exchange.version));
     for (name, value) in &exchange.request_headers {
         field(page, name, value.clone());
     }

@@ -32,8 +32,10 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
 /// What was asked for.
 fn subject(journey: &Journey, lookup: &Lookup<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    if let Some(exchange) = lookup.http_of(journey) {
-        pieces.push(Piece::new(Role::Strong, exchange.method.clone()));
+    if let Some(exchange) = lookup.http_of(journey)
+        && let Some(method) = &exchange.method
+    {
+        pieces.push(Piece::new(Role::Strong, method.clone()));
         pieces.push(Piece::plain(" "));
     }
     pieces.push(Piece::new(Role::Strong, address(journey, lookup)));
@@ -157,13 +159,12 @@ fn status_role(status: u16) -> Role {
 
 /// Whether the story has holes. Payload beyond the budget is counted, not lost.
 fn completeness(journey: &Journey) -> Piece {
-    let lost = journey
-        .gaps
-        .iter()
-        .filter(|gap| gap.class != "payload")
-        .fold(0u64, |sum, gap| sum.saturating_add(gap.count));
+    let gaps = || journey.gaps.iter().filter(|gap| gap.class != "payload");
+    let lost = gaps().fold(0u64, |sum, gap| sum.saturating_add(gap.count));
     match (journey.outcome, lost) {
-        (Outcome::Incomplete, 0) => Piece::new(Role::Warning, "incomplete, 0 lost"),
+        (_, 0) if journey.outcome == Outcome::Incomplete || gaps().next().is_some() => {
+            Piece::new(Role::Warning, "incomplete, 0 lost")
+        }
         (_, 0) => Piece::new(Role::Faint, "complete, 0 lost"),
         (_, lost) => Piece::new(Role::Warning, format!("incomplete, {lost} lost")),
     }

@@ -16,6 +16,7 @@ use super::lookup::Lookup;
 use super::page::Page;
 use super::style::Style;
 use crate::journey::model::{Document, Journey, Packet, Trace};
+use crate::journey::part::Part;
 
 /// Column of the text beside the labels below the waterfall.
 const BESIDE_LABEL: usize = 12;
@@ -35,15 +36,15 @@ pub struct TextOptions {
 
 /// Every journey of a capture and the line about the capture itself.
 pub fn render(trace: &Trace, options: &TextOptions) -> String {
-    let document = &trace.document;
-    let lookup = Lookup::of(document);
+    let (document, part) = Part::of(trace.clone());
+    let lookup = Lookup::of(&part);
     let mut text = String::new();
-    for journey in &document.journeys {
-        text.push_str(&render_journey(journey, &lookup, &trace.packets, options));
+    for journey in &part.journeys {
+        text.push_str(&render_journey(journey, &lookup, &part.packets, options));
         text.push('\n');
     }
-    let journeys = document.journeys.len() as u64;
-    text.push_str(&render_end(document, journeys, options));
+    let journeys = part.journeys.len() as u64;
+    text.push_str(&render_end(&document, journeys, options));
     text
 }
 

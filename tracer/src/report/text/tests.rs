@@ -129,7 +129,8 @@ fn poison_connection(connection: &mut Connection, text: &str) {
         message.kind = own();
     }
     for exchange in &mut connection.http {
-        (exchange.method, exchange.target, exchange.version) = (own(), own(), own());
+        (exchange.method, exchange.target) = (Some(own()), Some(own()));
+        exchange.version = own();
         exchange.request_headers = vec![(own(), own())];
         let names = ["content-type", "location", "x-cache"].map(|name| (name.to_owned(), own()));
         exchange.response_headers = names.into();

@@ -18,7 +18,13 @@ fn read(client: &TimedBytes, server: &TimedBytes) -> Vec<HttpExchange> {
 fn statuses(exchanges: &[HttpExchange]) -> Vec<(&str, Option<u16>, u64)> {
     exchanges
         .iter()
-        .map(|e| (e.target.as_str(), e.status, e.response_body_bytes))
+        .map(|e| {
+            (
+                e.target.as_deref().unwrap_or_default(),
+                e.status,
+                e.response_body_bytes,
+            )
+        })
         .collect()
 }
 
@@ -43,7 +49,7 @@ fn times_and_segments_are_those_of_the_wire() {
         (e.id.as_str(), e.version.as_str(), e.stream),
         ("c1.1", "1.1", None)
     );
-    assert_eq!((e.request_at_ns, e.request_end_at_ns), (10, Some(12)));
+    assert_eq!((e.request_at_ns, e.request_end_at_ns), (Some(10), Some(12)));
     assert_eq!(
         (e.response_at_ns, e.response_end_at_ns),
         (Some(20), Some(21))
@@ -274,9 +280,14 @@ fn lost_messages_do_not_shift_the_answers() {
     let exchanges = read(&client, &server);
     let found: Vec<_> = exchanges
         .iter()
-        .map(|e| (e.target.as_str(), e.status))
+        .map(|e| (e.target.as_deref().unwrap_or_default(), e.status))
         .collect();
-    assert_eq!(found, [("/a", Some(201)), ("/c", None), ("/d", Some(204))]);
+    // What answers the lost request stands for itself.
+    let unasked = ("", Some(202));
+    assert_eq!(
+        found,
+        [("/a", Some(201)), unasked, ("/c", None), ("/d", Some(204))]
+    );
 }
 
 #[test]
@@ -286,7 +297,7 @@ fn text_from_the_network_cannot_move_the_cursor() {
         &["GET /\u{9b}31m HTTP/1.1\r\nHost: x\r\nX: a\tb\u{202e}\r\n\r\n"],
     );
     let e = &read(&client, &TimedBytes::default())[0];
-    for text in [&e.target, &e.request_headers[1].1] {
+    for text in [e.target.as_ref().unwrap(), &e.request_headers[1].1] {
         assert!(
             text.chars().all(|c| !c.is_control() && c != '\u{202e}'),
             "{text:?}"
@@ -300,7 +311,7 @@ fn what_is_not_http_gives_nothing() {
         assert!(
             read(
                 &stream(1, &[text]),
-                &stream(2, &["HTTP/1.1 200 OK\r\n\r\n"])
+                &stream(2, &["HTTP is not spoken here\r\n\r\n"])
             )
             .is_empty()
         );
@@ -317,4 +328,76 @@ fn what_is_not_http_gives_nothing() {
         )
         .is_empty()
     );
+}
+
+#[test]
+fn a_response_without_its_request_is_an_exchange_of_its_own() {
+    let timeout = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
+    let alone = &read(&TimedBytes::default(), &stream(5, &[timeout]))[0];
+    assert_eq!(
+        (&alone.method, &alone.target, &alone.url),
+        (&None, &None, &None)
+    );
+    assert_eq!((alone.status, alone.request_at_ns), (Some(408), None));
+    assert_eq!(alone.response_at_ns, Some(5));
+
+    let mut server = stream(2, &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"]);
+    server.push(timeout.as_bytes(), 9);
+    let client = stream(1, &["GET /a HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    let after = read(&client, &server);
+    let found: Vec<_> = after.iter().map(|e| (e.asked(), e.status)).collect();
+    let asked = Some("GET /a".to_owned());
+    assert_eq!(found, [(asked, Some(200)), (None, Some(408))]);
+}
+
+#[test]
+fn interim_responses_are_kept_beside_the_final_one() {
+    let client = stream(1, &["GET /a HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    let mut server = stream(2, &["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]);
+    server.push(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 3);
+    let e = &read(&client, &server)[0];
+    let interim: Vec<_> = e
+        .informational
+        .iter()
+        .map(|it| (it.status, it.at_ns))
+        .collect();
+    assert_eq!(
+        (interim, e.status, e.response_at_ns),
+        (vec![(103, 2)], Some(200), Some(3))
+    );
+}
+
+#[test]
+fn after_a_body_that_lied_the_next_message_begins_a_segment() {
+    let mut client = stream(1, &["HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    client.push(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n", 20);
+    client.push(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n", 40);
+    let mut server = stream(10, &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"]);
+    server.push(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        30,
+    );
+    server.push(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 50);
+    let exchanges = read(&client, &server);
+    let found: Vec<_> = exchanges
+        .iter()
+        .map(|e| (e.target.as_deref(), e.status))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some("/a"), Some(200)),
+            (Some("/b"), Some(200)),
+            (Some("/c"), Some(404))
+        ]
+    );
+}
+
+#[test]
+fn a_mail_that_quotes_http_is_a_mail() {
+    let mut client = stream(2, &["DATA\r\n"]);
+    client.push(b"GET / HTTP/1.1\r\n\r\n.\r\n", 4);
+    let mut server = stream(1, &["220 mail.test ESMTP\r\n"]);
+    server.push(b"354 go on\r\n", 3);
+    assert!(read(&client, &server).is_empty());
 }

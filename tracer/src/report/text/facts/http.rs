@@ -14,7 +14,11 @@ pub(in crate::report::text) fn request(journey: &Journey, lookup: &Lookup<'_>) -
         }
         return sentence;
     };
-    sentence.fact(format!("{} {}", exchange.method, exchange.target));
+    let Some(asked) = exchange.asked() else {
+        sentence.fact("not captured");
+        return sentence;
+    };
+    sentence.fact(asked);
     let headers = exchange.request_headers.len() as u64;
     sentence.fact(units::counted(headers, "header"));
     size(

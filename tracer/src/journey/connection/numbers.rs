@@ -1,0 +1,245 @@
+//! Sequence numbers of one end, and which of its segments were sent again.
+//!
+//! An analyser in the middle does not see why something was sent twice, so the rules are
+//! those that people know from Wireshark (User's Guide, "TCP Analysis"): what does not
+//! advance the sequence numbers was sent again, unless it came too soon behind what
+//! overtook it.
+
+use crate::protocol::frame::Tcp;
+
+/// Without a round trip that was seen, segments overtake each other within this.
+const REORDERING_NS: u64 = 3_000_000;
+/// A lost segment that duplicate acknowledgements ask for follows on them within this.
+const FAST_NS: u64 = 20_000_000;
+/// Duplicate acknowledgements after which a sender may believe in a loss: one fewer than
+/// RFC 5681, section 3.2, asks for, as one may be missing from the capture.
+const DUPLICATES: u32 = 2;
+/// A retransmission later than this after the original is a timeout: the smallest
+/// retransmission timeout of Linux (TCP_RTO_MIN, include/net/tcp.h).
+const RTO_MIN_NS: u64 = 200_000_000;
+
+/// What made a sender repeat itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Fast,
+    Timeout,
+    Unknown,
+}
+
+impl Cause {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Timeout => "timeout",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A segment as far as sequence numbers go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    sequence: u32,
+    /// Payload, SYN and FIN (RFC 9293, section 3.4).
+    length: u32,
+    payload_length: u32,
+    acknowledgment: Option<u32>,
+    window: u16,
+    /// SYN, FIN or RST.
+    control: bool,
+}
+
+impl Numbers {
+    pub fn of(tcp: &Tcp<'_>) -> Self {
+        let flags = tcp.flags;
+        let counted = u32::from(flags.syn) + u32::from(flags.fin);
+        Self {
+            sequence: tcp.sequence,
+            length: tcp.payload_length.saturating_add(counted),
+            payload_length: tcp.payload_length,
+            acknowledgment: flags.ack.then_some(tcp.acknowledgment),
+            window: tcp.window,
+            control: flags.syn || flags.fin || flags.rst,
+        }
+    }
+
+    const fn end(&self) -> u32 {
+        self.sequence.wrapping_add(self.length)
+    }
+
+    /// A segment without meaning that asks for an acknowledgement (RFC 9293, section 3.8.4).
+    fn keeps_alive(&self, next: u32) -> bool {
+        self.payload_length <= 1 && !self.control && self.sequence == next.wrapping_sub(1)
+    }
+}
+
+/// What one end has sent so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sent {
+    /// The sequence number after the highest one, and when it was reached.
+    next: Option<(u32, u64)>,
+    /// The last acknowledgement, and when it was sent.
+    acknowledgment: Option<(u32, u64)>,
+    duplicates: u32,
+    window: u16,
+}
+
+impl Sent {
+    /// Why `segment` of this end was sent before, if it was. `peer` acknowledged; segments
+    /// overtake each other within `reordering_ns`.
+    pub fn again(
+        &self,
+        segment: &Numbers,
+        peer: &Self,
+        reordering_ns: Option<u64>,
+        at_ns: u64,
+    ) -> Option<Cause> {
+        let alive = self.next.is_some_and(|(next, _)| segment.keeps_alive(next));
+        if segment.length == 0 || alive {
+            return None;
+        }
+        let late_ns = self.next.map(|(_, reached)| at_ns.saturating_sub(reached));
+        let timeout = late_ns.is_some_and(|late_ns| late_ns >= RTO_MIN_NS);
+        let cause = if timeout {
+            Cause::Timeout
+        } else {
+            Cause::Unknown
+        };
+        // What was acknowledged had been there before.
+        let payload_end = segment.sequence.wrapping_add(segment.payload_length);
+        let acknowledged = peer.acknowledgment.map(|(number, _)| number);
+        if segment.payload_length > 0
+            && acknowledged.is_some_and(|number| !before(number, payload_end))
+        {
+            return Some(cause);
+        }
+        let (next, _) = self.next?;
+        // The byte of a probe of a closed window goes on with data.
+        let probed = segment.payload_length > 1 && segment.sequence == next.wrapping_sub(1);
+        if probed || !before(segment.sequence, next) {
+            return None;
+        }
+        let asked_for = peer.duplicates >= DUPLICATES
+            && peer.acknowledgment.is_some_and(|(number, asked_at_ns)| {
+                number == segment.sequence && at_ns.saturating_sub(asked_at_ns) < FAST_NS
+            });
+        let overtaken =
+            late_ns < Some(reordering_ns.unwrap_or(REORDERING_NS)) && segment.end() != next;
+        match (asked_for, overtaken) {
+            (true, _) => Some(Cause::Fast),
+            (false, true) => None,
+            (false, false) => Some(cause),
+        }
+    }
+
+    /// Counts a segment of this end.
+    pub fn sent(&mut self, segment: &Numbers, at_ns: u64) {
+        let duplicate = segment.length == 0
+            && !segment.control
+            && segment.window == self.window
+            && self.next.is_some_and(|(next, _)| next == segment.sequence);
+        if let Some(number) = segment.acknowledgment {
+            let repeated = self.acknowledgment.is_some_and(|(last, _)| last == number);
+            match (repeated, duplicate) {
+                (true, true) => self.duplicates = self.duplicates.saturating_add(1),
+                (true, false) => {}
+                (false, _) => self.duplicates = 0,
+            }
+            self.acknowledgment = Some((number, at_ns));
+        }
+        self.window = segment.window;
+        let advances = self
+            .next
+            .is_none_or(|(next, _)| before(next, segment.end()));
+        if advances {
+            self.next = Some((segment.end(), at_ns));
+        }
+    }
+}
+
+/// Order modulo 2^32 (RFC 9293, section 3.4).
+const fn before(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn data(sequence: u32, length: u32) -> Numbers {
+        Numbers {
+            sequence,
+            length,
+            payload_length: length,
+            acknowledgment: Some(1),
+            window: 100,
+            control: false,
+        }
+    }
+
+    fn acknowledges(acknowledgment: u32) -> Numbers {
+        Numbers {
+            acknowledgment: Some(acknowledgment),
+            ..data(1, 0)
+        }
+    }
+
+    /// 1000 bytes from 1000 on, sent at 0.
+    fn sent() -> Sent {
+        let mut sent = Sent::default();
+        sent.sent(&data(1000, 1000), 0);
+        sent
+    }
+
+    #[test]
+    fn what_does_not_advance_was_sent_again_unless_it_was_overtaken() {
+        let (sent, peer) = (sent(), Sent::default());
+        let again = |segment, at_ns| sent.again(&segment, &peer, None, at_ns);
+        assert_eq!(again(data(2000, 10), MS), None);
+        assert_eq!(again(data(1000, 500), MS), None);
+        assert_eq!(again(data(1000, 500), 5 * MS), Some(Cause::Unknown));
+        assert_eq!(again(data(1000, 1000), MS), Some(Cause::Unknown));
+        assert_eq!(again(data(1000, 1000), 300 * MS), Some(Cause::Timeout));
+        let long_way = Some(50 * MS);
+        assert_eq!(sent.again(&data(1000, 500), &peer, long_way, 5 * MS), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_twice_is_a_fast_retransmission() {
+        let mut peer = Sent::default();
+        for at_ns in [1, 2, 3] {
+            peer.sent(&acknowledges(1000), at_ns * MS);
+        }
+        let again = |at_ns| sent().again(&data(1000, 500), &peer, None, at_ns);
+        assert_eq!(again(4 * MS), Some(Cause::Fast));
+        assert_eq!(again(300 * MS), Some(Cause::Timeout));
+    }
+
+    #[test]
+    fn what_was_acknowledged_had_been_sent_before() {
+        let mut peer = Sent::default();
+        peer.sent(&acknowledges(3000), 0);
+        let again = sent().again(&data(2000, 1000), &peer, None, 0);
+        assert_eq!(again, Some(Cause::Unknown));
+    }
+
+    #[test]
+    fn probes_are_not_sent_again() {
+        let (sent, peer) = (sent(), Sent::default());
+        for probe in [data(1999, 0), data(1999, 1), data(1999, 500)] {
+            assert_eq!(sent.again(&probe, &peer, None, 900 * MS), None);
+        }
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut sent = Sent::default();
+        sent.sent(&data(u32::MAX - 9, 20), 0);
+        let peer = Sent::default();
+        assert_eq!(sent.again(&data(10, 20), &peer, None, 900 * MS), None);
+        let old = sent.again(&data(u32::MAX - 9, 20), &peer, None, 900 * MS);
+        assert_eq!(old, Some(Cause::Timeout));
+    }
+}

@@ -1,0 +1,34 @@
+//! How much of a capture file is remembered at once.
+
+/// Bounds of memory while a file is read. Nothing is settled early while there is room, so
+/// that a capture within all of them is told as one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections followed at once. Beyond it those without traffic for the longest time
+    /// are taken for over; it is counted unless a timeout had passed, too.
+    pub connections: usize,
+    /// Bytes of payload that wait to be read: of open connections, and of closed ones
+    /// whose secrets may still come.
+    pub payload: u64,
+    /// Bytes, about, of connections that are over and not told yet.
+    pub untold: u64,
+    /// Bytes, about, of DNS exchanges: what connections are joined with.
+    pub resolutions: usize,
+    /// After a close, late and repeated segments are waited for this long, nanoseconds.
+    pub late_ns: u64,
+    /// Neighbour exchanges.
+    pub neighbors: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            payload: 64 << 20,
+            untold: 24 << 20,
+            resolutions: 16 << 20,
+            late_ns: 2_000_000_000,
+            neighbors: 16_384,
+        }
+    }
+}
