@@ -29,6 +29,8 @@ pub const PROCESS_FORK: u16 = 0x70;
 pub const PROCESS_EXEC: u16 = 0x71;
 /// [`crate::record::ProcessExit`].
 pub const PROCESS_EXIT: u16 = 0x72;
+/// [`crate::record::LayerPassage`].
+pub const LAYER_PASSAGE: u16 = 0x80;
 
 /// Which kind of hook wrote a record.
 pub mod hook {
@@ -79,6 +81,33 @@ pub mod neighbor {
     pub const DEAD: u8 = 4;
     /// The timer of an entry ran: the way into FAILED when nobody answers.
     pub const TIMER: u8 = 5;
+}
+
+/// Where in the kernel a TCP segment was seen. Down are the numbers below [`place::UP`].
+pub mod place {
+    pub const SOCKET_WRITE: u8 = 1;
+    pub const TCP_TRANSMIT: u8 = 2;
+    pub const IP_OUTPUT: u8 = 3;
+    pub const IP6_OUTPUT: u8 = 4;
+    pub const NEIGHBOR: u8 = 5;
+    pub const NEIGHBOR6: u8 = 6;
+    pub const QUEUE: u8 = 7;
+    pub const DEVICE: u8 = 8;
+    /// The driver has taken it.
+    pub const SENT: u8 = 9;
+    /// The first number on the way up.
+    pub const UP: u8 = 16;
+    /// A driver without NAPI (loopback, veth) hands it to the backlog.
+    pub const BACKLOG: u8 = 17;
+    /// A driver with NAPI hands it to GRO.
+    pub const GRO: u8 = 18;
+    pub const RECEIVE: u8 = 19;
+    pub const IP_INPUT: u8 = 20;
+    pub const IP6_INPUT: u8 = 21;
+    pub const TCP_INPUT: u8 = 22;
+    pub const TCP6_INPUT: u8 = 23;
+    pub const WAKE_UP: u8 = 24;
+    pub const READ: u8 = 25;
 }
 
 /// When a socket's numbers were read.

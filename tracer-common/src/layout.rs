@@ -42,6 +42,19 @@ layout! {
     sock_cookie: "sock_common"."skc_cookie";
     sock_network: "sock_common"."skc_net";
     sock_protocol: "sock"."sk_protocol";
+    /// Sequence number of the next byte a process writes.
+    tcp_write_sequence: "tcp_sock"."write_seq";
+    /// Sequence number of the next byte a process reads.
+    tcp_copied_sequence: "tcp_sock"."copied_seq";
+    /// Sequence number of the next byte expected from the peer.
+    tcp_receive_next: "tcp_sock"."rcv_nxt";
+    message_bytes: "msghdr"."msg_iter.count";
+    buffer_data: "sk_buff"."data";
+    buffer_length: "sk_buff"."len";
+    buffer_transport_header: "sk_buff"."transport_header";
+    buffer_socket: "sk_buff"."sk";
+    buffer_device: "sk_buff"."dev";
+    segment_flags: "tcp_skb_cb"."tcp_flags";
     /// Smoothed round-trip time, 1/8 microseconds.
     tcp_srtt: "tcp_sock"."srtt_us";
     /// Mean deviation of the round-trip time, 1/4 microseconds.

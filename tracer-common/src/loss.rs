@@ -12,6 +12,8 @@ pub const TCP_SAMPLE: u32 = 8;
 pub const TCP_RETRANSMIT: u32 = 9;
 pub const TCP_RESET: u32 = 10;
 pub const PACKET_DROP: u32 = 11;
+/// Passages of a segment through the kernel's layers.
+pub const KERNEL_PATH: u32 = 12;
 
 /// Slots of the counters; more than are in use.
 pub const CLASSES: usize = 16;
@@ -34,6 +36,7 @@ pub const fn name(class: u32) -> Option<&'static str> {
         TCP_RETRANSMIT => "tcp_retransmit",
         TCP_RESET => "tcp_reset",
         PACKET_DROP => "packet_drop",
+        KERNEL_PATH => "kernel_path",
         _ => return None,
     })
 }

@@ -74,6 +74,25 @@ pub struct TcpState {
     pub comm: [u8; limits::COMM],
 }
 
+/// A TCP segment, or bytes that a process writes or reads, passed a layer of the kernel.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerPassage {
+    pub header: Header,
+    /// Sequence number of the first payload byte. Host byte order.
+    pub sequence: u32,
+    /// Payload bytes.
+    pub length: u32,
+    pub family: u16,
+    /// One of [`crate::event::place`].
+    pub place: u8,
+    pub reserved: u8,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+}
+
 /// The numbers of a TCP socket at one moment. A number that this kernel does not have is
 /// [`UNKNOWN`].
 #[repr(C)]
@@ -314,6 +333,7 @@ const _: () = {
     assert!(size_of::<Header>() == 16);
     assert!(size_of::<FrameHead>() == 48);
     assert!(size_of::<TcpState>() == 16 + 16 + 8 + 4 + 12 + 32 + 16);
+    assert!(size_of::<LayerPassage>() == 16 + 8 + 8 + 32);
     assert!(size_of::<TcpSample>() == 16 + 24 + 28 + 4 + 8 + 32);
     assert!(size_of::<TcpRetransmit>() == 16 + 16 + 8 + 8 + 32);
     assert!(size_of::<TcpReset>() == 16 + 8 + 8 + 32);

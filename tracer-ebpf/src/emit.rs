@@ -50,6 +50,7 @@ macro_rules! records {
 records! {
     TcpState: TCP_STATE, TCP_STATE;
     SocketOwner: SOCKET_OWNER, SOCKET_OWNER;
+    LayerPassage: LAYER_PASSAGE, KERNEL_PATH;
     TcpSample: TCP_SAMPLE, TCP_SAMPLE;
     TcpRetransmit: TCP_RETRANSMIT, TCP_RETRANSMIT;
     TcpReset: TCP_RESET, TCP_RESET;

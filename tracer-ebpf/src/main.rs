@@ -15,6 +15,7 @@ mod bounds;
 mod drops;
 mod emit;
 mod ends;
+mod layers;
 mod layout;
 mod neighbor;
 mod packet;

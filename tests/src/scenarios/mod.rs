@@ -3,6 +3,7 @@
 mod command_line;
 mod facts;
 mod host;
+mod kernel_path;
 mod lab;
 mod recording;
 mod trouble;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Scenario> {
     [
         command_line::SCENARIOS,
         lab::SCENARIOS,
+        kernel_path::SCENARIOS,
         host::SCENARIOS,
         facts::SCENARIOS,
         recording::SCENARIOS,

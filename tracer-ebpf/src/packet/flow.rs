@@ -6,6 +6,9 @@ use tracer_common::limits;
 use super::work::{Work, recall};
 use crate::ends::Ends;
 
+/// IPPROTO_TCP.
+const TCP: u8 = 6;
+
 /// Both directions of a flow share one entry: the lower end comes first.
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(limits::FLOWS, 0);
@@ -46,6 +49,64 @@ pub static NEW: Flow = Flow {
     begun: [0; 2],
     bytes: [0; 4],
 };
+
+/// The key of the TCP flow between two ends, and 1 when the source is the upper one. For
+/// programs that know the addresses from elsewhere than a frame.
+#[inline(always)]
+pub fn tcp_key(
+    family: u32,
+    source: [u64; 2],
+    destination: [u64; 2],
+    ports: [u16; 2],
+) -> (FlowKey, usize) {
+    let source_is_upper = if source[0] != destination[0] {
+        source[0] > destination[0]
+    } else if source[1] != destination[1] {
+        source[1] > destination[1]
+    } else {
+        ports[0] > ports[1]
+    };
+    let kind = family << 16 | u32::from(TCP);
+    let key = if source_is_upper {
+        FlowKey {
+            lower: destination,
+            upper: source,
+            lower_port: ports[1],
+            upper_port: ports[0],
+            kind,
+        }
+    } else {
+        FlowKey {
+            lower: source,
+            upper: destination,
+            lower_port: ports[0],
+            upper_port: ports[1],
+            kind,
+        }
+    };
+    (key, usize::from(source_is_upper))
+}
+
+/// Bytes of payload that come before `sequence` in the direction of `end`, 0 where the
+/// beginning was not seen. As [`tcp_position`], without taking note of anything.
+///
+/// # Safety
+/// `flow` points to an entry of the map; `end` is 0 or 1.
+#[inline(always)]
+pub unsafe fn tcp_place(flow: *const Flow, end: usize, sequence: u32) -> u32 {
+    let end = end & 1;
+    // SAFETY: as the caller promises.
+    unsafe {
+        let begun = *(&raw const (*flow).begun).cast::<u32>().add(end);
+        let base = *(&raw const (*flow).base).cast::<u32>().add(end);
+        let position = sequence.wrapping_sub(base);
+        if begun == 0 || position > 0xffff_0000 {
+            0
+        } else {
+            position
+        }
+    }
+}
 
 /// Writes the key of the flow between two ends; 1 when the source is the upper one. For
 /// fragments the identification takes the place of the ports: then both ends are compared

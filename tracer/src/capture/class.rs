@@ -24,7 +24,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 impl Names {
     /// The class of this name; `other` for a name that is too long, or one too many.
     fn class(&self, name: &str) -> Class {
-        let mut known = (0..).map_while(loss::name);
+        let mut known = (0..loss::CLASSES as u32).filter_map(loss::name);
         if let Some(class) = known.find(|known| *known == name) {
             return class;
         }

@@ -12,6 +12,7 @@ pub mod link_type;
 pub mod recording;
 
 mod class;
+mod kernel_path;
 pub(crate) mod spare;
 mod tcp;
 
@@ -19,6 +20,9 @@ pub use tcp::*;
 
 pub use link_type::LinkType;
 
+pub use kernel_path::{KernelLayer, LayerPassage};
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,6 +45,8 @@ pub enum Fact {
     Frame(Frame),
     /// A socket of this host changed its TCP state.
     TcpState(TcpStateChange),
+    /// Bytes of a TCP stream passed a layer of this kernel.
+    LayerPassage(LayerPassage),
     /// The numbers of a TCP socket of this host at one moment.
     TcpSample(TcpSample),
     /// A TCP socket of this host sent a segment again.
@@ -82,7 +88,7 @@ pub enum Fact {
 }
 
 /// Which kind of hook saw something; the words of the JSON contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookKind {
     Xdp,

@@ -7,7 +7,7 @@ use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
 use crate::probe::{ProbeOptions, Scope};
 use crate::protocol::text;
-use crate::report::outputs::{Destination, Outputs, Reporter, Request, Terminal};
+use crate::report::outputs::{Destination, Format, Outputs, Reporter, Request, Terminal};
 use crate::session::{Ended, Session, SessionOptions};
 use crate::{client::ClientPipes, launch};
 use std::ffi::OsString;
@@ -46,8 +46,12 @@ pub(super) fn session_options(
     let budget = capture.payload_budget.unwrap_or(default);
     let stream_limit = if capture.full { 64 << 20 } else { budget };
     let recorder = capture.save.as_deref().map(Recorder::create).transpose()?;
+    let probe = ProbeOptions {
+        kernel_path: wants_kernel_path(capture, output, live),
+        ..probe_options(&capture.hooks, Some(budget), capture.full, live)
+    };
     Ok(SessionOptions {
-        probe: probe_options(&capture.hooks, Some(budget), capture.full, live),
+        probe,
         stream_limit: usize::try_from(stream_limit).unwrap_or(usize::MAX),
         keep_frames: output.layers,
         show_secrets: output.show_secrets,
@@ -55,6 +59,19 @@ pub(super) fn session_options(
         command: shown_command_line(command_line, output.show_secrets),
         recorder,
     })
+}
+
+/// Timing the kernel's layers costs time with every packet of the host: only where the
+/// result is shown, and when the whole host is watched only on request.
+fn wants_kernel_path(capture: &CaptureOptions, output: &OutputOptions, live: bool) -> bool {
+    let is_data = |format: Format| format != Format::Text;
+    let in_data = output.format.is_some_and(is_data)
+        || output
+            .output
+            .iter()
+            .filter_map(|file| Format::of_path(file))
+            .any(is_data);
+    capture.kernel_path || output.layers || output.verbose > 0 || in_data && !live
 }
 
 /// What the probe is to attach, and what it hands over.
@@ -75,6 +92,7 @@ pub(super) fn probe_options(
         force: forced
             .map(|forced| (forced.fact.clone(), forced.hook))
             .collect(),
+        kernel_path: false,
         xdp_native: false,
     }
 }

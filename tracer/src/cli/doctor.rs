@@ -4,7 +4,7 @@ use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
 use super::schema::print;
-use crate::probe::{self, Probe, is_optional};
+use crate::probe::{self, Probe, ProbeOptions, is_optional};
 use crate::report::doctor::{Diagnosis, render};
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
@@ -15,7 +15,10 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
     let hooks = if arguments.all {
         probe::inspect()?
     } else {
-        let options = capture::probe_options(&arguments.hooks, None, false, true);
+        let options = ProbeOptions {
+            kernel_path: true,
+            ..capture::probe_options(&arguments.hooks, None, false, true)
+        };
         let probe = Probe::attach(options).await?;
         let hooks = probe.hooks().to_vec();
         probe.detach().await;

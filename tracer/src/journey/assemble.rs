@@ -127,6 +127,7 @@ impl Assembler {
                 spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
+            Fact::LayerPassage(passage) => self.connections.passage(at_ns, passage),
             Fact::TcpSample(sample) => {
                 if let Some((it, end)) = self.connections.end_between(sample.local, sample.remote) {
                     it.sample(at_ns, end, &sample);

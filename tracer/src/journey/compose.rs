@@ -14,6 +14,9 @@ use super::story::{Analysed, Story};
 use super::{dns, failure, neighbor, packets, resolution, timeline};
 use std::collections::BTreeMap;
 
+/// Exchanges of a connection whose segments' way through the kernel is always listed.
+const KEY_EXCHANGES: usize = 32;
+
 /// One journey with everything it refers to.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -412,10 +415,20 @@ pub(super) fn describe(
             .as_ref()
             .and_then(|reading| reading.close.clone())
             .unwrap_or_else(|| connection.close()),
+        kernel_path: connection.passages.describe(&key_moments(analysed)),
         quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
         tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
         http: analysed.http.clone(),
     }
+}
+
+/// When requests and responses began: the segments that carried them are always listed.
+fn key_moments(analysed: &Analysed) -> Vec<u64> {
+    let exchanges = analysed.http.iter().take(KEY_EXCHANGES);
+    exchanges
+        .flat_map(|exchange| [exchange.request_at_ns, exchange.response_at_ns])
+        .flatten()
+        .collect()
 }
 
 /// The DNS exchanges of one journey: no others are described, which counts when a live

@@ -1,6 +1,7 @@
 //! One TCP connection, followed from its frames and from the kernel's socket events.
 
 use super::evidence::{EndMark, Mark};
+use super::kernel_path::Passages;
 use super::model::{
     Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission,
     StateTransition, TcpOptions,
@@ -140,6 +141,8 @@ pub(super) struct TrackedConnection {
     pub kept_frames: Vec<(EndMark, Frame)>,
     pub first_at_ns: u64,
     pub last_at_ns: u64,
+    /// The payload's way through this host's kernel.
+    pub passages: Passages,
     /// What the payload was, once its bytes are forgotten.
     pub settled: Option<Arc<Analysed>>,
     /// It is over, and waits to be settled.
@@ -190,6 +193,7 @@ impl TrackedConnection {
             kept_frames: Vec::new(),
             first_at_ns: at_ns,
             last_at_ns: at_ns,
+            passages: Passages::default(),
             settled: None,
             over: false,
             cut: None,

@@ -4,7 +4,7 @@ use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
 use super::quic::Flows;
-use crate::capture::{Frame, SocketOwner, SocketUse, TcpState, TcpStateChange};
+use crate::capture::{Frame, LayerPassage, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
 use foldhash::fast::RandomState;
 use std::collections::hash_map::Entry;
@@ -403,6 +403,13 @@ impl Connections {
                 End::Server
             };
             connection.end_mut(end).reader.get_or_insert(owner.pid);
+        }
+    }
+
+    /// Takes the passage of a segment through a layer of this host's kernel.
+    pub fn passage(&mut self, at_ns: u64, passage: LayerPassage) {
+        if let Some((connection, sender)) = self.end_between(passage.source, passage.destination) {
+            connection.passage(at_ns, sender, passage);
         }
     }
 

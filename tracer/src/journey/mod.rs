@@ -15,6 +15,7 @@ mod evidence;
 mod failure;
 /// HTTP exchanges from plaintext streams.
 pub mod http;
+mod kernel_path;
 /// How much is remembered of a file.
 pub mod limits;
 /// Journeys reported while the capture goes on.

@@ -96,6 +96,7 @@ impl Chosen<'_> {
             role: role.to_owned(),
             interface: interfaces.name(mark.interface).map(str::to_owned),
             frame: frame.clone(),
+            kernel_path: None,
             application: None,
         });
     }
@@ -104,6 +105,9 @@ impl Chosen<'_> {
         let mut kept = connection.kept_frames.iter();
         if let Some((_, frame)) = kept.find(|(kept, _)| kept.mark.number == mark.number) {
             self.add(mark, frame, role);
+            if let Some(packet) = self.packets.iter_mut().find(|p| p.number == mark.number) {
+                packet.kernel_path = connection.path_of_frame(mark, frame);
+            }
         }
     }
 

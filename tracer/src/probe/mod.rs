@@ -67,6 +67,9 @@ pub struct ProbeOptions {
     pub without: Vec<HookKind>,
     /// Fact and the one kind of hook that must serve it.
     pub force: Vec<(String, HookKind)>,
+    /// Watch the layers that the traced flows' segments pass in the kernel. That costs time
+    /// with every packet.
+    pub kernel_path: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
 }
@@ -81,6 +84,7 @@ impl Default for ProbeOptions {
             ring_bytes: limits::RING_BYTES,
             without: Vec::new(),
             force: Vec::new(),
+            kernel_path: false,
             xdp_native: false,
         }
     }
@@ -157,6 +161,7 @@ impl Probe {
             qdiscs: outcome.qdiscs,
             ring,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
+                .with_watchers(outcome.watchers)
                 .with_reasons(reasons::Reasons::of(&types)),
             owners: owners::Owners::default(),
             order: order::Reorder::default(),

@@ -4,6 +4,8 @@
 //! load and attach, serves the fact. A kprobe comes before fentry and the tracepoint for
 //! TCP states because it is what ordinary kernels have; hardened ones have the tracepoint.
 
+mod path;
+
 use crate::capture::HookKind;
 
 /// Something the timeline wants to know.
@@ -30,6 +32,9 @@ pub(super) struct Part {
     pub target: Target,
     /// Without this part the candidate does not serve.
     pub required: bool,
+    /// Places on the way through the kernel (`tracer_common::event::place`) that it watches.
+    /// Alternatives follow each other: a part whose places are watched is not needed.
+    pub places: &'static [u8],
 }
 
 /// Where a program is attached.
@@ -37,6 +42,9 @@ pub(super) struct Part {
 pub(super) enum Target {
     /// A kernel function.
     Function(&'static str),
+    /// The first of these functions that the kernel has and lets be probed: what one kernel
+    /// keeps, another inlines or renames.
+    FirstFunction(&'static [&'static str]),
     /// A kernel tracepoint, by its name without the group.
     Tracepoint {
         group: &'static str,
@@ -52,6 +60,8 @@ pub(super) enum Target {
     FramesOut,
 }
 
+/// Attached only when it is asked for: it costs time with every packet.
+pub(super) const KERNEL_PATH: &str = "kernel_path";
 const PACKET_DROP: &str = "packet_drop";
 const FRAMES_IN: &str = "frames_in";
 const FRAMES_OUT: &str = "frames_out";
@@ -65,6 +75,7 @@ const fn required(program: &'static str, target: Target) -> Part {
         program,
         target,
         required: true,
+        places: &[],
     }
 }
 
@@ -73,6 +84,26 @@ const fn optional(program: &'static str, target: Target) -> Part {
         program,
         target,
         required: false,
+        places: &[],
+    }
+}
+
+impl Part {
+    pub(super) const fn watching(self, places: &'static [u8]) -> Self {
+        Self { places, ..self }
+    }
+
+    /// What kind of hook it is, as a part of a candidate of kind `of`.
+    pub(super) const fn kind(&self, of: HookKind) -> HookKind {
+        match (self.target, of) {
+            (Target::Tracepoint { .. }, HookKind::Kprobe | HookKind::Fentry) => {
+                HookKind::Tracepoint
+            }
+            (Target::Cgroup(_), HookKind::Kprobe | HookKind::Fentry | HookKind::Tracepoint) => {
+                HookKind::Cgroup
+            }
+            _ => of,
+        }
     }
 }
 
@@ -96,8 +127,8 @@ const SAMPLE: &[&str] = &["tcp_sock.srtt_us", "sock_common.skc_family"];
 const BUFFER: &[&str] = &["sk_buff.head", "sk_buff.network_header"];
 
 /// Facts that the timeline is complete without: kernels from before drop reasons have
-/// nothing that could serve this one.
-pub(super) const OPTIONAL: &[&str] = &[PACKET_DROP];
+/// nothing that could serve the one, and the other is watched on request.
+pub(super) const OPTIONAL: &[&str] = &[PACKET_DROP, KERNEL_PATH];
 
 /// Every fact, in the order of attaching: what must be there before a process starts to
 /// talk comes first.
@@ -304,6 +335,10 @@ pub(super) const FACTS: &[Fact] = &[
         }],
     },
     Fact {
+        name: KERNEL_PATH,
+        candidates: path::CANDIDATES,
+    },
+    Fact {
         name: FRAMES_OUT,
         candidates: &[
             Candidate {
@@ -354,6 +389,7 @@ impl Target {
     pub(super) fn label(self) -> String {
         match self {
             Self::Function(name) | Self::Library(name) | Self::Cgroup(name) => name.to_owned(),
+            Self::FirstFunction(names) => names.first().copied().unwrap_or_default().to_owned(),
             Self::Tracepoint { group, name } => format!("{group}:{name}"),
             Self::FramesIn | Self::FramesOut => "interfaces".to_owned(),
         }

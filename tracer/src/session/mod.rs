@@ -247,15 +247,13 @@ impl Session {
     pub fn document(&self) -> Document {
         let clock = self.probe.clock();
         let hooks = self.probe.hooks().to_vec();
-        // Every fact that has any candidate must have one attached.
+        // Every fact that has any candidate must have one attached, but for those that the
+        // timeline is complete without.
         let mut served: BTreeMap<&str, bool> = BTreeMap::new();
-        for hook in &hooks {
+        for hook in hooks.iter().filter(|hook| !is_optional(&hook.fact)) {
             *served.entry(hook.fact.as_str()).or_default() |= hook.status == HookStatus::Attached;
         }
-        // One that not every kernel can tell does not make the capture incomplete.
-        let complete = served
-            .iter()
-            .all(|(fact, attached)| *attached || is_optional(fact));
+        let complete = served.values().all(|attached| *attached);
         Document {
             schema_version: SCHEMA_VERSION,
             tracer: TracerInfo {

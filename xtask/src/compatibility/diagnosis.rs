@@ -98,7 +98,12 @@ impl Fact {
         let candidates = json["candidates"].as_array().context("no candidates")?;
         Ok(Self {
             name: string(json, "fact")?,
-            hooks: candidates.iter().map(Hook::parse).collect::<Result<_>>()?,
+            // What another hook makes needless was not tried.
+            hooks: candidates
+                .iter()
+                .filter(|candidate| candidate["status"] != "not_needed")
+                .map(Hook::parse)
+                .collect::<Result<_>>()?,
         })
     }
 

@@ -2,9 +2,10 @@
 
 use crate::capture::{
     ClientEvent, ClientReport, CongestionState, Direction, Fact, FileOpen, Frame, GetAddrInfoCall,
-    HookKind, Interface, LinkType, ListenQueue, NeighborAction, NeighborEvent, Observation,
-    PacketDrop, ProcessEvent, ResetAction, RouteDetail, RouteLookup, SampleMoment, SocketOwner,
-    SocketUse, TcpReset, TcpRetransmit, TcpSample, TcpState, TcpStateChange,
+    HookKind, Interface, KernelLayer, LayerPassage, LinkType, ListenQueue, NeighborAction,
+    NeighborEvent, Observation, PacketDrop, ProcessEvent, ResetAction, RouteDetail, RouteLookup,
+    SampleMoment, SocketOwner, SocketUse, TcpReset, TcpRetransmit, TcpSample, TcpState,
+    TcpStateChange,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -34,6 +35,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         1 => packet_drop().prop_map(Fact::PacketDrop),
         1 => any::<(u64, u64)>()
             .prop_map(|(overflows, drops)| Fact::ListenQueue(ListenQueue { overflows, drops })),
+        1 => layer_passage().prop_map(Fact::LayerPassage),
         1 => socket_owner().prop_map(Fact::SocketOwner),
         1 => route_lookup().prop_map(Fact::RouteLookup),
         1 => route_detail().prop_map(Fact::RouteDetail),
@@ -193,6 +195,22 @@ prop_compose! {
         hook in hook(),
     ) -> PacketDrop {
         PacketDrop { reason, protocol, source, destination, sequence, flags, hook }
+    }
+}
+
+prop_compose! {
+    fn layer_passage()(
+        layer in prop_oneof![
+            Just(KernelLayer::SocketWrite), Just(KernelLayer::Sent), Just(KernelLayer::Read),
+        ],
+        source in socket_address(),
+        destination in socket_address(),
+        sequence in any::<u32>(),
+        length in any::<u32>(),
+        function in any::<String>(),
+        hook in hook(),
+    ) -> LayerPassage {
+        LayerPassage { layer, source, destination, sequence, length, function, hook }
     }
 }
 

@@ -55,6 +55,10 @@ pub struct CaptureOptions {
     /// raw frames, TLS secrets of the built-in client and command lines: nothing is redacted.
     #[arg(long, value_name = "FILE.pcapng")]
     pub save: Option<PathBuf>,
+    /// Time the layers of the kernel that each segment passes (always with -v and --layers,
+    /// and in JSON but for `live`).
+    #[arg(long)]
+    pub kernel_path: bool,
     #[command(flatten)]
     pub hooks: HookOptions,
 }

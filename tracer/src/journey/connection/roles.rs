@@ -66,6 +66,7 @@ impl TrackedConnection {
         std::mem::swap(&mut self.client, &mut self.server);
         std::mem::swap(&mut self.client_end, &mut self.server_end);
         let turn = |end: &mut End| *end = end.peer();
+        self.passages.swap_ends();
         turn(&mut self.syn_ack_by);
         self.states.iter_mut().for_each(|it| turn(&mut it.end));
         let retransmissions = self.retransmissions.iter_mut();

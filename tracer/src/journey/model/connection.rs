@@ -1,6 +1,6 @@
 //! Transport connections.
 
-use super::{HttpExchange, Process, Quic, Tls};
+use super::{HttpExchange, KernelPath, Process, Quic, Tls};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -89,6 +89,9 @@ pub struct Connection {
     pub resets: Vec<Reset>,
     pub zero_windows: Vec<ZeroWindow>,
     pub close: Close,
+    /// The payload's way through the layers of this host's kernel; null where it was not
+    /// watched.
+    pub kernel_path: Option<KernelPath>,
     /// What QUIC itself tells; null over TCP.
     pub quic: Option<Quic>,
     pub tls: Option<Tls>,

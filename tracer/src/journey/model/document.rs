@@ -120,6 +120,8 @@ pub struct Packet {
     pub role: String,
     pub interface: Option<String>,
     pub frame: crate::capture::Frame,
+    /// The way of its payload through this host's kernel, where that was watched.
+    pub kernel_path: Option<super::SegmentPath>,
     /// Decrypted or plain application text that this packet carries, where known; shown
     /// as the innermost box.
     pub application: Option<Vec<u8>>,

@@ -14,7 +14,7 @@ use super::{
     interfaces::Interface,
     layout::{KernelTypes, Offsets},
     needs,
-    plan::{Candidate, FACTS, Fact, Part, Target},
+    plan::{self, Candidate, FACTS, Fact, Part, Target},
 };
 use crate::{
     capture::HookKind,
@@ -37,6 +37,8 @@ pub(super) struct Outcome {
     pub classifier: Option<HookKind>,
     /// Queueing disciplines that we made and have to remove.
     pub qdiscs: Vec<Qdisc>,
+    /// What watches each place on the way through the kernel.
+    pub watchers: Vec<(u8, String)>,
 }
 
 impl Outcome {
@@ -45,12 +47,14 @@ impl Outcome {
             reports: Vec::new(),
             classifier: None,
             qdiscs: Vec::new(),
+            watchers: Vec::new(),
         }
     }
 
     fn add(&mut self, other: Self) {
         self.reports.extend(other.reports);
         self.qdiscs.extend(other.qdiscs);
+        self.watchers.extend(other.watchers);
         self.classifier = self.classifier.or(other.classifier);
     }
 }
@@ -66,6 +70,13 @@ impl Refusal {
     fn unavailable(reason: impl Into<String>) -> Self {
         Self {
             status: HookStatus::Unavailable,
+            reason: reason.into(),
+        }
+    }
+
+    fn not_needed(reason: impl Into<String>) -> Self {
+        Self {
+            status: HookStatus::NotNeeded,
             reason: reason.into(),
         }
     }
@@ -229,6 +240,9 @@ impl<'a> Attacher<'a> {
     fn excluded(&self, fact: &Fact, kind: HookKind) -> Option<&'static str> {
         let options = self.ground.options;
         let forced = options.force.iter().find(|(name, _)| name == fact.name);
+        if fact.name == plan::KERNEL_PATH && !options.kernel_path && forced.is_none() {
+            return Some("not asked for: --kernel-path, -v, --layers and JSON do");
+        }
         if forced.is_some_and(|(_, only)| *only != kind) {
             Some("another hook was asked for")
         } else if options.without.contains(&kind) {
@@ -254,24 +268,37 @@ impl<'a> Attacher<'a> {
             return self.try_library(fact, candidate, function);
         }
         let mut reports = Vec::new();
+        let mut watchers: Vec<(u8, String)> = Vec::new();
         for part in candidate.parts {
-            match self.attach_part(candidate.kind, part) {
-                Ok(()) => {
+            let kind = part.kind(candidate.kind);
+            let is_watched = |place: &u8| watchers.iter().any(|(watched, _)| watched == place);
+            let attached_to = if !part.places.is_empty() && part.places.iter().all(is_watched) {
+                Err(Refusal::not_needed("a better hook serves this already"))
+            } else if self.ground.options.without.contains(&kind) {
+                Err(Refusal::not_needed("switched off"))
+            } else {
+                self.attach_part(candidate.kind, part)
+            };
+            match attached_to {
+                Ok(target) => {
+                    let places = part.places.iter().copied();
+                    watchers.extend(places.map(|place| (place, target.clone())));
                     let Ground { types, offsets, .. } = self.ground;
-                    let mut report = attached(fact, candidate.kind, part.target.label());
+                    let mut report = attached(fact, kind, target);
                     report.reason = needs::left_out(part.program, types, offsets);
                     reports.push(report);
                 }
                 Err(refusal) if part.required => {
-                    self.report(fact, candidate.kind, part.target.label(), &refusal);
+                    self.report(fact, kind, part.target.label(), &refusal);
                     return false;
                 }
                 Err(refusal) => {
-                    self.report(fact, candidate.kind, part.target.label(), &refusal);
+                    self.report(fact, kind, part.target.label(), &refusal);
                 }
             }
         }
         self.outcome.reports.append(&mut reports);
+        self.outcome.watchers.append(&mut watchers);
         true
     }
 
@@ -284,11 +311,7 @@ impl<'a> Attacher<'a> {
     }
 
     fn report_unused(&mut self, fact: &Fact, candidate: &Candidate, reason: &str) {
-        let refusal = Refusal {
-            status: HookStatus::NotNeeded,
-            reason: reason.to_owned(),
-        };
-        self.report_candidate(fact, candidate, &refusal);
+        self.report_candidate(fact, candidate, &Refusal::not_needed(reason));
     }
 
     /// One line for a candidate as a whole, named after its first part.

@@ -6,7 +6,7 @@ use std::{os::fd::OwnedFd, path::Path};
 use aya::{
     Btf,
     programs::{
-        CgroupAttachMode, Program, ProgramError,
+        CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError,
         uprobe::{UProbeAttachLocation, UProbeScope},
     },
 };
@@ -14,6 +14,7 @@ use aya::{
 use super::{Attacher, Refusal};
 use crate::{
     capture::HookKind,
+    journey::model::HookStatus,
     probe::{
         cgroup, error,
         libraries::{self, Place},
@@ -27,18 +28,53 @@ const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe/type";
 /// Present when it has uprobes.
 const UPROBE_EVENTS: &str = "/sys/bus/event_source/devices/uprobe/type";
 impl Attacher<'_> {
-    pub(super) fn attach_part(&mut self, kind: HookKind, part: &Part) -> Result<(), Refusal> {
+    /// Says to what it was attached.
+    pub(super) fn attach_part(&mut self, kind: HookKind, part: &Part) -> Result<String, Refusal> {
         if let Some(reason) = needs::unmet(part.program, self.ground.types) {
             return Err(Refusal::unavailable(reason));
         }
-        match part.target {
-            Target::Tracepoint { name, .. } => self.attach_tracepoint(kind, part, name),
+        let attached = match part.target {
+            Target::FirstFunction(names) => return self.attach_first(kind, part, names),
+            Target::Tracepoint { name, .. } => self.attach_tracepoint(part.kind(kind), part, name),
             Target::Function(name) => self.attach_function(kind, part, name),
             Target::Cgroup(_) => self.attach_cgroup(part),
             Target::Library(_) | Target::FramesIn | Target::FramesOut => {
                 Err(Refusal::failed("attached elsewhere"))
             }
+        };
+        attached.map(|()| part.target.label())
+    }
+
+    /// Attaches to the first of several functions that takes it.
+    fn attach_first(
+        &mut self,
+        kind: HookKind,
+        part: &Part,
+        names: &[&str],
+    ) -> Result<String, Refusal> {
+        let mut refusals: Vec<(&str, Refusal)> = Vec::new();
+        for name in names {
+            match self.attach_function(kind, part, name) {
+                Ok(()) => return Ok((*name).to_owned()),
+                Err(refusal) => refusals.push((name, refusal)),
+            }
+            // A program is loaded for one function.
+            if let Some(program) = self.programs.get_mut(part.program) {
+                unload(program);
+            }
         }
+        let failed = refusals
+            .iter()
+            .any(|(_, refusal)| refusal.status == HookStatus::Failed);
+        let reasons: Vec<String> = refusals
+            .iter()
+            .map(|(name, refusal)| format!("{name}: {}", refusal.reason))
+            .collect();
+        let reason = reasons.join("; ");
+        Err(match failed {
+            true => Refusal::failed(reason),
+            false => Refusal::unavailable(reason),
+        })
     }
 
     fn attach_tracepoint(
@@ -114,6 +150,14 @@ impl Attacher<'_> {
             Program::SockOps(program) => {
                 program.load().map_err(refused)?;
                 program.attach(root, mode).map(drop).map_err(refused)
+            }
+            Program::CgroupSkb(program) => {
+                program.load().map_err(refused)?;
+                let egress = CgroupSkbAttachType::Egress;
+                program
+                    .attach(root, egress, mode)
+                    .map(drop)
+                    .map_err(refused)
             }
             _ => Err(mismatch(part)),
         }
@@ -237,6 +281,7 @@ pub(super) fn unload(program: &mut Program) {
         Program::KProbe(program) => program.unload(),
         Program::FEntry(program) => program.unload(),
         Program::CgroupSockAddr(program) => program.unload(),
+        Program::CgroupSkb(program) => program.unload(),
         Program::UProbe(program) => program.unload(),
         Program::Xdp(program) => program.unload(),
         Program::SchedClassifier(program) => program.unload(),

@@ -30,6 +30,7 @@ plain!(
     TcpReset,
     PacketDrop,
     SocketOwner,
+    LayerPassage,
     Route,
     Neighbor,
     GetAddrInfo,

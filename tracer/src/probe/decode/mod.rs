@@ -10,9 +10,9 @@ use tracer_common::{event, record};
 
 use super::{clock::Clock, reasons::Reasons};
 use crate::capture::{
-    Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind, LinkType, NeighborAction,
-    NeighborEvent, Observation, ProcessEvent, RouteLookup, SocketOwner, SocketUse, TcpState,
-    TcpStateChange,
+    Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind, KernelLayer, LayerPassage,
+    LinkType, NeighborAction, NeighborEvent, Observation, ProcessEvent, RouteLookup, SocketOwner,
+    SocketUse, TcpState, TcpStateChange,
 };
 use fields::{address, known_address, known_socket_address, record, socket_address, text};
 
@@ -27,6 +27,8 @@ pub(super) struct Decoder {
     clock: Clock,
     /// How classifiers are attached in this run: the programs themselves cannot tell.
     classifier: HookKind,
+    /// What watches each place on the way through the kernel.
+    watchers: Vec<(u8, String)>,
     reasons: Reasons,
 }
 
@@ -35,8 +37,15 @@ impl Decoder {
         Self {
             clock,
             classifier,
+            watchers: Vec::new(),
             reasons: Reasons::default(),
         }
+    }
+
+    /// With what watches each place on the way through the kernel.
+    pub(super) fn with_watchers(mut self, watchers: Vec<(u8, String)>) -> Self {
+        self.watchers = watchers;
+        self
     }
 
     /// With the kernel's words for its reasons.
@@ -63,6 +72,13 @@ impl Decoder {
                 if let Some(listener) = listener {
                     say(Fact::SocketOwner(listener));
                 }
+            }
+            event::LAYER_PASSAGE => {
+                let passage: record::LayerPassage = record(bytes)?;
+                let mut watchers = self.watchers.iter();
+                let function = watchers.find(|(place, _)| *place == passage.place);
+                let function = function.map(|(_, name)| name.clone()).unwrap_or_default();
+                say(Fact::LayerPassage(layer_passage(&passage, hook, function)?));
             }
             event::TCP_SAMPLE => say(Fact::TcpSample(tcp::sample(&record(bytes)?, hook)?)),
             event::TCP_RETRANSMIT => {
@@ -199,6 +215,43 @@ fn tcp_state(
         hook,
     };
     Ok((change, listener))
+}
+
+fn layer_passage(
+    passage: &record::LayerPassage,
+    hook: HookKind,
+    function: String,
+) -> Result<LayerPassage, Malformed> {
+    use event::place;
+    let layer = match passage.place {
+        place::SOCKET_WRITE => KernelLayer::SocketWrite,
+        place::TCP_TRANSMIT => KernelLayer::TcpTransmit,
+        place::IP_OUTPUT | place::IP6_OUTPUT => KernelLayer::IpOutput,
+        place::NEIGHBOR | place::NEIGHBOR6 => KernelLayer::Neighbor,
+        place::QUEUE => KernelLayer::Queue,
+        place::DEVICE => KernelLayer::Device,
+        place::SENT => KernelLayer::Sent,
+        place::BACKLOG | place::GRO => KernelLayer::Driver,
+        place::RECEIVE => KernelLayer::DeviceReceive,
+        place::IP_INPUT | place::IP6_INPUT => KernelLayer::IpReceive,
+        place::TCP_INPUT | place::TCP6_INPUT => KernelLayer::TcpReceive,
+        place::WAKE_UP => KernelLayer::WakeUp,
+        place::READ => KernelLayer::Read,
+        _ => return Err(Malformed),
+    };
+    Ok(LayerPassage {
+        layer,
+        source: socket_address(passage.family, &passage.source, passage.source_port)?,
+        destination: socket_address(
+            passage.family,
+            &passage.destination,
+            passage.destination_port,
+        )?,
+        sequence: passage.sequence,
+        length: passage.length,
+        function,
+        hook,
+    })
 }
 
 fn socket_owner(owner: record::SocketOwner, hook: HookKind) -> Result<SocketOwner, Malformed> {

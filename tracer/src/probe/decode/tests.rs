@@ -206,3 +206,35 @@ fn nothing_in_a_record_can_make_it_panic() {
         let _ = decode(&bytes);
     }
 }
+
+#[test]
+fn a_passage_is_named_by_what_watches_its_place() {
+    let mut source = [0; 16];
+    source[..4].copy_from_slice(&[10, 0, 0, 1]);
+    let mut passage = record::LayerPassage {
+        header: header(event::LAYER_PASSAGE, event::hook::KPROBE),
+        sequence: 7,
+        length: 100,
+        family: event::family::INET,
+        place: event::place::NEIGHBOR,
+        reserved: 0,
+        source_port: 4000,
+        destination_port: 80,
+        source,
+        destination: source,
+    };
+    let watchers = vec![(event::place::NEIGHBOR, "ip_finish_output2".to_owned())];
+    let decoder = Decoder::new(Clock::now(), HookKind::Tcx).with_watchers(watchers);
+    let mut into = Vec::new();
+    decoder
+        .decode(&bytes_of(&passage), &mut into)
+        .expect("valid");
+    let Some(Fact::LayerPassage(told)) = into.pop().map(|one| one.fact) else {
+        panic!("a passage");
+    };
+    assert_eq!(told.layer, KernelLayer::Neighbor);
+    assert_eq!(told.function, "ip_finish_output2");
+    assert_eq!(told.source, SocketAddr::from(([10, 0, 0, 1], 4000)));
+    passage.place = event::place::UP;
+    assert_eq!(decode(&bytes_of(&passage)), Err(Malformed));
+}

@@ -2,6 +2,7 @@
 //! journey can tell, with the numbers of real runs.
 
 mod failures;
+mod kernel;
 mod pieces;
 mod reuse;
 mod shop;

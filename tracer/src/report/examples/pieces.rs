@@ -200,6 +200,7 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
             at_ns: None,
             messages: Vec::new(),
         },
+        kernel_path: None,
         quic: None,
         tls: None,
         http: Vec::new(),

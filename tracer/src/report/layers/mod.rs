@@ -25,6 +25,7 @@ pub fn render_journey(journey: &Journey, packets: &[Packet], options: &TextOptio
     for packet in packets.iter().filter(|packet| packet.journey == journey.id) {
         text.push('\n');
         headline(&mut text, journey, packet, options);
+        through_the_kernel(&mut text, packet, options);
         let layers = open(packet, options.show_secrets);
         let width = options.style.columns().min(WIDEST);
         for line in boxes::draw(&layers, &options.style, width) {
@@ -77,6 +78,21 @@ fn headline(text: &mut String, journey: &Journey, packet: &Packet, options: &Tex
     let gap = if width_of(&role.text) == 0 { "" } else { "   " };
     let line = [role, Piece::plain(gap), clean(Role::Plain, &rest)];
     for line in super::page::wrap(&line, options.style.columns(), options.style.columns()) {
+        write_line(text, &options.style, &line);
+    }
+}
+
+/// `down through the kernel, 13 µs: socket write 5 µs → …`, below the headline.
+fn through_the_kernel(text: &mut String, packet: &Packet, options: &TextOptions) {
+    let Some(path) = &packet.kernel_path else {
+        return;
+    };
+    let pieces = super::text::kernel::in_a_line(path).into_iter();
+    let pieces: Vec<Piece> = pieces
+        .map(|piece| Piece::new(piece.role, options.style.clean(&piece.text)))
+        .collect();
+    let columns = options.style.columns().min(WIDEST);
+    for line in super::page::wrap(&pieces, columns, columns) {
         write_line(text, &options.style, &line);
     }
 }

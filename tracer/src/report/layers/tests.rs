@@ -25,6 +25,7 @@ fn packet(role: &str, link_type: LinkType, data: Vec<u8>) -> Packet {
             original_length: u32::try_from(data.len()).expect("a short packet"),
             data,
         },
+        kernel_path: None,
         application: None,
     }
 }

@@ -6,6 +6,7 @@ mod dhcp;
 mod events;
 mod facts;
 mod header;
+pub(super) mod kernel;
 mod sentence;
 mod summary;
 mod verdict;
@@ -62,6 +63,7 @@ pub fn render_journey(
     if options.verbose >= 1 {
         detail::write_process(&mut page, journey);
         detail::write_own_address(&mut page, journey);
+        kernel::write(&mut page, journey, lookup.connection_of(journey));
         detail::write_samples(&mut page, journey, lookup);
         events::write(&mut page, journey);
     }

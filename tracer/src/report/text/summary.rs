@@ -102,6 +102,7 @@ fn write_fact(page: &mut Page, fact: &str, hooks: &[&HookReport], verbose: u8) {
 /// What a reader must not expect when nobody serves `fact`.
 fn meaning(fact: &str) -> &'static str {
     match fact {
+        "kernel_path" => "the time in each layer of the kernel is not known",
         "frames_in" => "nothing that arrived was seen",
         "frames_out" => "nothing that was sent was seen",
         "tcp_state" => "states are taken from the frames alone",
