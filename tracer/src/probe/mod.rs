@@ -359,24 +359,18 @@ pub fn is_optional(fact: &str) -> bool {
     plan::OPTIONAL.contains(&fact)
 }
 
-/// Tries every hook of the plan on this kernel and takes each away again. Where nothing
-/// can be tried, every hook is reported with the reason; [`check`] tells it as an error.
-pub fn inspect() -> Vec<HookReport> {
-    try_all().unwrap_or_else(|error| {
-        let reason = error.to_string();
-        plan::FACTS
-            .iter()
-            .flat_map(|fact| fact.candidates.iter().map(move |one| (fact, one)))
-            .map(|(fact, candidate)| candidate.unavailable(fact, &reason))
-            .collect()
-    })
-}
-
-fn try_all() -> Result<Vec<HookReport>, ProbeError> {
+/// Tries every hook of the plan on this kernel and takes each away again, on the loopback
+/// interface alone, so that nothing else is touched.
+///
+/// # Errors
+/// As [`Probe::attach`], when nothing can be tried at all. A hook that is refused is no error:
+/// its report says why.
+pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
     privileges::check()?;
     let options = ProbeOptions::default();
     let (mut ebpf, types, offsets) = open(&options)?;
     let interfaces = interfaces::select(&["lo".to_owned()])?;
+    name_link_types(&mut ebpf, &interfaces)?;
     let ground = attach::Ground {
         options: &options,
         types: &types,
@@ -385,6 +379,7 @@ fn try_all() -> Result<Vec<HookReport>, ProbeError> {
     };
     let outcome = attach::inspect(&mut ebpf, &ground);
     cleanup::remove_qdiscs(outcome.qdiscs);
+    require_any(&outcome.reports)?;
     Ok(outcome.reports)
 }
 
