@@ -65,7 +65,6 @@ pub struct CaptureOptions {
         long,
         value_name = "SIZE",
         default_value = "8M",
-        hide_short_help = true,
         help_heading = "Advanced",
         value_parser = values::ring
     )]
@@ -87,4 +86,7 @@ pub struct HookOptions {
     /// Serve a fact with this kind of hook only, for instance tcp_state=tracepoint. Repeatable.
     #[arg(long, value_name = "FACT=HOOK", value_parser = values::forced_hook)]
     pub force_hook: Vec<ForcedHook>,
+    /// Processes that can be traced at a time, to provoke a full table in tests.
+    #[arg(long, value_name = "NUMBER", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub traced_processes: Option<u32>,
 }
