@@ -2,9 +2,12 @@
 
 mod command_line;
 mod facts;
+mod faults;
+mod files;
 mod host;
 mod kernel_path;
 mod lab;
+mod privileges;
 mod recording;
 mod trouble;
 
@@ -20,6 +23,9 @@ pub fn all() -> Vec<Scenario> {
         facts::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
+        privileges::SCENARIOS,
+        faults::SCENARIOS,
+        files::SCENARIOS,
     ]
     .concat()
 }

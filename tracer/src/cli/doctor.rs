@@ -4,10 +4,13 @@ use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
 use super::schema::print;
+use crate::output_file::{self, Readers};
 use crate::probe::{self, Probe, ProbeOptions, is_optional};
 use crate::report::doctor::{Diagnosis, render};
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Tries the hooks as a capture would (or all of them, one by one), says what became of each,
 /// and detaches.
@@ -44,7 +47,7 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
         }
     };
     match &arguments.output {
-        Some(path) => std::fs::write(path, text).map_err(|source| Problem::System {
+        Some(path) => write(path, &text).map_err(|source| Problem::System {
             operation: "write the diagnosis",
             source,
         })?,
@@ -57,4 +60,12 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
     } else {
         ExitCode::KernelLacks
     })
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = output_file::open(path, Readers::Umask)?;
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
