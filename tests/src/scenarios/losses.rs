@@ -161,21 +161,19 @@ fn check_whole(document: &Value, told: &Value, truth: &HashMap<u64, Vec<&str>>) 
     );
     ensure!(!told["process"].is_null(), "no process");
     ensure!(!told["route"].is_null(), "no route");
-    // The server's own are left out: a port that is given out again at once can lend them to
-    // the connection before.
-    let states = states(connection, "client");
-    let begins = states
-        .first()
-        .is_some_and(|state| state == "CLOSED>SYN_SENT");
-    let ends = states
-        .last()
-        .is_some_and(|state| state.ends_with(">CLOSED"));
-    let joined = states.windows(2).all(|pair| {
-        let (before, after) = (pair.first(), pair.last());
-        let to = before.and_then(|state| state.split('>').nth(1));
-        to == after.and_then(|state| state.split('>').next())
-    });
-    ensure!(begins && ends && joined, "{states:?}");
+    for (end, birth) in [("client", "CLOSED>SYN_SENT"), ("server", "LISTEN>SYN_RECV")] {
+        let states = states(connection, end);
+        let begins = states.first().is_some_and(|state| state == birth);
+        let ends = states
+            .last()
+            .is_some_and(|state| state.ends_with(">CLOSED"));
+        let joined = states.windows(2).all(|pair| {
+            let (before, after) = (pair.first(), pair.last());
+            let to = before.and_then(|state| state.split('>').nth(1));
+            to == after.and_then(|state| state.split('>').next())
+        });
+        ensure!(begins && ends && joined, "{end}: {states:?}");
+    }
     Ok(())
 }
 

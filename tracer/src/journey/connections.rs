@@ -447,6 +447,10 @@ impl Connections {
                 self.sockets.clear();
             }
         }
+        if matches!(change.from, TcpState::Close | TcpState::Listen) {
+            // A new life at an address of the kernel's: the end of the last one was lost.
+            self.sockets.remove(&identity);
+        }
         let found = self.end_of(&change);
         let socket = self.sockets.entry(identity).or_default();
         socket.end = socket.end.or(found);
