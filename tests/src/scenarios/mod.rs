@@ -5,6 +5,7 @@ mod facts;
 mod host;
 mod kernel_path;
 mod lab;
+mod owners;
 mod recording;
 mod trouble;
 
@@ -17,6 +18,7 @@ pub fn all() -> Vec<Scenario> {
         lab::SCENARIOS,
         kernel_path::SCENARIOS,
         host::SCENARIOS,
+        owners::SCENARIOS,
         facts::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
