@@ -77,7 +77,11 @@ pub fn gather(arguments: &[String]) -> Result<()> {
     let mut living: VecDeque<Child> = VecDeque::new();
     let end = |mut child: Child| -> Result<()> {
         let status = child.wait()?;
-        ensure!(status.success(), "client {} ended with {status}", child.id());
+        ensure!(
+            status.success(),
+            "client {} ended with {status}",
+            child.id()
+        );
         Ok(())
     };
     for client in 0..clients.parse::<usize>()? {
@@ -130,9 +134,8 @@ fn ask(
 ) -> Result<()> {
     let path = path(std::process::id(), client, request);
     let then = if last { "close" } else { "keep-alive" };
-    let head = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: {then}\r\n\r\n"
-    );
+    let head =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: {then}\r\n\r\n");
     stream.get_mut().write_all(head.as_bytes())?;
     read_head(stream)?.context("the server closed before its answer")?;
     let mut body = [0; BODY.len()];

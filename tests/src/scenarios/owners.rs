@@ -1,7 +1,8 @@
 //! Whose socket was it: every request and every answer belongs to its own process.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::{env, thread};
+use std::path::PathBuf;
+use std::{env, fs, thread};
 
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
@@ -10,12 +11,18 @@ use serde_json::Value;
 use crate::crowd;
 use crate::program::{Program, Tracer, must_run};
 use crate::running::Running;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Skipped};
 
-pub const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "ten_thousand_requests_of_200_processes_belong_to_their_own_process",
-    run: ten_thousand,
-}];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "ten_thousand_requests_of_200_processes_belong_to_their_own_process",
+        run: ten_thousand,
+    },
+    Scenario {
+        name: "a_server_in_a_container_is_told_with_its_container",
+        run: container,
+    },
+];
 
 const SERVERS: usize = 4;
 
@@ -60,7 +67,9 @@ fn start_server() -> Result<(u64, u64, Running)> {
 }
 
 fn crowd_is_told_apart() -> Result<()> {
-    let servers: Vec<_> = (0..SERVERS).map(|_| start_server()).collect::<Result<_>>()?;
+    let servers: Vec<_> = (0..SERVERS)
+        .map(|_| start_server())
+        .collect::<Result<_>>()?;
     let ports: BTreeMap<u64, u64> = servers.iter().map(|(port, pid, _)| (*port, *pid)).collect();
     let (clients, requests) = size();
     let folder = tempfile::tempdir()?;
@@ -82,9 +91,66 @@ fn crowd_is_told_apart() -> Result<()> {
     check_owners(&document, &ports, (clients, requests))
 }
 
+/// A cgroup of this scenario, with a container's name; removed when dropped.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn create(name: &str) -> Result<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts")?;
+        let root = mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ');
+            let (_, place, kind) = (fields.next()?, fields.next()?, fields.next()?);
+            (kind == "cgroup2").then(|| PathBuf::from(place))
+        });
+        let root = root.ok_or_else(|| Skipped("no cgroup v2 is mounted here".into()))?;
+        let folder = root.join(name);
+        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+
+    fn take_in(&self, pid: u64) -> Result<()> {
+        Ok(fs::write(self.0.join("cgroup.procs"), pid.to_string())?)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Its server was waited for, so that the cgroup is empty.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn container() -> Result<()> {
+    let id = format!("{:064x}", std::process::id());
+    let name = format!("docker-{id}.scope");
+    // Declared before the server, hence dropped after it.
+    let cgroup = Cgroup::create(&name)?;
+    let (port, pid, _server) = start_server()?;
+    cgroup.take_in(pid)?;
+    let url = format!("http://127.0.0.1:{port}/");
+    let document = Tracer::new(["fetch", "--format", "json", &url])
+        .run()?
+        .expect_code(0)?
+        .json()?;
+    let connection = crate::journey::connection(&document, &document["journeys"][0])?;
+    let server = &connection["server_process"];
+    ensure!(server["pid"] == pid, "{server}");
+    let told = server["cgroup"].as_str().context("no cgroup")?;
+    ensure!(told.ends_with(&name), "{server}");
+    let expected = serde_json::json!({"id": id, "engine": "docker", "pod": null});
+    ensure!(server["container"] == expected, "{server}");
+    let client = &connection["client_process"];
+    ensure!(client["container"].is_null(), "{client}");
+    Ok(())
+}
+
 /// Every request is told once, by the process that its path names and to the process that
 /// has its port; nothing was lost.
-fn check_owners(document: &Value, servers: &BTreeMap<u64, u64>, size: (usize, usize)) -> Result<()> {
+fn check_owners(
+    document: &Value,
+    servers: &BTreeMap<u64, u64>,
+    size: (usize, usize),
+) -> Result<()> {
     let (clients, requests) = size;
     let lost = &document["capture"]["lost"];
     ensure!(
