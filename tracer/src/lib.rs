@@ -2,9 +2,12 @@
 pub mod capture;
 pub mod cli;
 pub mod client;
+pub mod fence;
 pub mod journey;
 pub mod lab;
 pub mod launch;
+/// Files that the user asked for.
+pub mod output_file;
 pub mod probe;
 pub mod protocol;
 pub mod replay;

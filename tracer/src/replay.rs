@@ -74,10 +74,10 @@ impl ReplayOptions {
 /// When nothing could be read; see [`file::read`].
 pub fn replay(path: &Path, options: &ReplayOptions) -> Result<(Trace, FileSummary), FileError> {
     let mut replay = Replay::new(options);
-    let mut sink = |item: Item<'_>| {
-        if let Item::Observation(observation) = item {
-            replay.observe(observation);
-        }
+    let mut sink = |item: Item<'_>| match item {
+        Item::Observation(observation) => replay.observe(observation),
+        Item::NoSecrets => replay.assembler.expect_no_secrets(),
+        Item::Custom { .. } | Item::Started(_) => {}
     };
     let summary = read_watched(path, &mut sink, &mut |_| {})?;
     let name = path.display().to_string();

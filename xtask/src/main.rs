@@ -4,6 +4,7 @@
 //! output under `run` and `demo`, the counts under `test`).
 
 mod command;
+mod compatibility;
 mod guest;
 mod kernel_programs;
 mod machine;

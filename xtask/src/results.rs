@@ -12,6 +12,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    pub const ONE_PASSED: Self = Self {
+        passed: 1,
+        failed: 0,
+        skipped: 0,
+    };
     pub const ONE_FAILED: Self = Self {
         passed: 0,
         failed: 1,

@@ -108,7 +108,7 @@ fn taken_apart(file: &[u8]) -> Vec<u8> {
     std::fs::write(&path, file).expect("room for a small file");
     let mut list: Vec<(u8, Vec<u8>)> = Vec::new();
     let read = read_items(&path, &mut |item| match item {
-        Item::Started(_) => {}
+        Item::NoSecrets | Item::Started(_) => {}
         Item::Custom { data, .. } => list.push((0, data.to_vec())),
         Item::Observation(observation) => match observation.fact {
             Fact::Frame(frame) => list.push((1, frame.data)),

@@ -2,10 +2,13 @@
 
 mod command_line;
 mod facts;
+mod faults;
+mod files;
 mod host;
 mod kernel_path;
 mod lab;
 mod owners;
+mod privileges;
 mod recording;
 mod trouble;
 
@@ -22,6 +25,9 @@ pub fn all() -> Vec<Scenario> {
         facts::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
+        privileges::SCENARIOS,
+        faults::SCENARIOS,
+        files::SCENARIOS,
     ]
     .concat()
 }

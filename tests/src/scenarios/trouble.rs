@@ -183,7 +183,7 @@ fn two_tracers() -> Result<()> {
 }
 
 /// Programs, links and filters that this kernel holds now, by its own lists.
-fn attached() -> Result<BTreeSet<String>> {
+pub(super) fn attached() -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for program in aya::programs::loaded_programs() {
         // A program that went away between listing and opening is not loaded.
@@ -213,7 +213,7 @@ fn nothing_stays() -> Result<()> {
 }
 
 /// Programs are freed by the kernel's workers shortly after their last reference.
-fn gone(before: &BTreeSet<String>) -> Result<()> {
+pub(super) fn gone(before: &BTreeSet<String>) -> Result<()> {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {
         let now = attached()?;

@@ -19,7 +19,9 @@ const COMMAND_BUDGET: u64 = 1 << 20;
 /// The same when the whole host is watched: handshake and headers.
 const LIVE_BUDGET: u64 = 64 << 10;
 /// Bytes of the ring between kernel and tracer.
-const RING_BYTES: u32 = 8 << 20;
+const RING_BYTES: u64 = 8 << 20;
+/// Processes that one command may start, at a time.
+const TRACED_PROCESSES: u32 = 16384;
 
 /// Plans where results go.
 pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<Outputs, Problem> {
@@ -87,7 +89,8 @@ pub(super) fn probe_options(
         interfaces: hooks.interface.clone(),
         payload_budget: u32::try_from(budget.unwrap_or(LIVE_BUDGET)).unwrap_or(u32::MAX),
         full,
-        ring_bytes: RING_BYTES,
+        ring_bytes: u32::try_from(hooks.ring_bytes.unwrap_or(RING_BYTES)).unwrap_or(u32::MAX),
+        traced_processes: hooks.traced_processes.unwrap_or(TRACED_PROCESSES),
         without: hooks.without.clone(),
         force: forced
             .map(|forced| (forced.fact.clone(), forced.hook))
@@ -133,6 +136,16 @@ pub(super) fn progress(verbose: u8, message: impl FnOnce() -> String) {
     }
 }
 
+/// Gives up the rights that are no longer needed; `commands`: one was started.
+pub(super) fn confine(session: &Session, commands: bool, verbose: u8) -> Result<(), Problem> {
+    let fence = session.confine(commands)?;
+    progress(verbose, || fence);
+    for restriction in session.probe().restrictions() {
+        progress(verbose, || restriction.clone());
+    }
+    Ok(())
+}
+
 /// What became of a traced command.
 pub(super) struct Traced {
     pub trace: Trace,
@@ -141,7 +154,8 @@ pub(super) struct Traced {
     recorded: Result<(), RecordingError>,
 }
 
-/// Traces one command from before its first instruction to its last FIN.
+/// Traces one command from before its first instruction to its last FIN. Outputs are open
+/// by then: this process has given up the rights to open more of them when it returns.
 pub(super) async fn trace_command(
     options: SessionOptions,
     spec: LaunchSpec,
@@ -152,6 +166,7 @@ pub(super) async fn trace_command(
     let mut session = Session::start(options).await?;
     let mut launched = launch::start(spec).await?;
     session.trace_process(launched.pid)?;
+    confine(&session, true, verbose)?;
     progress(verbose, || {
         let hooks = session.probe().hooks().iter();
         let attached = hooks
@@ -175,8 +190,7 @@ pub(super) async fn trace_command(
 }
 
 /// Writes the report, then says whether it was recorded.
-pub(super) fn report(outputs: &Outputs, traced: &mut Traced) -> Result<(), Problem> {
-    let mut reporter = Reporter::open(outputs)?;
+pub(super) fn report(mut reporter: Reporter, traced: &mut Traced) -> Result<(), Problem> {
     reporter.write(&traced.trace)?;
     let recorded = std::mem::replace(&mut traced.recorded, Ok(()));
     Ok(recorded?)

@@ -7,7 +7,7 @@ use super::run;
 use crate::client;
 use crate::lab::{self, Lab};
 use crate::launch::Output;
-use crate::report::outputs::Destination;
+use crate::report::outputs::{Destination, Reporter};
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -30,6 +30,7 @@ pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<E
     if outputs.use_stdout() {
         spec.stdout = Output::Stderr;
     }
+    let reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
     let lab = Lab::start()?;
     lab.place(&mut spec)?;
@@ -44,10 +45,11 @@ pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<E
     // The probe watches the client's interfaces: its own view is the journey.
     let inside = lab.enter_client()?;
     let traced = capture::trace_command(options, spec, pipes, verbose).await;
-    drop(inside);
+    // The right to return was given up with the others, and there is nothing left to do there.
+    inside.stay();
     lab.stop();
     let mut traced = traced?;
-    capture::report(&outputs, &mut traced)?;
+    capture::report(reporter, &mut traced)?;
     Ok(if is_fetch {
         capture::fetch_code(&traced)
     } else {

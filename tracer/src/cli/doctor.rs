@@ -4,20 +4,29 @@ use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
 use super::schema::print;
-use crate::probe::{Probe, ProbeOptions, is_optional};
+use crate::output_file::{self, Readers};
+use crate::probe::{self, Probe, ProbeOptions, is_optional};
 use crate::report::doctor::{Diagnosis, render};
 use crate::report::outputs::{Destination, Terminal};
 use crate::session;
+use std::io::{self, Write};
+use std::path::Path;
 
-/// Tries every hook as a capture would, says what became of each, and detaches.
+/// Tries the hooks as a capture would (or all of them, one by one), says what became of each,
+/// and detaches.
 pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
-    let options = ProbeOptions {
-        kernel_path: true,
-        ..capture::probe_options(&arguments.hooks, None, false, true)
+    let hooks = if arguments.all {
+        probe::inspect()?
+    } else {
+        let options = ProbeOptions {
+            kernel_path: true,
+            ..capture::probe_options(&arguments.hooks, None, false, true)
+        };
+        let probe = Probe::attach(options).await?;
+        let hooks = probe.hooks().to_vec();
+        probe.detach().await;
+        hooks
     };
-    let probe = Probe::attach(options).await?;
-    let hooks = probe.hooks().to_vec();
-    probe.detach().await;
     let diagnosis = Diagnosis::new(&hooks, session::host().kernel, is_optional);
     let text = match arguments.format {
         DoctorFormat::Json => {
@@ -38,7 +47,7 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
         }
     };
     match &arguments.output {
-        Some(path) => std::fs::write(path, text).map_err(|source| Problem::System {
+        Some(path) => write(path, &text).map_err(|source| Problem::System {
             operation: "write the diagnosis",
             source,
         })?,
@@ -51,4 +60,12 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
     } else {
         ExitCode::KernelLacks
     })
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = output_file::open(path, Readers::Umask)?;
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }

@@ -5,7 +5,7 @@ use super::capture;
 use super::problem::Problem;
 use crate::client;
 use crate::launch::{Identity, Output};
-use crate::report::outputs::Destination;
+use crate::report::outputs::{Destination, Reporter};
 use std::ffi::OsString;
 
 pub(super) async fn fetch(
@@ -25,8 +25,9 @@ pub(super) async fn fetch(
     if outputs.use_stdout() && !request.writes_body_to_stdout() {
         spec.stdout = Output::Stderr;
     }
+    let reporter = Reporter::open(&outputs)?;
     let verbose = arguments.output.verbose;
     let mut traced = capture::trace_command(options, spec, Some(pipes), verbose).await?;
-    capture::report(&outputs, &mut traced)?;
+    capture::report(reporter, &mut traced)?;
     Ok(capture::fetch_code(&traced))
 }

@@ -18,6 +18,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
     let mut session = Session::start(options).await?;
+    capture::confine(&session, false, arguments.output.verbose)?;
     let header = session.document();
     reporter.begin(&header.tracer, &header.host, &header.capture)?;
     if !arguments.output.quiet {

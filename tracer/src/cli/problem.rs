@@ -3,6 +3,7 @@
 use super::arguments::ExitCode;
 use crate::capture::file::FileError;
 use crate::capture::recording::RecordingError;
+use crate::fence::FenceError;
 use crate::lab::LabError;
 use crate::launch::LaunchError;
 use crate::probe::ProbeError;
@@ -20,6 +21,8 @@ pub(super) enum Problem {
     Lab(#[from] LabError),
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Fence(#[from] FenceError),
     #[error(transparent)]
     Output(#[from] OutputError),
     #[error(transparent)]

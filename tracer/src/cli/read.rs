@@ -7,6 +7,7 @@ use super::problem::Problem;
 use super::progress::Progress;
 use crate::capture::file::{FileError, FileSummary, Item};
 use crate::capture::recording::{Event, Header, Replay as Recorded};
+use crate::fence;
 use crate::journey::assemble::Assembler;
 use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
@@ -40,6 +41,9 @@ pub(super) fn read(arguments: &Read, command_line: &[OsString]) -> Result<ExitCo
     let files = inputs(&arguments.files);
     let several = files.len() > 1;
     let mut reporter = Reporter::open(&outputs)?;
+    let readable: Vec<_> = files.iter().flatten().cloned().collect();
+    let fence = fence::around_reading(&readable);
+    capture::progress(arguments.output.verbose, || fence);
     let mut code = ExitCode::Done;
     for path in files {
         let read = path.map_err(Problem::from);
@@ -80,6 +84,7 @@ fn read_one(
     };
     let mut recorded = Recorded::default();
     let mut sink = |item: Item<'_>| match item {
+        Item::NoSecrets => reading.memory().assembler.expect_no_secrets(),
         Item::Started(time) => reading.started_unix_nano = Some(time),
         item => recorded.item(item, &mut |event| reading.event(event)),
     };

@@ -4,7 +4,7 @@ use super::arguments::{ExitCode, Run};
 use super::capture;
 use super::problem::Problem;
 use crate::launch::{Identity, LaunchSpec, Output, Program};
-use crate::report::outputs::Destination;
+use crate::report::outputs::{Destination, Reporter};
 use std::ffi::OsString;
 
 pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<ExitCode, Problem> {
@@ -17,9 +17,10 @@ pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<Exi
     if outputs.use_stdout() {
         spec.stdout = Output::Stderr;
     }
+    let reporter = Reporter::open(&outputs)?;
     let verbose = arguments.output.verbose;
     let mut traced = capture::trace_command(options, spec, None, verbose).await?;
-    capture::report(&outputs, &mut traced)?;
+    capture::report(reporter, &mut traced)?;
     Ok(capture::command_code(&traced.ended))
 }
 

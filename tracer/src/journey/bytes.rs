@@ -4,10 +4,12 @@
 //! whoever parses a message asks [`TimedBytes::time_of`] when its first or last byte was
 //! seen.
 
+use super::room::Room;
+
 /// Contiguous bytes with times and, where the capture did not hold the payload, holes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TimedBytes {
-    bytes: Vec<u8>,
+    bytes: Room,
     /// Ascending by offset.
     marks: Vec<Mark>,
     /// `(offset, length)` of zero-filled stretches that were on the wire but not captured.
@@ -52,7 +54,7 @@ impl TimedBytes {
         let offset = self.bytes.len();
         self.mark(at_ns);
         self.holes.push((offset, length));
-        self.bytes.resize(offset + length, 0);
+        self.bytes.extend_zeroed(length);
     }
 
     /// Marks the next byte's time.

@@ -14,7 +14,8 @@ pub struct Limits {
     pub untold: u64,
     /// Bytes, about, of DNS exchanges: what connections are joined with.
     pub resolutions: usize,
-    /// After a close, late and repeated segments are waited for this long, nanoseconds.
+    /// After a close, late and repeated segments are waited for this long, nanoseconds: two
+    /// of the shortest timeouts after which a segment is sent again (TCP_RTO_MIN, 200 ms).
     pub late_ns: u64,
     /// Neighbour exchanges.
     pub neighbors: usize,
@@ -27,7 +28,7 @@ impl Default for Limits {
             payload: 64 << 20,
             untold: 24 << 20,
             resolutions: 16 << 20,
-            late_ns: 2_000_000_000,
+            late_ns: 400_000_000,
             neighbors: 16_384,
         }
     }

@@ -35,6 +35,7 @@ mod proxy;
 mod quic;
 mod redirect;
 mod resolution;
+mod room;
 mod route;
 mod scheme;
 mod settle;

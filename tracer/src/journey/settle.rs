@@ -31,6 +31,8 @@ const SILENT_NS: u64 = 7_440_000_000_000;
 /// What of a file is over, and what became of it.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
+    /// All secrets are known: TLS is read as soon as it is over.
+    no_secrets_come: bool,
     /// Closed, and not read: their secrets may still come. The first was closed first.
     held: VecDeque<u64>,
     /// Read, and not told, in the order in which they were settled.
@@ -82,6 +84,11 @@ impl Assembler {
         }
     }
 
+    /// No TLS secret stands behind the packets that it opens.
+    pub fn expect_no_secrets(&mut self) {
+        self.settling.no_secrets_come = true;
+    }
+
     /// What was told since this was asked last.
     pub fn take_told(&mut self) -> Option<Part> {
         self.settling.ready.take()
@@ -103,7 +110,9 @@ impl Assembler {
 
     /// Reads a connection that was closed, or holds it while its secrets may come.
     fn closed(&mut self, number: u64) {
-        let held = self.connections.get(number).is_some_and(|connection| {
+        let closed = self.connections.get(number);
+        let closed = closed.filter(|_| !self.settling.no_secrets_come);
+        let held = closed.is_some_and(|connection| {
             let client = connection.end(End::Client).stream.bytes().as_slice();
             let server = connection.end(End::Server).stream.bytes().as_slice();
             [client, server]
@@ -149,7 +158,7 @@ impl Assembler {
         let counted = self.connections.iter();
         let mut total: u64 = counted.map(TrackedConnection::held_bytes).sum();
         while total > room
-            && let Some(number) = self.settling.held.pop_front()
+            && let Some(number) = self.next_closed()
         {
             total -= self.held_bytes(number);
             self.settled(number);
@@ -180,6 +189,13 @@ impl Assembler {
             }
         }
         self.settling.payload = total;
+    }
+
+    /// The next of the closed connections that still have their payload: those that wait for
+    /// secrets, then those that wait for late segments.
+    fn next_closed(&mut self) -> Option<u64> {
+        let held = self.settling.held.pop_front();
+        held.or_else(|| self.connections.take_over(u64::MAX))
     }
 
     fn held_bytes(&self, number: u64) -> u64 {

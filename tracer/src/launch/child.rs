@@ -28,6 +28,9 @@ pub struct LaunchArguments {
     /// Network namespace to enter.
     #[arg(long, value_name = "FD")]
     network_fd: Option<RawFd>,
+    /// Limit on open files of the command.
+    #[arg(long, value_name = "NUMBER")]
+    open_files: Option<u64>,
     /// User to become.
     #[arg(long, requires = "gid")]
     uid: Option<u32>,
@@ -131,6 +134,9 @@ fn read_preparation(control: &mut impl Read) -> io::Result<Option<ResolverFiles>
 }
 
 fn become_command(arguments: &LaunchArguments) -> ExitCode {
+    if let Some(limit) = arguments.open_files {
+        super::open_files::restore_open_files(limit);
+    }
     let identity = arguments.identity();
     if let Some(identity) = &identity
         && let Err(error) = identity.assume()

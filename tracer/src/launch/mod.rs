@@ -15,6 +15,8 @@ mod etc;
 mod hidden;
 /// File descriptors that cross an execve.
 mod inherited;
+/// The limit on open files.
+mod open_files;
 /// The tracer's side.
 mod parent;
 /// The user who called sudo.
@@ -25,5 +27,6 @@ pub use child::{LaunchArguments, run};
 pub use etc::{EtcFile, ResolverFiles};
 pub use hidden::hidden_command;
 pub(crate) use inherited::{adopt, spawn_alone};
+pub use open_files::raise_open_files;
 pub use parent::{LaunchError, LaunchSpec, Launched, Output, Program, start};
 pub use user::Identity;

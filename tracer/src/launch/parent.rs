@@ -2,6 +2,7 @@
 
 use super::etc::ResolverFiles;
 use super::inherited::spawn_alone;
+use super::open_files::limit_before;
 use super::user::Identity;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -158,6 +159,9 @@ fn spawn(spec: LaunchSpec) -> io::Result<(Child, File)> {
             .arg("--network-fd")
             .arg(network.as_raw_fd().to_string());
         inherit.push(network);
+    }
+    if let Some(limit) = limit_before() {
+        command.args(["--open-files", &limit.to_string()]);
     }
     if let Some(user) = spec.user {
         command.args(["--uid", &user.uid.to_string()]);

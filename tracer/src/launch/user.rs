@@ -13,25 +13,67 @@ pub struct Identity {
     pub name: String,
 }
 
+/// How doas and pkexec name a user: the rest is in the user database.
+enum Account {
+    Name(String),
+    Uid(u32),
+}
+
+impl Account {
+    fn find(&self) -> Option<Identity> {
+        let entry = match self {
+            Self::Name(name) => User::from_name(name),
+            Self::Uid(uid) => User::from_uid(Uid::from_raw(*uid)),
+        };
+        let entry = entry.ok().flatten()?;
+        Some(Identity {
+            uid: entry.uid.as_raw(),
+            gid: entry.gid.as_raw(),
+            name: entry.name,
+        })
+    }
+}
+
 impl Identity {
     /// The user who started this process through sudo(8) (`SUDO_UID`, `SUDO_GID`,
-    /// `SUDO_USER`); `None` when it was not started through sudo, or by root itself.
+    /// `SUDO_USER`), doas(1) (`DOAS_USER`) or pkexec(1) (`PKEXEC_UID`); `None` when it was
+    /// not started so, or by root itself.
     #[must_use]
     pub fn invoking() -> Option<Self> {
         if !Uid::effective().is_root() {
             return None;
         }
-        Self::from_variables(|name| std::env::var(name).ok())
+        let mut found = Self::from_variables(|name| std::env::var(name).ok(), Account::find)?;
+        // The groups are those of a name, which must be this very user's.
+        let uid = Uid::from_raw(found.uid);
+        let is_theirs = |name: &str| {
+            let named = User::from_name(name).ok().flatten();
+            named.is_some_and(|user| user.uid == uid)
+        };
+        if !is_theirs(&found.name) {
+            let entry = User::from_uid(uid).ok().flatten();
+            found.name = entry.map(|user| user.name).unwrap_or_default();
+        }
+        Some(found)
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let uid = variable("SUDO_UID")?.parse().ok().filter(|uid| *uid != 0)?;
-        let gid = variable("SUDO_GID")?.parse().ok()?;
-        Some(Self {
-            uid,
-            gid,
-            name: variable("SUDO_USER").unwrap_or_default(),
-        })
+    fn from_variables(
+        variable: impl Fn(&str) -> Option<String>,
+        account: impl Fn(&Account) -> Option<Self>,
+    ) -> Option<Self> {
+        let number = |name| variable(name)?.parse().ok();
+        let found = match (number("SUDO_UID"), number("SUDO_GID")) {
+            (Some(uid), Some(gid)) => Self {
+                uid,
+                gid,
+                name: variable("SUDO_USER").unwrap_or_default(),
+            },
+            _ => match variable("DOAS_USER") {
+                Some(name) => account(&Account::Name(name))?,
+                None => account(&Account::Uid(number("PKEXEC_UID")?))?,
+            },
+        };
+        (found.uid != 0).then_some(found)
     }
 
     /// Becomes this user for good: supplementary groups, group, user, in this order
@@ -65,19 +107,48 @@ impl Identity {
 }
 
 /// Variables that would tell the command that it runs under sudo, which it no longer does.
-pub(super) const SUDO_VARIABLES: [&str; 4] = ["SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND"];
+pub(super) const SUDO_VARIABLES: [&str; 6] = [
+    "SUDO_UID",
+    "SUDO_GID",
+    "SUDO_USER",
+    "SUDO_COMMAND",
+    "DOAS_USER",
+    "PKEXEC_UID",
+];
 
 #[cfg(test)]
 mod tests {
-    use super::Identity;
+    use super::{Account, Identity};
 
     fn identity(variables: &[(&str, &str)]) -> Option<Identity> {
-        Identity::from_variables(|name| {
+        let variable = |name: &str| {
             variables
                 .iter()
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| (*value).to_owned())
+        };
+        Identity::from_variables(variable, |account| {
+            let (uid, name) = match account {
+                Account::Name(name) if name == "root" => (0, "root"),
+                Account::Name(name) if name == "ada" => (1000, "ada"),
+                Account::Uid(1000) => (1000, "ada"),
+                _ => return None,
+            };
+            Some(Identity {
+                uid,
+                gid: 1001,
+                name: name.to_owned(),
+            })
         })
+    }
+
+    #[test]
+    fn doas_and_pkexec_name_a_user_of_the_database() {
+        let by_doas = identity(&[("DOAS_USER", "ada")]);
+        assert_eq!(by_doas.as_ref().map(|found| found.uid), Some(1000));
+        assert_eq!(by_doas, identity(&[("PKEXEC_UID", "1000")]));
+        assert_eq!(identity(&[("DOAS_USER", "root")]), None);
+        assert_eq!(identity(&[("PKEXEC_UID", "77")]), None);
     }
 
     #[test]

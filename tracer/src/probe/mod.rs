@@ -37,6 +37,7 @@ pub use error::ProbeError;
 
 use crate::{
     capture::{Fact, HookKind, LinkType, Observation},
+    fence::Capability,
     journey::model::{HookReport, HookStatus},
 };
 use interfaces::Interface;
@@ -63,6 +64,8 @@ pub struct ProbeOptions {
     pub full: bool,
     /// Size of the ring buffer in bytes; rounded up to a power of two.
     pub ring_bytes: u32,
+    /// Processes that can be traced at a time; what does not fit is counted as lost.
+    pub traced_processes: u32,
     /// Kinds of hooks that must not be used.
     pub without: Vec<HookKind>,
     /// Fact and the one kind of hook that must serve it.
@@ -82,6 +85,7 @@ impl Default for ProbeOptions {
             payload_budget: 64 * 1024,
             full: false,
             ring_bytes: limits::RING_BYTES,
+            traced_processes: limits::TRACED_PROCESSES,
             without: Vec::new(),
             force: Vec::new(),
             kernel_path: false,
@@ -108,9 +112,12 @@ const MISSES_PERIOD: Duration = Duration::from_millis(500);
 pub struct Probe {
     clock: Clock,
     hooks: Vec<HookReport>,
+    restrictions: Vec<String>,
     interfaces: Vec<String>,
     ebpf: Ebpf,
     qdiscs: Vec<cleanup::Qdisc>,
+    /// Filters must be taken away by netlink messages.
+    leaves_filters: bool,
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
@@ -133,6 +140,7 @@ impl Probe {
     /// forced: it is in [`Probe::hooks`].
     pub async fn attach(options: ProbeOptions) -> Result<Self, ProbeError> {
         privileges::check()?;
+        let restrictions = privileges::restrictions();
         let (mut ebpf, types, offsets) = open(&options)?;
         let interfaces = interfaces::select(&options.interfaces)?;
         name_link_types(&mut ebpf, &interfaces)?;
@@ -154,11 +162,13 @@ impl Probe {
             misses_asked: Instant::now(),
             clock,
             hooks: outcome.reports,
+            restrictions,
             interfaces: interfaces.into_iter().map(|one| one.name).collect(),
             traced: typed_map(&mut ebpf, "TRACED")?,
             traced_sockets: typed_map(&mut ebpf, "TRACED_SOCKETS")?,
             ebpf,
             qdiscs: outcome.qdiscs,
+            leaves_filters: outcome.classifier == Some(HookKind::Clsact),
             ring,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
                 .with_watchers(outcome.watchers)
@@ -177,6 +187,27 @@ impl Probe {
     /// What became of every hook of the plan.
     pub fn hooks(&self) -> &[HookReport] {
         &self.hooks
+    }
+
+    /// What reading, describing and detaching still take; attaching took more.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let mut kept = vec![
+            // Before Linux 5.19 even reading a map takes it, where
+            // kernel.unprivileged_bpf_disabled is set (bpf_sys in kernel/bpf/syscall.c).
+            Capability::CAP_BPF,
+            // /proc/PID/exe of another user's process (proc_pid_readlink in fs/proc/base.c).
+            Capability::CAP_SYS_PTRACE,
+        ];
+        if self.leaves_filters {
+            // Filters on clsact are no links that end with their descriptor.
+            kept.push(Capability::CAP_NET_ADMIN);
+        }
+        kept
+    }
+
+    /// What this capture cannot tell for lack of a capability.
+    pub fn restrictions(&self) -> &[String] {
+        &self.restrictions
     }
 
     /// Names of the watched interfaces.
@@ -328,24 +359,18 @@ pub fn is_optional(fact: &str) -> bool {
     plan::OPTIONAL.contains(&fact)
 }
 
-/// Tries every hook of the plan on this kernel and takes each away again. Where nothing
-/// can be tried, every hook is reported with the reason; [`check`] tells it as an error.
-pub fn inspect() -> Vec<HookReport> {
-    try_all().unwrap_or_else(|error| {
-        let reason = error.to_string();
-        plan::FACTS
-            .iter()
-            .flat_map(|fact| fact.candidates.iter().map(move |one| (fact, one)))
-            .map(|(fact, candidate)| candidate.unavailable(fact, &reason))
-            .collect()
-    })
-}
-
-fn try_all() -> Result<Vec<HookReport>, ProbeError> {
+/// Tries every hook of the plan on this kernel and takes each away again, on the loopback
+/// interface alone, so that nothing else is touched.
+///
+/// # Errors
+/// As [`Probe::attach`], when nothing can be tried at all. A hook that is refused is no error:
+/// its report says why.
+pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
     privileges::check()?;
     let options = ProbeOptions::default();
     let (mut ebpf, types, offsets) = open(&options)?;
     let interfaces = interfaces::select(&["lo".to_owned()])?;
+    name_link_types(&mut ebpf, &interfaces)?;
     let ground = attach::Ground {
         options: &options,
         types: &types,
@@ -354,6 +379,7 @@ fn try_all() -> Result<Vec<HookReport>, ProbeError> {
     };
     let outcome = attach::inspect(&mut ebpf, &ground);
     cleanup::remove_qdiscs(outcome.qdiscs);
+    require_any(&outcome.reports)?;
     Ok(outcome.reports)
 }
 

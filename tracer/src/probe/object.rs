@@ -61,6 +61,7 @@ pub(super) fn open(
         .override_global("LAYOUT", layout.as_slice(), true)
         .override_global("CONFIG", config.as_slice(), true)
         .map_max_entries("EVENTS", ring_bytes)
+        .map_max_entries("TRACED", options.traced_processes)
         .map_max_entries("FRAME_BUFFERS", u32::try_from(processors).unwrap_or(1))
         .load(OBJECT)
         .map_err(|error| refusal(&error))

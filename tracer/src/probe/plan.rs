@@ -6,10 +6,7 @@
 
 mod path;
 
-use crate::{
-    capture::HookKind,
-    journey::model::{HookReport, HookStatus},
-};
+use crate::capture::HookKind;
 
 /// Something the timeline wants to know.
 #[derive(Debug, Clone, Copy)]
@@ -386,23 +383,6 @@ pub(super) const FACTS: &[Fact] = &[
 const ARGUMENTS: &[&str] = &["pt_regs.di", "pt_regs.si"];
 #[cfg(not(target_arch = "x86_64"))]
 const ARGUMENTS: &[&str] = &["user_pt_regs.regs"];
-
-impl Candidate {
-    /// The report of a hook that could not even be tried.
-    pub(super) fn unavailable(&self, fact: &Fact, reason: &str) -> HookReport {
-        HookReport {
-            fact: fact.name.to_owned(),
-            hook: self.kind.name().to_owned(),
-            target: self
-                .parts
-                .first()
-                .map(|part| part.target.label())
-                .unwrap_or_default(),
-            status: HookStatus::Unavailable,
-            reason: Some(reason.to_owned()),
-        }
-    }
-}
 
 impl Target {
     /// The word for it in reports. Interfaces and libraries are reported one by one.

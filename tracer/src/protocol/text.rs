@@ -111,7 +111,9 @@ pub fn printable(text: impl AsRef<[u8]>) -> String {
 pub fn is_printable(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         || text.chars().all(|character| {
-            matches!(character, ' '..='~') || !character.is_control() && !is_deceptive(character)
+            // Most are ASCII, the blank within a fact, or what lines and bars are drawn with.
+            matches!(character, ' '..='~' | '\u{a0}' | '\u{2500}'..='\u{259f}')
+                || !character.is_control() && !is_deceptive(character)
         })
 }
 

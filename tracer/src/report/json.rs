@@ -99,7 +99,7 @@ impl Spool {
 #[derive(Debug, Default)]
 struct List {
     /// Compressed, each with the length of its text.
-    blocks: Vec<(Vec<u8>, usize)>,
+    blocks: Vec<(Box<[u8]>, usize)>,
     /// The end of the text, not compressed yet.
     text: Vec<u8>,
 }
@@ -113,8 +113,10 @@ impl List {
         let mut serializer = serde_json::Serializer::with_formatter(&mut self.text, nested);
         element.serialize(&mut serializer)?;
         if self.text.len() >= BLOCK_BYTES {
+            // It has room for text that cannot be compressed.
             let block = zstd::bulk::compress(&self.text, LEVEL)?;
-            self.blocks.push((block, self.text.len()));
+            self.blocks
+                .push((block.into_boxed_slice(), self.text.len()));
             self.text.clear();
         }
         Ok(())

@@ -26,6 +26,9 @@ impl Page {
 
     /// Columns of `text` once it is cleaned.
     pub fn measure(&self, text: &str) -> usize {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return text.len();
+        }
         width_of(&self.style.clean(text))
     }
 
@@ -43,19 +46,15 @@ impl Page {
         let room = |from: usize| columns.saturating_sub(from).max(NARROWEST);
         if used > at && used + NARROWEST > columns {
             // A name that leaves no room beside it has lines of its own.
-            for line in wrap(&first, columns, columns) {
+            for line in wrap(std::mem::take(&mut first), columns, columns) {
                 write_line(&mut self.out, &self.style, &line);
             }
-            first.clear();
             used = 0;
         }
         first.push(Piece::plain(" ".repeat(at.saturating_sub(used))));
         let start = used.max(at);
         let facts: Vec<Piece> = facts.into_iter().map(|piece| self.cleaned(piece)).collect();
-        for (index, mut line) in wrap(&facts, room(start), room(hang))
-            .into_iter()
-            .enumerate()
-        {
+        for (index, mut line) in wrap(facts, room(start), room(hang)).into_iter().enumerate() {
             if index == 0 {
                 first.append(&mut line);
                 write_line(&mut self.out, &self.style, &first);
@@ -93,7 +92,7 @@ impl Page {
 
 /// Breaks cleaned pieces into lines of at most `first`, then `rest` columns: at spaces
 /// where there are any, within a word where it alone is wider than the line.
-pub(super) fn wrap(pieces: &[Piece], first: usize, rest: usize) -> Vec<Vec<Piece>> {
+pub(super) fn wrap(pieces: Vec<Piece>, first: usize, rest: usize) -> Vec<Vec<Piece>> {
     if pieces
         .iter()
         .map(|piece| width_of(&piece.text))
@@ -149,15 +148,16 @@ fn append(line: &mut Vec<Piece>, character: char, role: Role) {
 }
 
 /// Neighbours of the same role put together.
-fn joined(pieces: &[Piece]) -> Vec<Piece> {
-    let mut line: Vec<Piece> = Vec::with_capacity(pieces.len());
-    for piece in pieces.iter().filter(|piece| !piece.text.is_empty()) {
-        match line.last_mut().filter(|last| last.role == piece.role) {
-            Some(last) => last.text.push_str(&piece.text),
-            None => line.push(piece.clone()),
+fn joined(mut pieces: Vec<Piece>) -> Vec<Piece> {
+    pieces.retain(|piece| !piece.text.is_empty());
+    pieces.dedup_by(|next, last| {
+        let same = next.role == last.role;
+        if same {
+            last.text.push_str(&next.text);
         }
-    }
-    line
+        same
+    });
+    pieces
 }
 
 #[cfg(test)]

@@ -163,6 +163,8 @@ pub fn columns_of(character: char) -> usize {
     match character {
         // Most are, and need no table.
         ' '..='~' => 1,
+        // So are the blank within a fact, and what lines and bars are drawn with.
+        '\u{a0}' | '\u{2500}'..='\u{259f}' => 1,
         _ => character.width().unwrap_or(0),
     }
 }
@@ -179,18 +181,22 @@ pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
             _ => break,
         };
         // Has kept a number and its unit together; the reader gets a plain blank.
-        let ansi = piece.role.ansi();
-        let colored = style.color && !ansi.is_plain() && !text.trim().is_empty();
+        let ansi = match style.color {
+            true => piece.role.ansi(),
+            false => anstyle::Style::new(),
+        };
+        let colored = !ansi.is_plain() && !text.trim().is_empty();
         // Writing to a String cannot fail.
         if colored {
             let _ = write!(out, "{ansi}");
         }
-        for (index, part) in text.split('\u{a0}').enumerate() {
-            if index > 0 {
-                out.push(' ');
-            }
+        let mut rest = text;
+        while let Some((part, behind)) = rest.split_once('\u{a0}') {
             out.push_str(part);
+            out.push(' ');
+            rest = behind;
         }
+        out.push_str(rest);
         if colored {
             let _ = write!(out, "{ansi:#}");
         }

@@ -3,6 +3,7 @@
 use crate::capture::recording::{Header, Recorder, RecordingError};
 use crate::capture::{Fact, Observation, SocketOwner, SocketUse};
 use crate::client::ClientPipes;
+use crate::fence::{self, Capability, FenceError};
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
@@ -10,7 +11,7 @@ use crate::journey::model::{
     CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
     TracerInfo,
 };
-use crate::launch::Launched;
+use crate::launch::{self, Launched};
 use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,6 +71,7 @@ impl Session {
     /// # Errors
     /// As [`Probe::attach`].
     pub async fn start(options: SessionOptions) -> Result<Self, ProbeError> {
+        launch::raise_open_files();
         let probe = Probe::attach(options.probe).await?;
         let assembler = Assembler::new(AssemblerOptions {
             source: Source::Live,
@@ -140,6 +142,22 @@ impl Session {
     /// As [`Probe::trace_process`].
     pub fn trace_process(&mut self, pid: u32) -> Result<(), ProbeError> {
         self.probe.trace_process(pid)
+    }
+
+    /// Gives up every right that the rest of the capture does without. Nothing can be
+    /// attached afterwards, no command be started, no file be made: `commands` tells that one
+    /// was started before, which may have to be ended. Returns what is refused, in words.
+    ///
+    /// # Errors
+    /// As [`fence::keep_only`].
+    pub fn confine(&self, commands: bool) -> Result<String, FenceError> {
+        let mut kept = self.probe.capabilities();
+        if commands {
+            // Under sudo the command belongs to another user than the tracer.
+            kept.push(Capability::CAP_KILL);
+        }
+        fence::keep_only(&kept)?;
+        Ok(fence::around_capture())
     }
 
     /// Lets a stopped command run, to its end and to the end of its connections.

@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::{build, vm};
-use crate::guest::release::Release;
+use crate::compatibility::diagnosis::Diagnosis;
+use crate::compatibility::{self, Use};
+use crate::guest::fleet::Job;
 use crate::kernel_programs;
 use crate::machine::packages;
 use crate::machine::tools::{self, Tools};
@@ -69,7 +71,7 @@ impl Stage {
             Self::Documentation => "documentation tests",
             Self::Build => "build",
             Self::Native => "end to end, this kernel",
-            Self::Guest => "end to end, guest",
+            Self::Guest => "end to end, guests with four kernels",
         }
     }
 
@@ -98,6 +100,8 @@ struct Session {
     filters: Vec<String>,
     tools: Option<Tools>,
     programs: Option<Programs>,
+    /// Which hooks this machine's kernel has, from the native stage.
+    diagnosis: Option<Diagnosis>,
 }
 
 #[derive(Clone)]
@@ -117,6 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         filters: arguments.filters.clone(),
         tools: None,
         programs: None,
+        diagnosis: None,
     };
     let mut total = Counts::default();
     let mut failed: Vec<&str> = Vec::new();
@@ -308,7 +313,7 @@ impl Session {
         Ok(Counts::default())
     }
 
-    fn native(&self) -> Result<Counts> {
+    fn native(&mut self) -> Result<Counts> {
         let programs = self.programs()?;
         let mut command = process::as_root("env")?;
         // Set by an argument, because sudo passes no variables on.
@@ -318,20 +323,34 @@ impl Session {
             .arg(variable)
             .arg(&programs.end_to_end)
             .args(&self.filters);
-        self.count("native", &mut command, END_TO_END_LIMIT)
+        let mut counts = self.count("native", &mut command, END_TO_END_LIMIT)?;
+        if self.filters.is_empty() {
+            let diagnosis = vm::native_diagnosis(&self.workspace, &programs.tracer)?;
+            say(&format!("   {}", diagnosis.summary()));
+            counts += diagnosis.verdict();
+            self.diagnosis = Some(diagnosis);
+        }
+        Ok(counts)
     }
 
-    fn guest(&self) -> Result<Counts> {
+    /// The scenarios of the native stage on four ordinary kernels; then the committed table is
+    /// compared with what all kernels said, this machine's included.
+    fn guest(&mut self) -> Result<Counts> {
         let programs = self.programs()?;
-        let job = vm::Job {
+        let job = Job {
             tracer: programs.tracer,
             end_to_end: programs.end_to_end,
             arguments: self.filters.clone(),
+            hooks_only: false,
             verbose: self.verbose,
             limit: vm::DEFAULT_LIMIT,
         };
-        let kernel = Release::DEFAULT.fetch(&self.workspace)?;
-        vm::boot(&self.workspace, &kernel, &job)
+        let (mut seen, mut counts) = vm::every_kernel(&self.workspace, &job);
+        seen.extend(self.diagnosis.take());
+        if job.tries_every_hook() {
+            counts += compatibility::settle(&self.workspace, &seen, Use::Check)?;
+        }
+        Ok(counts)
     }
 
     fn tools(&self) -> Result<&Tools> {

@@ -1,31 +1,36 @@
 //! `cargo xtask vm`: the end-to-end program in guests with ordinary kernels.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::build;
-use crate::guest::image::{self, Programs};
-use crate::guest::qemu::{Guest, Outcome};
+use crate::compatibility::diagnosis::Diagnosis;
+use crate::compatibility::{self, Use};
+use crate::guest::fleet::{self, Job, Visit};
 use crate::guest::release::{Kernel, Release};
 use crate::machine::packages;
 use crate::output::say;
+use crate::process;
 use crate::results::Counts;
 use crate::workspace::Workspace;
 
-/// Long enough for a boot under emulation and all scenarios.
-pub const DEFAULT_LIMIT: Duration = Duration::from_secs(600);
+/// Long enough for a boot under emulation and all scenarios on a busy machine.
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(900);
+
+/// `tracer doctor --all` on this machine's kernel.
+const DOCTOR_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Which kernel (repeatable); 6.1 when none is named.
+    /// Which kernel (repeatable); all of them when none is named.
     #[arg(long, value_name = "VERSION")]
     only: Vec<Release>,
-    /// Fetch the kernel again, even when it is in the cache.
+    /// Fetch the kernels again, even when they are in the cache.
     #[arg(long)]
     refresh: bool,
     /// A kernel image of your own instead.
@@ -34,16 +39,22 @@ pub struct Arguments {
     /// Its modules: the folder that holds modules.dep.
     #[arg(long, requires = "kernel")]
     modules: Option<PathBuf>,
+    /// Only try every hook on every kernel, and play no scenario.
+    #[arg(long, conflicts_with = "filters")]
+    hooks: bool,
+    /// Write what was seen into the table of docs/COMPATIBILITY.md, instead of comparing it.
+    #[arg(long, conflicts_with = "filters")]
+    write_table: bool,
     /// Stop a guest after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_LIMIT.as_secs())]
     timeout: u64,
-    /// Put an already built tracer into the guest instead of building one.
+    /// Put an already built tracer into the guests instead of building one.
     #[arg(long, value_name = "FILE")]
     tracer: Option<PathBuf>,
-    /// Build the userspace part without optimisation, which compiles faster.
+    /// Do not optimise the tracer and the tests: they are built faster and run slower.
     #[arg(long)]
     debug: bool,
-    /// Show the guest's console as it comes.
+    /// Show the guests' consoles as they come.
     #[arg(long, short)]
     verbose: bool,
     /// Arguments of the end-to-end program, as in `-- dns` to run what has dns in its name.
@@ -51,36 +62,39 @@ pub struct Arguments {
     filters: Vec<String>,
 }
 
-/// What a guest is to run.
-#[derive(Debug)]
-pub struct Job {
-    pub tracer: PathBuf,
-    pub end_to_end: PathBuf,
-    pub arguments: Vec<String>,
-    pub verbose: bool,
-    pub limit: Duration,
-}
-
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     packages::ensure_for_tests()?;
-    let how = build::Arguments::profile(arguments.debug);
-    let (tracer, end_to_end) = build::tracer_and_test_program(&workspace, how, "end_to_end")?;
+    let (tracer, end_to_end) = build::tracer_and_test_program(
+        &workspace,
+        build::Arguments::profile(arguments.debug),
+        "end_to_end",
+    )?;
     let job = Job {
         tracer: arguments.tracer.clone().unwrap_or(tracer),
         end_to_end,
         arguments: arguments.filters.clone(),
+        hooks_only: arguments.hooks,
         verbose: arguments.verbose,
         limit: Duration::from_secs(arguments.timeout),
     };
-    let mut total = Counts::default();
-    for kernel in kernels(&workspace, arguments) {
-        total += kernel
-            .and_then(|kernel| boot(&workspace, &kernel, &job))
-            .unwrap_or_else(|error| {
-                say(&format!("   failed: {error:#}"));
-                Counts::ONE_FAILED
-            });
+    let (kernels, mut total) = kernels(&workspace, arguments)?;
+    let mut seen = Vec::new();
+    for visit in fleet::run(&workspace, &kernels, &job) {
+        total += visit.counts;
+        seen.extend(visit.diagnosis);
+    }
+    if job.tries_every_hook() {
+        seen.extend(of_this_machine(&workspace, &job.tracer, &mut total));
+        // A kernel of one's own is nobody else's: its column would be a surprise to them.
+        if arguments.kernel.is_none() || arguments.write_table {
+            let purpose = if arguments.write_table {
+                Use::Write
+            } else {
+                Use::Check
+            };
+            total += compatibility::settle(&workspace, &seen, purpose)?;
+        }
     }
     say(&total.to_string());
     let bad = total.failed > 0 || total.is_empty();
@@ -91,66 +105,81 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-fn kernels(workspace: &Workspace, arguments: &Arguments) -> Vec<Result<Kernel>> {
+fn kernels(workspace: &Workspace, arguments: &Arguments) -> Result<(Vec<Kernel>, Counts)> {
     if let (Some(image), Some(modules)) = (&arguments.kernel, &arguments.modules) {
-        return vec![Kernel::own(image, modules)];
+        return Ok((vec![Kernel::own(image, modules)?], Counts::default()));
     }
-    let releases = if arguments.only.is_empty() {
-        &[Release::DEFAULT]
+    let named = arguments.only.as_slice();
+    if arguments.refresh {
+        let all = if named.is_empty() {
+            &Release::ALL
+        } else {
+            named
+        };
+        for release in all {
+            release.forget(workspace)?;
+        }
+    }
+    Ok(if named.is_empty() {
+        fleet::every_kernel(workspace)
     } else {
-        arguments.only.as_slice()
-    };
-    releases
-        .iter()
-        .map(|release| {
-            if arguments.refresh {
-                release.forget(workspace)?;
-            }
-            release.fetch(workspace)
-        })
-        .collect()
+        fleet::named_kernels(workspace, named)
+    })
 }
 
-/// Boots one guest and counts its tests. A guest that says nothing of failed tests and did
-/// not succeed either counts as one failure.
-pub fn boot(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Counts> {
-    let folder = workspace.guests().join("guests").join(&kernel.name);
-    fs::create_dir_all(&folder)?;
-    let programs = Programs {
-        tracer: &job.tracer,
-        end_to_end: &job.end_to_end,
-        arguments: &job.arguments,
-    };
-    let initramfs = image::build(&folder, kernel, &programs)?;
-    let guest = Guest {
-        kernel: &kernel.image,
-        initramfs: &initramfs,
-        log: folder.join("console.log"),
-        limit: job.limit,
-        echo: job.verbose,
-    };
-    let started = Instant::now();
-    let (outcome, console) = guest.run()?;
-    let seconds = started.elapsed().as_secs_f64();
-    let mut counts = Counts::parse(&console);
-    say(&format!(
-        "   guest {}: {} ({counts}, {seconds:.1} s)",
-        kernel.name,
-        outcome.describe()
-    ));
-    if outcome != Outcome::Success {
-        if !job.verbose {
-            say(&console);
-        }
-        say(&format!(
-            "   the console is kept in {}",
-            guest.log.display()
-        ));
-        if counts.failed == 0 {
-            counts += Counts::ONE_FAILED;
-        }
-    } else if counts.is_empty() && job.arguments.is_empty() {
-        bail!("the guest {} ran no test", kernel.name);
+/// All four kernels, for `cargo xtask test`.
+pub fn every_kernel(workspace: &Workspace, job: &Job) -> (Vec<Diagnosis>, Counts) {
+    let (kernels, mut total) = fleet::every_kernel(workspace);
+    let mut seen = Vec::new();
+    for Visit { counts, diagnosis } in fleet::run(workspace, &kernels, job) {
+        total += counts;
+        seen.extend(diagnosis);
     }
-    Ok(counts)
+    (seen, total)
+}
+
+/// The column of this machine's kernel; nobody is asked for a password for it.
+fn of_this_machine(workspace: &Workspace, tracer: &Path, total: &mut Counts) -> Option<Diagnosis> {
+    if !nix::unistd::geteuid().is_root() {
+        say("   not root: this machine's own kernel is left out of the table");
+        return None;
+    }
+    match native_diagnosis(workspace, tracer) {
+        Ok(diagnosis) => {
+            say(&format!("   this machine: {}", diagnosis.summary()));
+            *total += diagnosis.verdict();
+            Some(diagnosis)
+        }
+        Err(error) => {
+            say(&format!("   failed: {error:#}"));
+            *total += Counts::ONE_FAILED;
+            None
+        }
+    }
+}
+
+/// Tries every hook on this machine's kernel, as root.
+pub fn native_diagnosis(workspace: &Workspace, tracer: &Path) -> Result<Diagnosis> {
+    fs::create_dir_all(workspace.guests())?;
+    let place = workspace.guests().join("native.json");
+    if place.exists() {
+        fs::remove_file(&place)?;
+    }
+    let mut command = process::as_root(tracer)?;
+    command
+        .args(["doctor", "--all", "--format", "json", "--output"])
+        .arg(&place);
+    // An exit code other than 0 means that a fact has no hook, which the diagnosis says, too.
+    let finished = process::record(&mut command, DOCTOR_LIMIT, false)?;
+    let text = fs::read_to_string(&place).with_context(|| {
+        format!(
+            "`{}` told nothing ({}): {}",
+            process::line(&command),
+            finished.describe(),
+            finished.output.trim()
+        )
+    })?;
+    let mut diagnosis = Diagnosis::parse(&text)?;
+    diagnosis.native = true;
+    Ok(diagnosis)
 }

@@ -43,8 +43,11 @@ const TEXTS: [(&str, &str); 5] = [
 #[derive(Debug)]
 pub struct Programs<'a> {
     pub tracer: &'a Path,
-    pub end_to_end: &'a Path,
+    /// None: no scenario is played.
+    pub end_to_end: Option<&'a PathBuf>,
     pub arguments: &'a [String],
+    /// Run `tracer doctor --all` before the scenarios.
+    pub tries_every_hook: bool,
 }
 
 /// Builds the image in a folder of its own and returns the path of the archive.
@@ -55,8 +58,10 @@ pub fn build(folder: &Path, kernel: &Kernel, programs: &Programs<'_>) -> Result<
     }
     let image = Image { root };
     image.lay_out()?;
-    image.program(programs.tracer, "tracer")?;
-    image.program(programs.end_to_end, "end_to_end")?;
+    image.program_under_test(programs.tracer, "tracer")?;
+    if let Some(end_to_end) = programs.end_to_end {
+        image.program_under_test(end_to_end, "end_to_end")?;
+    }
     let busybox = process::find_program("busybox")
         .context("busybox is missing: run `cargo xtask setup --tests`")?;
     image.program(&busybox, "busybox")?;
@@ -70,17 +75,26 @@ pub fn build(folder: &Path, kernel: &Kernel, programs: &Programs<'_>) -> Result<
     let names = modules::install(&kernel.modules, &image.root.join("modules"))?;
     image.text("modules/order", &(names.join("\n") + "\n"))?;
     image.script("init", INIT)?;
-    image.script("usr/bin/run-tests", &test_script(programs.arguments))?;
+    image.script("usr/bin/run-tests", &test_script(programs))?;
     image.archive(&folder.join("initramfs.cpio"))
 }
 
-fn test_script(arguments: &[String]) -> String {
-    let mut command = Command::new("/usr/bin/end_to_end");
-    command.arg("--color=never").args(arguments);
-    format!(
-        "#!/usr/bin/busybox sh\nexport TRACER_BINARY=/usr/bin/tracer TRACER_GUEST=1\nexec {}\n",
-        process::line(&command)
-    )
+/// What init runs. The marks around the diagnosis are those of [`super::visit`].
+fn test_script(programs: &Programs<'_>) -> String {
+    let mut script = "#!/usr/bin/busybox sh\n\
+                      export TRACER_BINARY=/usr/bin/tracer TRACER_GUEST=1\n"
+        .to_owned();
+    if programs.tries_every_hook {
+        script += "echo 'init: diagnosis begins'\n\
+                   tracer doctor --all --format json\n\
+                   echo 'init: diagnosis ends'\n";
+    }
+    if programs.end_to_end.is_some() {
+        let mut command = Command::new("/usr/bin/end_to_end");
+        command.arg("--color=never").args(programs.arguments);
+        script += &format!("exec {}\n", process::line(&command));
+    }
+    script
 }
 
 struct Image {
@@ -140,6 +154,18 @@ impl Image {
             self.copy(&library)?;
         }
         Ok(())
+    }
+
+    /// A program of this project, without its symbols: they are four fifths of it, and the
+    /// guest holds the whole image in memory.
+    fn program_under_test(&self, path: &Path, name: &str) -> Result<()> {
+        self.program(path, name)?;
+        let Some(strip) = process::find_program("strip") else {
+            return Ok(());
+        };
+        let mut command = Command::new(strip);
+        command.arg(self.root.join("usr/bin").join(name));
+        process::run(&mut command, LIMIT)
     }
 
     /// Copies a file of this system to the same path in the image.
@@ -257,10 +283,28 @@ mod tests {
 
     #[test]
     fn filters_reach_the_guests_shell_unharmed() {
-        let script = test_script(&["two words".to_owned()]);
+        let script = test_script(&Programs {
+            tracer: Path::new("tracer"),
+            end_to_end: Some(&PathBuf::from("end_to_end")),
+            arguments: &["two words".to_owned()],
+            tries_every_hook: false,
+        });
         assert!(
             script.ends_with("exec /usr/bin/end_to_end --color=never 'two words'\n"),
             "{script}"
         );
+        assert!(!script.contains("doctor"), "{script}");
+    }
+
+    #[test]
+    fn hooks_can_be_tried_without_scenarios() {
+        let script = test_script(&Programs {
+            tracer: Path::new("tracer"),
+            end_to_end: None,
+            arguments: &[],
+            tries_every_hook: true,
+        });
+        assert!(script.contains("tracer doctor --all"), "{script}");
+        assert!(!script.contains("end_to_end"), "{script}");
     }
 }

@@ -1,8 +1,10 @@
-//! Guests: QEMU machines that run the end-to-end program on a distribution's own kernel.
+//! Guests: ordinary kernels under emulation, for what this machine's kernel cannot show.
 
 mod apt;
-pub mod image;
+pub mod fleet;
+mod image;
 mod modules;
-pub mod qemu;
+mod qemu;
 pub mod release;
 mod sources;
+mod visit;

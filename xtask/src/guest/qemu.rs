@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anstream::adapter::strip_str;
 use anyhow::{Context, Result};
 
+use crate::output::say;
 use crate::process;
 
 /// Longer lines are cut: a guest gone wild must not fill this machine's memory.
@@ -20,16 +21,57 @@ const LARGEST_LOG: usize = 64 * 1024 * 1024;
 /// How long a panicked kernel may go on printing.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 
+/// Software emulation by choice: /dev/kvm may exist and not work, and results must not depend
+/// on it. It runs with thread=single: with one host thread per processor (thread=multi) one of
+/// four runs of 6.1 ended with a kworker spinning for ever (soft lockup), and two guests at a
+/// time keep two processors busy anyway.
+///
+/// Without -cx16, 6.12 panics in cmpxchg16b under QEMU 7.2. Without -erms and -fsrm, kernel and
+/// C library copy and clear memory by words instead of `rep movsb`, which is emulated byte for
+/// byte: a third of all samples of the kernel's profile while the tracer starts.
+const PROCESSOR: &str = "max,-cx16,-erms,-fsrm";
+
+/// The kernel's command line.
+const PARAMETERS: [&str; 9] = [
+    "console=ttyS0",
+    "quiet",
+    "panic=-1",
+    "softlockup_panic=1",
+    "watchdog_thresh=30",
+    // What protects a real machine only costs time here.
+    "mitigations=off",
+    "init_on_alloc=0",
+    "audit=0",
+    // Attaching and detaching wait for grace periods.
+    "rcupdate.rcu_expedited=1",
+];
+
+/// Init's first words.
+const UP: &str = "init: kernel ";
+
 /// A guest to boot.
 #[derive(Debug)]
 pub struct Guest<'a> {
+    /// What its lines are marked with where they are shown.
+    pub name: &'a str,
     pub kernel: &'a Path,
     pub initramfs: &'a Path,
-    /// The console's lines go here as they come.
+    /// The console's lines go here as they come, each behind the seconds since power-on.
     pub log: PathBuf,
     pub limit: Duration,
     /// Show the console on standard error as well.
     pub echo: bool,
+}
+
+/// A guest that is off again.
+#[derive(Debug)]
+pub struct Run {
+    pub outcome: Outcome,
+    pub console: String,
+    pub wall: Duration,
+    /// What the emulation took of this machine's processors: the measure that other work on
+    /// the machine disturbs least.
+    pub cpu: Duration,
 }
 
 /// How a guest ended.
@@ -59,15 +101,23 @@ impl Outcome {
 
 impl Guest<'_> {
     /// Boots the guest and waits until it is off. QEMU is always gone afterwards.
-    pub fn run(&self) -> Result<(Outcome, String)> {
+    pub fn run(&self) -> Result<Run> {
         let mut log = File::create(&self.log)
             .with_context(|| format!("cannot write {}", self.log.display()))?;
+        let started = Instant::now();
         let mut child = self.start()?;
         let lines = read_lines(child.stdout.take().context("QEMU has no output")?);
-        let result = self.watch(&lines, &mut log);
+        let result = self.watch(&lines, &mut log, started);
+        let cpu = cpu_time(child.id());
         // After its verdict a guest switches itself off; waiting for that proves nothing.
         stop(&mut child);
-        result
+        let (outcome, console) = result?;
+        Ok(Run {
+            outcome,
+            console,
+            wall: started.elapsed(),
+            cpu,
+        })
     }
 
     fn start(&self) -> Result<Child> {
@@ -83,12 +133,7 @@ impl Guest<'_> {
             None => Command::new(qemu),
         };
         command
-            // Software emulation by choice: /dev/kvm may exist and not work, and results must
-            // not depend on it. Without -cx16, 6.12 panics in cmpxchg16b under QEMU 7.2. With
-            // one host thread per processor (thread=multi) one of four runs of 6.1 ended with
-            // a kworker spinning for ever (soft lockup); taking turns on one thread is not
-            // slower on two busy cores (150 s against 200 s).
-            .args(["-accel", "tcg,thread=single", "-cpu", "max,-cx16"])
+            .args(["-accel", "tcg,thread=single", "-cpu", PROCESSOR])
             .args([
                 "-m",
                 "2048",
@@ -102,7 +147,7 @@ impl Guest<'_> {
             .arg(self.kernel)
             .arg("-initrd")
             .arg(self.initramfs)
-            .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off softlockup_panic=1 watchdog_thresh=30"])
+            .args(["-append", &PARAMETERS.join(" ")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
@@ -114,8 +159,13 @@ impl Guest<'_> {
 
     /// Follows the console until init's verdict, the end or the time limit; after a panic for a
     /// moment more, because the kernel prints where it happened.
-    fn watch(&self, lines: &Receiver<String>, log: &mut File) -> Result<(Outcome, String)> {
-        let mut deadline = Instant::now() + self.limit;
+    fn watch(
+        &self,
+        lines: &Receiver<String>,
+        log: &mut File,
+        started: Instant,
+    ) -> Result<(Outcome, String)> {
+        let mut deadline = started + self.limit;
         let mut panicked = false;
         let mut console = String::new();
         loop {
@@ -127,11 +177,19 @@ impl Guest<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Ok((Outcome::Ended, console)),
             };
             if console.len() + line.len() <= LARGEST_LOG {
-                log.write_all(line.as_bytes())?;
+                let seconds = started.elapsed().as_secs_f64();
+                log.write_all(format!("{seconds:8.2} {line}").as_bytes())?;
                 console.push_str(&line);
             }
             if self.echo {
-                eprint!("{line}");
+                eprint!("{:>6} | {line}", self.name);
+            }
+            if line.contains(UP) {
+                say(&format!(
+                    "   guest {}: up after {:.1} s",
+                    self.name,
+                    started.elapsed().as_secs_f64()
+                ));
             }
             match verdict(&line) {
                 Some(Outcome::Panic) if !panicked => {
@@ -188,6 +246,21 @@ fn printable(line: &[u8]) -> String {
         .collect()
 }
 
+/// Processor time of a child that was not waited for yet, from proc_pid_stat(5).
+fn cpu_time(pid: u32) -> Duration {
+    /// USER_HZ, the unit of that file, is 100 on every machine that guests exist for.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    TICK * ticks(&stat)
+}
+
+/// The 14th and 15th field; the second is a name in brackets, which may hold anything.
+fn ticks(stat: &str) -> u32 {
+    let (_, rest) = stat.rsplit_once(')').unwrap_or_default();
+    let fields = rest.split_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<u32>().ok()).sum()
+}
+
 /// Ends QEMU by its own process, and leaves no zombie.
 fn stop(child: &mut Child) {
     // Both fail only when it is gone already.
@@ -216,6 +289,13 @@ mod tests {
     #[test]
     fn lines_lose_what_a_terminal_would_obey() {
         assert_eq!(printable(b"\x1bc\x1b[?7l\x1b[2Jhello\r\n"), "hello\n");
+    }
+
+    #[test]
+    fn processor_time_is_read_behind_a_name_with_brackets() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194304 90 0 0 0 1200 34 0 0 20 0 5 0 100 1 1";
+        assert_eq!(ticks(stat), 1234);
+        assert_eq!(ticks(""), 0);
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub struct Kernel {
 const PREFIXES: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
 
 impl Release {
-    pub const DEFAULT: Self = Self::V6_1;
+    /// From the oldest on: what loads on a new kernel says nothing about an old one.
+    pub const ALL: [Self; 4] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -79,6 +79,8 @@ pub enum FileError {
 /// Something that stands in a file.
 #[derive(Debug)]
 pub enum Item<'a> {
+    /// The format has no place for TLS secrets, as pcapng has. Comes before all packets.
+    NoSecrets,
     /// The first packet has this time, nanoseconds since 1970. Comes before it, once.
     Started(u64),
     Observation(Observation),
@@ -138,6 +140,9 @@ pub fn read_from(
     sink: &mut dyn FnMut(Item<'_>),
 ) -> Result<FileSummary, FileError> {
     let (mut source, format) = Source::open(reader, name)?;
+    if matches!(format, Format::Pcap) {
+        sink(Item::NoSecrets);
+    }
     let mut reading = Reading::new(sink);
     let stop = match format {
         Format::Pcap => LegacyPcapReader::new(BUFFER_BYTES, &mut source)

@@ -4,15 +4,12 @@ use super::note::{FrameNote, Note, link_number};
 use super::{Header, MAX_SECRET_BYTES, block};
 use crate::capture::{Fact, Interface, LinkType, Observation};
 use crate::journey::model::CaptureInfo;
-use crate::launch::Identity;
+use crate::output_file::{self, Readers};
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Only the owner reads raw frames and secrets.
-const MODE: u32 = 0o600;
 /// A client hands over its secrets within milliseconds of using them. What is younger than
 /// this waits, so that they stand before the packets they open.
 const HELD_BACK_NS: u64 = 500_000_000;
@@ -296,19 +293,9 @@ impl Drop for Recorder {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(MODE)
-        .open(path)?;
+    let file = output_file::open(path, Readers::Owner)?;
     if file.metadata()?.is_file() {
-        // A file that was there before keeps its mode.
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        if let Some(user) = Identity::invoking() {
-            std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid))?;
-        }
+        file.set_len(0)?;
     }
     Ok(file)
 }

@@ -62,7 +62,7 @@ impl Replay {
                 Some(Err(error)) => self.skip(error),
                 None => {}
             },
-            Item::Custom { .. } | Item::Started(_) => {}
+            Item::Custom { .. } | Item::NoSecrets | Item::Started(_) => {}
             Item::Observation(observation) => match self.state {
                 State::Recording => self.recorded(observation.fact, sink),
                 State::Over => {}

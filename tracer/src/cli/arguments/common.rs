@@ -76,4 +76,10 @@ pub struct HookOptions {
     /// Serve a fact with this kind of hook only, for instance tcp_state=tracepoint. Repeatable.
     #[arg(long, value_name = "FACT=HOOK", value_parser = values::forced_hook)]
     pub force_hook: Vec<ForcedHook>,
+    /// Size of the ring between kernel and tracer, to provoke losses in tests.
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes, hide = true)]
+    pub ring_bytes: Option<u64>,
+    /// Processes that can be traced at a time, to provoke a full table in tests.
+    #[arg(long, value_name = "NUMBER", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub traced_processes: Option<u32>,
 }

@@ -186,6 +186,9 @@ pub struct Doctor {
     /// Name every candidate, also those that were not needed, and what the others need.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Try every candidate on the loopback interface, also those that would not be needed.
+    #[arg(long, conflicts_with_all = ["interface", "without", "force_hook"])]
+    pub all: bool,
     #[command(flatten)]
     pub hooks: HookOptions,
 }

@@ -104,6 +104,53 @@ fn payload_is_bounded_and_a_stream_that_was_let_go_is_counted() {
     );
 }
 
+#[test]
+fn what_is_closed_is_read_before_anything_open_is_let_go() {
+    let limits = Limits {
+        payload: 10_000,
+        late_ns: u64::MAX,
+        ..Limits::default()
+    };
+    let mut script = Script::of_file(limits);
+    let mut open = script.wire(39_999, (server(1), 80));
+    script.open(&mut open);
+    script.request(&mut open, "www.shop.test", "/open");
+    for port in 0..40 {
+        let mut wire = script.wire(40_000 + port, (server(1), 80));
+        script.open(&mut wire);
+        script.segment(&mut wire, true, super::Flags::Ack, &[b'x'; 1000]);
+        script.close(&mut wire);
+        let connections = script.assembler.connections.iter();
+        let held: u64 = connections.map(|it| it.held_bytes()).sum();
+        assert!(held <= 10_000, "{held} bytes in memory");
+    }
+    script.response(&mut open);
+    let document = script.finish().document;
+    assert!(document.capture.complete, "{:?}", document.capture.lost);
+    assert_eq!(document.connections[0].http[0].status, Some(200));
+}
+
+#[test]
+fn sealed_payload_is_held_only_where_secrets_may_still_come() {
+    for come in [true, false] {
+        let mut script = Script::of_file(Limits::default());
+        if !come {
+            script.assembler.expect_no_secrets();
+        }
+        for port in 0..40 {
+            let mut wire = script.wire(40_000 + port, (server(1), 443));
+            script.open(&mut wire);
+            script.segment(&mut wire, true, super::Flags::Ack, &[22; 1000]);
+            script.close(&mut wire);
+            script.wait(SECOND);
+        }
+        let connections = script.assembler.connections.iter();
+        let held: u64 = connections.map(|it| it.held_bytes()).sum();
+        let expected = if come { 40_000 } else { 1000 };
+        assert_eq!(held, expected, "secrets may come: {come}");
+    }
+}
+
 fn told(untold: u64) -> (Document, usize) {
     let mut script = Script::of_file(Limits {
         untold,

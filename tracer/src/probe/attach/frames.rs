@@ -50,6 +50,20 @@ impl Attacher<'_> {
         refused.len() < interfaces.len()
     }
 
+    /// Loads the programs that this run's options do not choose; a refusal is reported under
+    /// the program's name.
+    pub(super) fn load_the_rest(&mut self, fact: &Fact, candidate: &Candidate) {
+        for part in candidate
+            .parts
+            .iter()
+            .filter(|_| is_about_frames(candidate))
+        {
+            if let Err(refusal) = self.load_frames(part) {
+                self.report(fact, candidate.kind, part.program.to_owned(), &refusal);
+            }
+        }
+    }
+
     /// Attaches to each interface; hands back those that refused.
     fn attach_interfaces<'b>(
         &mut self,

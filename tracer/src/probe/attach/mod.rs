@@ -114,7 +114,9 @@ pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, Pr
 pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Outcome {
     let outcomes = in_parallel(ebpf, ground, |attacher, fact| {
         for candidate in fact.candidates {
-            let _ = attacher.try_candidate(fact, candidate);
+            if attacher.try_candidate(fact, candidate) {
+                attacher.load_the_rest(fact, candidate);
+            }
             attacher.unload(candidate);
         }
         Ok(())

@@ -33,7 +33,7 @@ fn draw_one(layer: &Layer, style: &Style, width: usize) -> Vec<Vec<Piece>> {
 fn top(layer: &Layer, style: &Style, width: usize) -> Vec<Piece> {
     let room = width.saturating_sub(6).max(1);
     let title = style.clean(&layer.title);
-    let title = wrap(&[Piece::new(Role::Strong, title)], room, room)
+    let title = wrap(vec![Piece::new(Role::Strong, title)], room, room)
         .into_iter()
         .next();
     let title = title.unwrap_or_default();
@@ -87,7 +87,7 @@ fn content(layer: &Layer, style: &Style, inner: usize) -> Vec<Vec<Piece>> {
     }
     lines.extend(taken(&mut flow, inner));
     for line in &layer.lines {
-        lines.extend(wrap(&[Piece::plain(style.clean(line))], inner, inner));
+        lines.extend(wrap(vec![Piece::plain(style.clean(line))], inner, inner));
     }
     lines
 }
@@ -96,6 +96,6 @@ fn content(layer: &Layer, style: &Style, inner: usize) -> Vec<Vec<Piece>> {
 fn taken(flow: &mut Vec<Piece>, inner: usize) -> Vec<Vec<Piece>> {
     match std::mem::take(flow) {
         gathered if gathered.is_empty() => Vec::new(),
-        gathered => wrap(&gathered, inner, inner),
+        gathered => wrap(gathered, inner, inner),
     }
 }

@@ -76,8 +76,8 @@ fn headline(text: &mut String, journey: &Journey, packet: &Packet, options: &Tex
     let clean = |role, text: &str| Piece::new(role, options.style.clean(text));
     let role = clean(Role::Strong, &packet.role);
     let gap = if width_of(&role.text) == 0 { "" } else { "   " };
-    let line = [role, Piece::plain(gap), clean(Role::Plain, &rest)];
-    for line in super::page::wrap(&line, options.style.columns(), options.style.columns()) {
+    let line = vec![role, Piece::plain(gap), clean(Role::Plain, &rest)];
+    for line in super::page::wrap(line, options.style.columns(), options.style.columns()) {
         write_line(text, &options.style, &line);
     }
 }

@@ -3,6 +3,7 @@
 use super::{Destination, Format, OutputError, Outputs, Sink};
 use crate::journey::model::{CaptureInfo, Document, HostInfo, Trace, TracerInfo};
 use crate::journey::part::Part;
+use crate::output_file::{self, Readers};
 use crate::report::json::Spool;
 use crate::report::lookup::Lookup;
 use crate::report::ndjson;
@@ -150,13 +151,35 @@ fn open(destination: &Destination) -> Result<Box<dyn Write>, OutputError> {
         Destination::Stdout => Box::new(io::BufWriter::new(io::stdout())),
         Destination::Stderr => Box::new(io::BufWriter::new(io::stderr())),
         Destination::File(path) => {
-            let created = File::create(path).map_err(|source| OutputError::Create {
+            let opened = output_file::open(path, Readers::Umask);
+            let file = opened.map_err(|source| OutputError::Create {
                 path: path.clone(),
                 source,
             })?;
-            Box::new(io::BufWriter::new(created))
+            let begun = false;
+            Box::new(io::BufWriter::new(Replaced { file, begun }))
         }
     })
+}
+
+/// A file whose old contents stay until there are new ones: outputs are opened before the
+/// capture begins, and it may not even begin.
+struct Replaced {
+    file: File,
+    begun: bool,
+}
+
+impl Write for Replaced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.begun, true) && self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 #[cfg(test)]

@@ -17,10 +17,6 @@ impl Sentence {
         self.pieces
     }
 
-    pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
-    }
-
     /// Goes on without any separator.
     pub fn say(&mut self, role: Role, text: impl Into<String>) {
         self.pieces.push(Piece::new(role, text));

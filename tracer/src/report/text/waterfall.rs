@@ -25,8 +25,8 @@ struct Row {
 pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>, verbose: u8) {
     let columns = page.style.columns().saturating_sub(BEFORE_BAR + AFTER_BAR);
     let scale = Scale::of(journey, (columns / 4).clamp(8, 40));
-    let rows = rows(journey, lookup, verbose);
-    for row in &rows {
+    let mut rows = rows(journey, lookup, verbose);
+    for row in &mut rows {
         let bar = row.phase.map_or_else(String::new, |phase| {
             phase_bar(&scale, phase, page.style.unicode)
         });
@@ -37,7 +37,7 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>, ver
             row.role,
             &bar,
             row.phase.map(|phase| phase.duration_ns),
-            &row.facts,
+            std::mem::take(&mut row.facts),
         );
     }
     write_remainder(page, &scale, &rows, journey.outcome);
@@ -50,7 +50,7 @@ fn write_row(
     role: Role,
     bar: &str,
     duration_ns: Option<u64>,
-    facts: &Sentence,
+    facts: Sentence,
 ) {
     let duration = duration_ns.map_or_else(String::new, units::duration);
     let padding = scale.cells.saturating_sub(bar.chars().count());
@@ -63,7 +63,7 @@ fn write_row(
         Piece::plain("  "),
     ];
     let hang = BEFORE_BAR + scale.cells + AFTER_BAR;
-    page.row(head, hang, hang, facts.pieces().to_vec());
+    page.row(head, hang, hang, facts.into_pieces());
 }
 
 /// The phases that happened, and those that have something to say about why they did not.
@@ -167,7 +167,7 @@ fn write_remainder(page: &mut Page, scale: &Scale, rows: &[Row], outcome: Outcom
             Outcome::Ok | Outcome::Failed => "the client's own time, between the phases",
         });
         let bar = idle_bar(scale, &busy);
-        write_row(page, scale, "client", Role::Faint, &bar, Some(idle), &facts);
+        write_row(page, scale, "client", Role::Faint, &bar, Some(idle), facts);
     }
     let mut shares: Vec<(&str, u64)> = rows
         .iter()

@@ -1,0 +1,149 @@
+//! One guest from its image to what was learnt in it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::image::{self, Programs};
+use super::qemu::{Guest, Outcome};
+use super::release::Kernel;
+use crate::compatibility::diagnosis::Diagnosis;
+use crate::output::say;
+use crate::results::Counts;
+use crate::workspace::Workspace;
+
+/// Init prints these around what `tracer doctor` prints; see `run-tests` in [`image`].
+const DIAGNOSIS_BEGINS: &str = "init: diagnosis begins";
+const DIAGNOSIS_ENDS: &str = "init: diagnosis ends";
+
+/// What a guest is to run.
+#[derive(Debug)]
+pub struct Job {
+    pub tracer: PathBuf,
+    pub end_to_end: PathBuf,
+    /// Arguments of the end-to-end program.
+    pub arguments: Vec<String>,
+    /// Only try every hook, and play no scenario.
+    pub hooks_only: bool,
+    /// Show the consoles as they come.
+    pub verbose: bool,
+    /// A guest that runs for longer is stopped, and has failed.
+    pub limit: Duration,
+}
+
+impl Job {
+    /// Somebody who picks scenarios wants those alone.
+    pub fn tries_every_hook(&self) -> bool {
+        self.hooks_only || self.arguments.is_empty()
+    }
+}
+
+/// What was learnt in a guest.
+#[derive(Debug, Default)]
+pub struct Visit {
+    pub counts: Counts,
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// Boots one guest and counts its tests. A guest that says nothing of failed tests and did
+/// not succeed either counts as one failure.
+pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit> {
+    let folder = workspace.guests().join("guests").join(&kernel.name);
+    fs::create_dir_all(&folder)?;
+    let started = Instant::now();
+    let initramfs = image::build(
+        &folder,
+        kernel,
+        &Programs {
+            tracer: &job.tracer,
+            end_to_end: (!job.hooks_only).then_some(&job.end_to_end),
+            arguments: &job.arguments,
+            tries_every_hook: job.tries_every_hook(),
+        },
+    )?;
+    let mebibytes = initramfs.metadata()?.len().div_ceil(1024 * 1024);
+    say(&format!(
+        "   guest {}: boots with an image of {mebibytes} MiB, made in {:.1} s",
+        kernel.name,
+        started.elapsed().as_secs_f64()
+    ));
+    let guest = Guest {
+        name: &kernel.name,
+        kernel: &kernel.image,
+        initramfs: &initramfs,
+        log: folder.join("console.log"),
+        limit: job.limit,
+        echo: job.verbose,
+    };
+    let run = guest.run()?;
+    let mut visit = Visit {
+        counts: Counts::parse(&run.console),
+        diagnosis: None,
+    };
+    if job.tries_every_hook() {
+        match diagnosis(&run.console) {
+            Ok(diagnosis) => {
+                say(&format!(
+                    "   guest {}: {}",
+                    kernel.name,
+                    diagnosis.summary()
+                ));
+                visit.counts += diagnosis.verdict();
+                visit.diagnosis = Some(diagnosis);
+            }
+            Err(error) => {
+                say(&format!(
+                    "   guest {}: `tracer doctor` told nothing: {error:#}",
+                    kernel.name
+                ));
+                visit.counts += Counts::ONE_FAILED;
+            }
+        }
+    }
+    if run.outcome != Outcome::Success {
+        if !job.verbose {
+            say(&run.console);
+        }
+        if visit.counts.failed == 0 {
+            visit.counts += Counts::ONE_FAILED;
+        }
+    }
+    say(&format!(
+        "   guest {}: {} ({}, {:.1} s; {:.1} s of CPU; console in {})",
+        kernel.name,
+        run.outcome.describe(),
+        visit.counts,
+        run.wall.as_secs_f64(),
+        run.cpu.as_secs_f64(),
+        guest.log.display()
+    ));
+    Ok(visit)
+}
+
+/// The diagnosis between its marks. The kernel may write a line of its own in between, at
+/// the start of a line as at any other place; such text is no JSON, and is an error.
+fn diagnosis(console: &str) -> Result<Diagnosis> {
+    let text: String = console
+        .lines()
+        .skip_while(|line| !line.contains(DIAGNOSIS_BEGINS))
+        .skip(1)
+        .take_while(|line| !line.contains(DIAGNOSIS_ENDS))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    Diagnosis::parse(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_diagnosis_is_found_between_other_lines() {
+        let console = "init: kernel 6.1\ninit: diagnosis begins\n{\"kernel\": \"6.1.0-40-amd64\",\n\
+                       \"complete\": true, \"facts\": []}\ninit: diagnosis ends\ntest x ... ok\n";
+        assert_eq!(diagnosis(console).unwrap().kernel, "6.1.0-40-amd64");
+        assert!(diagnosis("init: kernel 6.1\n").is_err());
+    }
+}
