@@ -41,7 +41,7 @@ async fn run() -> anyhow::Result<()> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--inspect" => {
-                tracer::probe::inspect().iter().for_each(show_hook);
+                tracer::probe::inspect()?.iter().for_each(show_hook);
                 return Ok(());
             }
             "--ring" => options.ring_bytes = arguments.next().unwrap_or_default().parse()?,

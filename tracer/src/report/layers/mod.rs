@@ -92,7 +92,7 @@ fn through_the_kernel(text: &mut String, packet: &Packet, options: &TextOptions)
         .map(|piece| Piece::new(piece.role, options.style.clean(&piece.text)))
         .collect();
     let columns = options.style.columns().min(WIDEST);
-    for line in super::page::wrap(&pieces, columns, columns) {
+    for line in super::page::wrap(pieces, columns, columns) {
         write_line(text, &options.style, &line);
     }
 }
