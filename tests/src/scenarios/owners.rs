@@ -87,7 +87,7 @@ fn crowd_is_told_apart() -> Result<()> {
     ];
     arguments.extend(ports.keys().map(u64::to_string));
     Tracer::new(arguments).run()?.expect_code(0)?;
-    let document = serde_json::from_reader(std::io::BufReader::new(std::fs::File::open(report)?))?;
+    let document = serde_json::from_reader(std::io::BufReader::new(fs::File::open(report)?))?;
     check_owners(&document, &ports, (clients, requests))
 }
 
