@@ -165,8 +165,11 @@ pub fn native_diagnosis(workspace: &Workspace, tracer: &Path) -> Result<Diagnosi
     if place.exists() {
         fs::remove_file(&place)?;
     }
-    let mut command = process::as_root(tracer)?;
+    // In a network namespace of its own: another tracer may hold the XDP slot of this one's lo.
+    let mut command = process::as_root("unshare")?;
     command
+        .arg("--net")
+        .arg(tracer)
         .args(["doctor", "--all", "--format", "json", "--output"])
         .arg(&place);
     // An exit code other than 0 means that a fact has no hook, which the diagnosis says, too.

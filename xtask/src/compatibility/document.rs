@@ -123,19 +123,14 @@ impl Document {
     pub fn of(&self, seen: &[Diagnosis]) -> Self {
         let columns: Vec<String> = seen.iter().map(Diagnosis::column).collect();
         let mut narrow = self.clone();
-        let keep: Vec<bool> = self
-            .hooks
-            .head
-            .iter()
-            .enumerate()
-            .map(|(place, name)| place == 0 || columns.contains(name))
-            .collect();
-        let kept = |row: &Vec<String>| -> Vec<String> {
-            let cells = row.iter().zip(&keep).filter(|(_, keep)| **keep);
-            cells.map(|(cell, _)| cell.clone()).collect()
-        };
-        narrow.hooks.head = kept(&self.hooks.head);
-        narrow.hooks.rows = self.hooks.rows.iter().map(kept).collect();
+        let lines = std::iter::once(&mut narrow.hooks.head).chain(&mut narrow.hooks.rows);
+        for line in lines {
+            let mut cells = self.hooks.head.iter().enumerate();
+            line.retain(|_| {
+                let next = cells.next();
+                next.is_some_and(|(place, name)| place == 0 || columns.contains(name))
+            });
+        }
         narrow
     }
 

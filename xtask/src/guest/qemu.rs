@@ -28,7 +28,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 ///
 /// Without -cx16, 6.12 panics in cmpxchg16b under QEMU 7.2. Without -erms and -fsrm, kernel and
 /// C library copy and clear memory by words instead of `rep movsb`, which is emulated byte for
-/// byte: a third of all samples of the kernel's profile while the tracer starts.
+/// byte: 816 of 3021 busy samples of 6.1 while the tracer started six times (`profile=2`).
 const PROCESSOR: &str = "max,-cx16,-erms,-fsrm";
 
 /// The kernel's command line.

@@ -34,6 +34,13 @@ pub struct Job {
 }
 
 impl Job {
+    /// Where image and console of a guest are. A run that only tries hooks is short, so that
+    /// people start one beside a long run: the two must not share files.
+    fn folder(&self, kernel: &Kernel) -> String {
+        let purpose = if self.hooks_only { "-hooks" } else { "" };
+        format!("{}{purpose}", kernel.name)
+    }
+
     /// Somebody who picks scenarios wants those alone.
     pub fn tries_every_hook(&self) -> bool {
         self.hooks_only || self.arguments.is_empty()
@@ -50,7 +57,7 @@ pub struct Visit {
 /// Boots one guest and counts its tests. A guest that says nothing of failed tests and did
 /// not succeed either counts as one failure.
 pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit> {
-    let folder = workspace.guests().join("guests").join(&kernel.name);
+    let folder = workspace.guests().join("guests").join(job.folder(kernel));
     fs::create_dir_all(&folder)?;
     let started = Instant::now();
     let initramfs = image::build(
