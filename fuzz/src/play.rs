@@ -133,6 +133,7 @@ pub fn capture() -> CaptureInfo {
         interfaces: Vec::new(),
         hooks: Vec::new(),
         lost: std::collections::BTreeMap::new(),
+        losses: Vec::new(),
         complete: true,
     }
 }

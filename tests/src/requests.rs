@@ -15,6 +15,8 @@ use crate::crowd;
 pub const CLIENT: &str = "__requests";
 /// First argument that turns it into a client that hears nothing for a while.
 pub const DEAF_CLIENT: &str = "__deaf";
+/// First argument that turns it into a client with many requests at a time.
+pub const FLOOD: &str = "__flood";
 /// First argument that turns the end-to-end program into a server.
 pub const SERVER: &str = "__server";
 
@@ -29,6 +31,7 @@ pub fn part() -> Option<ExitCode> {
     let result = match arguments.get(1)?.as_str() {
         CLIENT => request_all(number(2).unwrap_or(0), number(3).unwrap_or(1)),
         DEAF_CLIENT => request_deaf(number(2).unwrap_or(0)),
+        FLOOD => flood(number(2).unwrap_or(0), number(3).unwrap_or(1)),
         SERVER => serve_forever(),
         crowd::CROWD => crowd::gather(arguments.get(2..).unwrap_or_default()),
         crowd::CUSTOMER => crowd::be_customer(arguments.get(2..).unwrap_or_default()),
@@ -58,6 +61,41 @@ fn request_all(port: u16, count: u16) -> Result<()> {
         ensure!(answer.ends_with(BODY), "not the expected answer: {answer}");
     }
     Ok(())
+}
+
+/// Requests from several threads as fast as they can, each on a connection of its own and
+/// for a path of its own. Prints the port and the path of each.
+fn flood(port: u16, count: u16) -> Result<()> {
+    const THREADS: u16 = 4;
+    let work = |thread: u16| -> Result<String> {
+        let mut said = String::new();
+        for number in (thread..count).step_by(usize::from(THREADS)) {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            stream.set_read_timeout(Some(SILENCE))?;
+            let own_port = stream.local_addr()?.port();
+            write!(
+                stream,
+                "GET /{number} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"
+            )?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            ensure!(answer.ends_with(BODY), "not the expected answer: {answer}");
+            said.push_str(&format!("{own_port} /{number}\n"));
+        }
+        Ok(said)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|it| scope.spawn(move || work(it)))
+            .collect();
+        for one in threads {
+            let said = one
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))?;
+            print!("{}", said?);
+        }
+        Ok(())
+    })
 }
 
 /// One request whose answers this socket refuses, until both ends have sent again: the

@@ -19,6 +19,21 @@ pub struct Header {
     pub at_ns: u64,
 }
 
+/// A record for which the ring had no room. In a ring of its own, and without a [`Header`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Nanoseconds since boot, as in [`Header`].
+    pub at_ns: u64,
+    /// A number of [`crate::loss`].
+    pub class: u32,
+    pub processor: u32,
+    /// The two ports of its TCP connection, the lower one in the upper half; 0 where it is of
+    /// none, or of one that could not be told.
+    pub ports: u32,
+    pub reserved: u32,
+}
+
 /// A frame; `captured` bytes follow.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

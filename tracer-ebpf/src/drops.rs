@@ -27,7 +27,11 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     if !flow::is_known(&packet) {
         return 0;
     }
-    let Some(mut slot) = emit::reserve_flagged::<PacketDrop>(hook::TRACEPOINT, 0) else {
+    let ports = || match packet.protocol {
+        ends::TCP => emit::ports(packet.source_port, packet.destination_port),
+        _ => emit::UNKNOWN,
+    };
+    let Some(mut slot) = emit::reserve_of::<PacketDrop>(hook::TRACEPOINT, 0, ports) else {
         return 0;
     };
     let record = slot.record();

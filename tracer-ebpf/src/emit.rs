@@ -7,19 +7,28 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::bpf_ktime_get_boot_ns,
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
     macros::map,
     maps::{PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
-use tracer_common::{limits, loss, record::Header};
+use tracer_common::{
+    limits, loss,
+    record::{Header, Lost},
+};
 
 use crate::{layout, task};
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 0);
 
-/// Failed reserves per class. Per CPU, so that counting needs no atomic operation; one
-/// value for all classes, so that the tracer reads them with one system call.
+/// What did not fit into `EVENTS`: when, where, and of which connection, so that only the
+/// journeys that it touches are marked. Never wakes the reader, who looks by its timer.
+#[map]
+static LOSSES: RingBuf = RingBuf::with_byte_size(limits::LOSSES_BYTES, 0);
+
+/// Failed reserves per class of which `LOSSES` had no room to tell. Per CPU, so that counting
+/// needs no atomic operation; one value for all classes, so that the tracer reads them with
+/// one system call.
 #[map]
 static LOST: PerCpuArray<loss::Counters> = PerCpuArray::with_max_entries(1, 0);
 
@@ -74,8 +83,15 @@ pub fn reserve<T: Record>(hook: u8, context: &impl EbpfContext) -> Option<Slot<T
 /// current task on every kernel, and always run in a system call.
 #[inline(always)]
 pub fn reserve_flagged<T: Record>(hook: u8, flags: u8) -> Option<Slot<T>> {
+    reserve_of(hook, flags, || UNKNOWN)
+}
+
+/// As [`reserve`], for what is known to be of one TCP connection: its [`ports`], which are
+/// asked for only when the record is lost.
+#[inline(always)]
+pub fn reserve_of<T: Record>(hook: u8, flags: u8, ports: impl FnOnce() -> u32) -> Option<Slot<T>> {
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
-        count_loss(T::CLASS);
+        lose(T::CLASS, ports());
         return None;
     };
     let header: *mut Header = entry.as_mut_ptr().cast();
@@ -116,7 +132,7 @@ impl<T> Slot<T> {
 /// # Safety
 /// `from` points to a map value of at least `length` bytes.
 #[inline(always)]
-pub unsafe fn output(class: u32, from: *const u8, length: u64) {
+pub unsafe fn output(class: u32, from: *const u8, length: u64, ports: impl FnOnce() -> u32) {
     // SAFETY: the caller vouches for the memory, the map is a ring buffer.
     let result = unsafe {
         aya_ebpf::helpers::generated::bpf_ringbuf_output(
@@ -127,7 +143,7 @@ pub unsafe fn output(class: u32, from: *const u8, length: u64) {
         )
     };
     if result != 0 {
-        count_loss(class);
+        lose(class, ports());
     }
 }
 
@@ -145,7 +161,43 @@ fn wakeup() -> u64 {
 /// A child of a traced process could not be followed.
 #[inline(always)]
 pub fn lose_process() {
-    count_loss(loss::PROCESS);
+    lose(loss::PROCESS, UNKNOWN);
+}
+
+/// [`ports`] of what is of no connection, or of one that cannot be told here.
+pub const UNKNOWN: u32 = 0;
+
+/// The ports of a TCP connection, host byte order, in an order that is the same for both of
+/// its ends; [`UNKNOWN`] where one is.
+#[inline(always)]
+pub fn ports(one: u16, other: u16) -> u32 {
+    if one == 0 || other == 0 {
+        UNKNOWN
+    } else if one < other {
+        u32::from(one) << 16 | u32::from(other)
+    } else {
+        u32::from(other) << 16 | u32::from(one)
+    }
+}
+
+/// Tells of a record for which there was no room; counts it where there is not even room
+/// for that.
+#[inline(always)]
+fn lose(class: u32, ports: u32) {
+    let Some(mut entry) = LOSSES.reserve::<Lost>(0) else {
+        count_loss(class);
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: `record` points to reserved memory of a `Lost`; the helpers take no arguments.
+    unsafe {
+        (*record).at_ns = bpf_ktime_get_boot_ns();
+        (*record).class = class;
+        (*record).processor = bpf_get_smp_processor_id();
+        (*record).ports = ports;
+        (*record).reserved = 0;
+    }
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }
 
 #[inline(always)]

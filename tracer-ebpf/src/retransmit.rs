@@ -28,7 +28,8 @@ pub fn tcp_retransmit_skb(context: RawTracePointContext) -> i32 {
     if !flow::is_known(&ends) || offset!(buffer_control) == ABSENT {
         return 0;
     }
-    let Some(mut slot) = emit::reserve_flagged::<TcpRetransmit>(hook::TRACEPOINT, 0) else {
+    let ports = || emit::ports(ends.source_port, ends.destination_port);
+    let Some(mut slot) = emit::reserve_of::<TcpRetransmit>(hook::TRACEPOINT, 0, ports) else {
         return 0;
     };
     // Until it is sent, TCP keeps what it knows of a segment in the buffer's control block.
@@ -113,7 +114,8 @@ fn report(action: u8, ends: Option<Ends>, reason: u32) {
     let Some(ends) = ends.filter(flow::is_known) else {
         return;
     };
-    let Some(mut slot) = emit::reserve_flagged::<TcpReset>(hook::TRACEPOINT, 0) else {
+    let ports = || emit::ports(ends.source_port, ends.destination_port);
+    let Some(mut slot) = emit::reserve_of::<TcpReset>(hook::TRACEPOINT, 0, ports) else {
         return;
     };
     let record = slot.record();

@@ -190,7 +190,8 @@ fn socket(context: &SockOpsContext) -> u64 {
 
 #[inline(always)]
 fn take(hook: u8, moment: u8, socket: u64, cookie: u64, ends: &Ends) {
-    let Some(mut slot) = emit::reserve_flagged::<TcpSample>(hook, 0) else {
+    let ports = || emit::ports(ends.source_port, ends.destination_port);
+    let Some(mut slot) = emit::reserve_of::<TcpSample>(hook, 0, ports) else {
         return;
     };
     let number = |offset: u16| read::<u32>(socket, offset).unwrap_or(UNKNOWN);

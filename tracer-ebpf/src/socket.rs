@@ -145,7 +145,9 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         return 0;
     }
     let _ = READERS.insert(reader, 1, 0);
-    let Some(mut slot) = emit::reserve::<SocketOwner>(hook::TRACEPOINT, &context) else {
+    let flags = task::context_flags(&context);
+    let ports = || emit::ports(local_port, remote_port);
+    let Some(mut slot) = emit::reserve_of::<SocketOwner>(hook::TRACEPOINT, flags, ports) else {
         // Reported at the next read instead.
         let _ = READERS.remove(reader);
         return 0;

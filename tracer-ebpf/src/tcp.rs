@@ -171,7 +171,8 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         // A full table only means that flows start with the answer to them.
         let _ = LISTENERS.insert(local_port(socket), tgid, 0);
     }
-    let Some(mut slot) = emit::reserve::<TcpState>(hook, context) else {
+    let flags = task::context_flags(context);
+    let Some(mut slot) = emit::reserve_of::<TcpState>(hook, flags, || ports(socket)) else {
         return;
     };
     let record = slot.record();
@@ -210,6 +211,13 @@ pub fn local_port(socket: u64) -> u16 {
     } else {
         port
     }
+}
+
+/// The ports of a socket's connection, for when a record of it is lost.
+#[inline(always)]
+fn ports(socket: u64) -> u32 {
+    let remote = read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0);
+    emit::ports(local_port(socket), u16::from_be(remote))
 }
 
 /// Writes both ends of a socket: family, addresses, `[local, remote]` ports.

@@ -196,6 +196,7 @@ pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) 
                 reason: None,
             }],
             lost: BTreeMap::new(),
+            losses: Vec::new(),
             complete: whole,
         },
         dns: Vec::new(),

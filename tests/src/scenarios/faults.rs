@@ -154,7 +154,7 @@ fn requests_with(options: &[&str], count: &str) -> Result<Value> {
 }
 
 fn full_ring() -> Result<()> {
-    let document = requests_with(&["--ring-bytes", "4096"], "50")?;
+    let document = requests_with(&["--ring", "4K"], "50")?;
     let lost = document["capture"]["lost"].as_object().context("no list")?;
     let count: u64 = lost.values().filter_map(Value::as_u64).sum();
     ensure!(count > 0, "nothing was lost in a ring of one page");

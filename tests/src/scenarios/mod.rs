@@ -7,6 +7,7 @@ mod files;
 mod host;
 mod kernel_path;
 mod lab;
+mod losses;
 mod owners;
 mod privileges;
 mod recording;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         host::SCENARIOS,
         owners::SCENARIOS,
         facts::SCENARIOS,
+        losses::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
         privileges::SCENARIOS,

@@ -50,7 +50,8 @@ fn pass(hook: u8, place: u8, segment: Option<Segment>) {
 
 #[inline(always)]
 fn tell(hook: u8, place: u8, segment: &Segment) {
-    let Some(mut slot) = emit::reserve_flagged::<LayerPassage>(hook, 0) else {
+    let ports = || emit::ports(segment.source_port, segment.destination_port);
+    let Some(mut slot) = emit::reserve_of::<LayerPassage>(hook, 0, ports) else {
         return;
     };
     let record = slot.record();

@@ -6,14 +6,24 @@
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use tracer_common::{event, limits, loss, record::FrameHead};
 
-use super::{Arrival, source::Source, work::Work};
+use super::{
+    Arrival,
+    parse::kind,
+    source::Source,
+    work::{Work, recall},
+};
 use crate::{bounds, emit};
 
 /// `bpf_xdp_load_bytes` refuses 65536.
 const MOST: u64 = limits::FRAME_BYTES as u64 - 1;
 
 #[inline(always)]
-pub fn frame(source: &impl Source, arrival: &Arrival, work: *mut Work, wanted: u32) {
+pub fn frame(
+    source: &impl Source,
+    arrival: &Arrival,
+    work: *mut Work,
+    (of_kind, wanted): (u32, u32),
+) {
     // SAFETY: no arguments.
     let at_ns = unsafe { bpf_ktime_get_boot_ns() };
     let original_length = source.length();
@@ -45,6 +55,19 @@ pub fn frame(source: &impl Source, arrival: &Arrival, work: *mut Work, wanted: u
             loss::FRAME,
             buffer.cast_const().cast(),
             length + size_of::<FrameHead>() as u64,
+            || ports(of_kind, work),
         );
     }
+}
+
+/// The ports of a TCP segment, for when it is lost.
+#[inline(always)]
+fn ports(of_kind: u32, work: *const Work) -> u32 {
+    if of_kind != kind::TCP {
+        return emit::UNKNOWN;
+    }
+    emit::ports(
+        recall!(work.packet.source_port) as u16,
+        recall!(work.packet.destination_port) as u16,
+    )
 }

@@ -119,7 +119,7 @@ fn observe(source: &impl Source, arrival: &Arrival) {
     let kind = parse::packet(source, arrival.link, work);
     let wanted = filter::bytes_wanted(kind, work, arrival);
     if wanted != 0 {
-        copy::frame(source, arrival, work, wanted);
+        copy::frame(source, arrival, work, (kind, wanted));
     }
 }
 

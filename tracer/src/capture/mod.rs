@@ -13,6 +13,7 @@ pub mod recording;
 
 mod class;
 mod kernel_path;
+mod loss;
 pub(crate) mod spare;
 mod tcp;
 
@@ -21,6 +22,7 @@ pub use tcp::*;
 pub use link_type::LinkType;
 
 pub use kernel_path::{KernelLayer, LayerPassage};
+pub use loss::LossPlace;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,6 +86,9 @@ pub enum Fact {
         class: class::Class,
         /// How many.
         count: u64,
+        /// `None` where it is only known that they were lost before this was told.
+        #[serde(default)]
+        place: Option<LossPlace>,
     },
 }
 

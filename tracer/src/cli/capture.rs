@@ -18,8 +18,6 @@ use std::time::Instant;
 const COMMAND_BUDGET: u64 = 1 << 20;
 /// The same when the whole host is watched: handshake and headers.
 const LIVE_BUDGET: u64 = 64 << 10;
-/// Bytes of the ring between kernel and tracer.
-const RING_BYTES: u64 = 8 << 20;
 /// Processes that one command may start, at a time.
 const TRACED_PROCESSES: u32 = 16384;
 
@@ -50,6 +48,7 @@ pub(super) fn session_options(
     let recorder = capture.save.as_deref().map(Recorder::create).transpose()?;
     let probe = ProbeOptions {
         kernel_path: wants_kernel_path(capture, output, live),
+        ring_bytes: capture.ring,
         ..probe_options(&capture.hooks, Some(budget), capture.full, live)
     };
     Ok(SessionOptions {
@@ -89,14 +88,12 @@ pub(super) fn probe_options(
         interfaces: hooks.interface.clone(),
         payload_budget: u32::try_from(budget.unwrap_or(LIVE_BUDGET)).unwrap_or(u32::MAX),
         full,
-        ring_bytes: u32::try_from(hooks.ring_bytes.unwrap_or(RING_BYTES)).unwrap_or(u32::MAX),
         traced_processes: hooks.traced_processes.unwrap_or(TRACED_PROCESSES),
         without: hooks.without.clone(),
         force: forced
             .map(|forced| (forced.fact.clone(), forced.hook))
             .collect(),
-        kernel_path: false,
-        xdp_native: false,
+        ..ProbeOptions::default()
     }
 }
 

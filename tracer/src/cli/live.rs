@@ -47,6 +47,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     }
     let (mut document, recorded) = session.close();
     document.dhcp = session.dhcp();
+    document.capture.losses = session.loss_reports();
     note_lost(&mut document.capture, session.lost());
     reporter.end(&document)?;
     session.stop().await;

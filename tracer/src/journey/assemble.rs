@@ -9,6 +9,7 @@ use super::dhcp::Leases;
 use super::dns::{DnsPacket, Resolutions};
 use super::evidence::{InterfaceNames, Mark};
 use super::limits::Limits;
+use super::losses::Losses;
 use super::model::{DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
@@ -73,7 +74,7 @@ pub struct Assembler {
     pub(super) processes: Processes,
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
-    pub(super) lost: Vec<(u64, &'static str, u64)>,
+    pub(super) losses: Losses,
     /// When listening sockets of this host had no room.
     pub(super) full_queues: Vec<(u64, ListenQueue)>,
     pub(super) last_at_ns: u64,
@@ -102,7 +103,7 @@ impl Assembler {
             processes: Processes::default(),
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
-            lost: Vec::new(),
+            losses: Losses::default(),
             full_queues: Vec::new(),
             last_at_ns: 0,
             frames: 0,
@@ -166,7 +167,11 @@ impl Assembler {
             Fact::Interface(interface) => self.interfaces.insert(interface),
             Fact::TlsSecret(line) => self.secrets.add_line(&line),
             Fact::Client(report) => self.client_reports.push((at_ns, report)),
-            Fact::Lost { class, count } => self.lost.push((at_ns, class, count)),
+            Fact::Lost {
+                class,
+                count,
+                place,
+            } => self.losses.push(at_ns, class, count, place),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::assemble::Assembler;
 use super::connection::{Cut, CutBy, TrackedConnection};
 use super::drafts::{self, Draft};
+use super::losses::{self, Touched, Used};
 use super::model::{
     Connection, DnsExchange, End, Finding, Gap, Journey, NeighborExchange, NeighborOutcome,
     NeighborProtocol, Outcome, OwnAddress, Packet, Transport,
@@ -99,7 +100,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         reused_connection: !draft.opens,
         caused_by: None,
         timeline: events,
-        gaps: gaps(story, carrier, start, end),
+        gaps: gaps(story, draft, carrier, (start, end)),
         url: place.url,
         scheme: place.scheme,
         host: place.host,
@@ -337,25 +338,33 @@ fn cut(story: &Story<'_>, carrier: Carrier<'_>) -> Option<Gap> {
         class: class.to_owned(),
         count: 0,
         at_ns,
+        duration_ns: 0,
         message: message.to_owned(),
     })
 }
 
 /// Losses inside the journey's time, and payload that was not captured.
-fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -> Vec<Gap> {
-    let mut gaps: Vec<Gap> = story
-        .memory
-        .lost
-        .iter()
-        // A loss is reported after it happened: one read shortly after the end may touch it.
-        .filter(|(at_ns, _, _)| (start..=end.saturating_add(20_000_000)).contains(at_ns))
-        .map(|(at_ns, class, count)| Gap {
-            class: (*class).to_owned(),
-            count: *count,
-            at_ns: *at_ns,
-            message: format!("{count} {class} events were lost in this time"),
-        })
-        .collect();
+fn gaps(
+    story: &Story<'_>,
+    draft: &Draft,
+    carrier: Option<Carrier<'_>>,
+    (from_ns, until_ns): (u64, u64),
+) -> Vec<Gap> {
+    let attempts = draft.attempts.iter();
+    let connections = attempts.filter_map(|number| story.connection(*number));
+    let mut gaps = story.memory.losses.touching(&Touched {
+        from_ns,
+        until_ns,
+        opens: draft.opens,
+        closes: draft.closes,
+        connections: connections
+            .map(|(it, _)| Used {
+                ports: losses::ports(it.client.port, it.server.port),
+                saw_begin: it.handshake().syn_at_ns.is_some(),
+                saw_end: it.is_closed(),
+            })
+            .collect(),
+    });
     let Some(carrier) = carrier else { return gaps };
     gaps.extend(cut(story, carrier));
     for end in [End::Client, End::Server] {
@@ -364,6 +373,7 @@ fn gaps(story: &Story<'_>, carrier: Option<Carrier<'_>>, start: u64, end: u64) -
                 class: "payload".to_owned(),
                 count: hole.length as u64,
                 at_ns: hole.at_ns,
+                duration_ns: 0,
                 message: format!(
                     "payload of the {} from byte {} on was not captured",
                     end.name(),

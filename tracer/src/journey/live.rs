@@ -161,7 +161,7 @@ impl Assembler {
         self.reported.failures.retain(|(at_ns, _)| *at_ns >= kept);
         let dropped = self.connections.bound(CONNECTIONS, PAYLOAD_BYTES);
         if dropped > 0 {
-            self.lost.push((now_ns, "connections", dropped));
+            self.losses.push(now_ns, "connections", dropped, None);
         }
     }
 

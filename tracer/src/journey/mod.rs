@@ -21,6 +21,7 @@ mod kernel_path;
 pub mod limits;
 /// Journeys reported while the capture goes on.
 pub mod live;
+mod losses;
 /// The model, which is also the JSON document.
 pub mod model;
 mod neighbor;

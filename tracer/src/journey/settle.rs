@@ -10,7 +10,7 @@ use super::assemble::Assembler;
 use super::connection::{Cut, CutBy, TrackedConnection};
 use super::dns::{self, DnsPacket};
 use super::limits::Limits;
-use super::model::{DnsProtocol, DnsTransport, Document, End, Source};
+use super::model::{DnsProtocol, DnsTransport, Document, End, LossReport, Source};
 use super::part::{Part, note_lost};
 use super::payload;
 use super::tell::Past;
@@ -272,7 +272,13 @@ impl Assembler {
     /// Adds to `document` what is known of the capture as a whole.
     pub fn conclude(&self, document: &mut Document) {
         document.dhcp = self.dhcp();
+        document.capture.losses = self.losses.reports();
         note_lost(&mut document.capture, self.lost());
+    }
+
+    /// Lost events per class and processor, so far.
+    pub fn loss_reports(&self) -> Vec<LossReport> {
+        self.losses.reports()
     }
 
     /// Lost events per class, so far.
@@ -280,7 +286,7 @@ impl Assembler {
         let mut lost = BTreeMap::new();
         let overflow = self.settling.overflow.iter();
         let overflow = overflow.map(|(class, count)| (*class, *count));
-        let events = self.lost.iter().map(|(_, class, count)| (*class, *count));
+        let events = self.losses.totals();
         let dropped = self.leases.dropped();
         let leases = (dropped > 0).then_some(("dhcp", dropped));
         for (class, count) in events.chain(overflow).chain(leases) {
@@ -333,7 +339,7 @@ impl Assembler {
             let (Some(mark), Some(bytes)) = (connection.frame_at(end, at_ns), stream.get(range))
             else {
                 // More segments than are remembered as evidence: told as lost, not hidden.
-                self.lost.push((at_ns, "dns", 1));
+                self.losses.push(at_ns, "dns", 1, None);
                 continue;
             };
             let packet = DnsPacket {

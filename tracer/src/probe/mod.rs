@@ -12,6 +12,7 @@ mod error;
 mod interfaces;
 mod layout;
 mod libraries;
+mod losses;
 mod misses;
 mod needs;
 /// Interfaces, neighbours and routes by rtnetlink.
@@ -36,7 +37,7 @@ pub use clock::Clock;
 pub use error::ProbeError;
 
 use crate::{
-    capture::{Fact, HookKind, LinkType, Observation},
+    capture::{Fact, HookKind, LinkType, LossPlace, Observation},
     fence::Capability,
     journey::model::{HookReport, HookStatus},
 };
@@ -121,6 +122,7 @@ pub struct Probe {
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
+    losses: losses::Losses,
     misses: misses::Misses,
     counters: counters::Counters,
     misses_asked: Instant,
@@ -147,6 +149,7 @@ impl Probe {
         // Not being able to look for leftovers is no reason not to work.
         let _ = cleanup::remove_leftovers(&interfaces).await;
         let ring = ring::Reader::new(&mut ebpf)?;
+        let losses = losses::Losses::new(&mut ebpf)?;
         let clock = Clock::now();
         let ground = attach::Ground {
             options: &options,
@@ -170,6 +173,7 @@ impl Probe {
             qdiscs: outcome.qdiscs,
             leaves_filters: outcome.classifier == Some(HookKind::Clsact),
             ring,
+            losses,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
                 .with_watchers(outcome.watchers)
                 .with_reasons(reasons::Reasons::of(&types)),
@@ -314,27 +318,47 @@ impl Probe {
     }
 
     fn note_losses(&mut self, with_misses: bool) {
-        let mut losses = self.ring.losses();
-        if with_misses {
-            losses.extend(self.misses.since_last());
-            self.misses_asked = Instant::now();
-        }
-        if self.malformed != 0 {
-            losses.push(("malformed", std::mem::take(&mut self.malformed)));
-        }
+        let Self {
+            losses,
+            order,
+            clock,
+            ..
+        } = self;
+        losses.since_last(clock, |lost| order.push(lost));
         let at_ns = self.clock.elapsed_ns();
+        if self.malformed != 0 {
+            let malformed = std::mem::take(&mut self.malformed);
+            self.note_loss(at_ns, "malformed", malformed, None);
+        }
+        if with_misses {
+            let lasted = std::mem::replace(&mut self.misses_asked, Instant::now()).elapsed();
+            let lasted_ns = u64::try_from(lasted.as_nanos()).unwrap_or(u64::MAX);
+            let place = LossPlace {
+                lasted_ns,
+                processor: None,
+                ports: None,
+            };
+            for (class, count) in self.misses.since_last() {
+                self.note_loss(at_ns.saturating_sub(lasted_ns), class, count, Some(place));
+            }
+        }
         if with_misses && let Some(added) = self.counters.since_last() {
             self.order.push(Observation {
                 at_ns,
                 fact: Fact::ListenQueue(added),
             });
         }
-        for (class, count) in losses {
-            self.order.push(Observation {
-                at_ns,
-                fact: Fact::Lost { class, count },
-            });
-        }
+    }
+
+    fn note_loss(&mut self, at_ns: u64, class: &'static str, count: u64, place: Option<LossPlace>) {
+        self.order.push(Observation {
+            at_ns,
+            fact: Fact::Lost {
+                class,
+                count,
+                place,
+            },
+        });
     }
 }
 

@@ -103,6 +103,7 @@ mod tests {
             fact: Fact::Lost {
                 class: "test",
                 count,
+                place: None,
             },
         }
     }

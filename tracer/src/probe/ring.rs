@@ -1,16 +1,15 @@
-//! The reader's end of the ring, and the kernel's count of what did not fit.
+//! The reader's end of the ring.
 
 use std::time::Duration;
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, RingBuf},
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{Interval, MissedTickBehavior, interval},
 };
-use tracer_common::loss;
 
 use super::error::{self, ProbeError};
 
@@ -19,12 +18,9 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// Bytes handled before other tasks of this thread get their turn.
 const MOST_BYTES: usize = 4 << 20;
 
-/// The ring and its counters.
+/// The ring and when to look at it.
 pub(super) struct Reader {
     ring: AsyncFd<RingBuf<MapData>>,
-    lost: PerCpuArray<MapData, loss::Counters>,
-    /// Losses already told.
-    told: loss::Counters,
     period: Interval,
 }
 
@@ -34,12 +30,6 @@ impl Reader {
         let ring = RingBuf::try_from(super::take_map(ebpf, "EVENTS")?).map_err(|error| {
             ProbeError::Map {
                 operation: "open the ring buffer",
-                reason: error::chain(&error),
-            }
-        })?;
-        let lost = PerCpuArray::try_from(super::take_map(ebpf, "LOST")?).map_err(|error| {
-            ProbeError::Map {
-                operation: "open the loss counters",
                 reason: error::chain(&error),
             }
         })?;
@@ -53,12 +43,7 @@ impl Reader {
         )?;
         let mut period = interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            ring,
-            lost,
-            told: [0; loss::CLASSES],
-            period,
-        })
+        Ok(Self { ring, period })
     }
 
     /// Waits until there may be something. Cancel-safe: it takes nothing.
@@ -90,26 +75,5 @@ impl Reader {
             }
         }
         true
-    }
-
-    /// Classes and numbers of events lost since the last call.
-    pub(super) fn losses(&mut self) -> Vec<(&'static str, u64)> {
-        let Ok(per_processor) = self.lost.get(&0, 0) else {
-            return Vec::new();
-        };
-        let mut now = [0_u64; loss::CLASSES];
-        for counters in per_processor.iter() {
-            for (sum, count) in now.iter_mut().zip(counters) {
-                *sum = sum.wrapping_add(*count);
-            }
-        }
-        let told = std::mem::replace(&mut self.told, now);
-        (0_u32..)
-            .zip(now.iter().zip(told))
-            .filter_map(|(class, (now, told))| {
-                let count = now.saturating_sub(told);
-                Some((loss::name(class)?, count)).filter(|_| count != 0)
-            })
-            .collect()
     }
 }

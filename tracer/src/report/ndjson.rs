@@ -6,8 +6,8 @@
 use super::lookup::Lookup;
 use crate::journey::model::{
     CaptureInfo, Connection, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
-    HookReport, HostInfo, HttpExchange, Journey, NeighborExchange, Outcome, OwnAddress, Phases,
-    Process, Resolution, Route, Source, TimelineEvent, Trace, TracerInfo,
+    HookReport, HostInfo, HttpExchange, Journey, LossReport, NeighborExchange, Outcome, OwnAddress,
+    Phases, Process, Resolution, Route, Source, TimelineEvent, Trace, TracerInfo,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
@@ -65,6 +65,8 @@ pub struct CaptureStart<'a> {
 pub struct Losses<'a> {
     /// Lost events per class; empty when nothing was lost.
     pub lost: &'a BTreeMap<String, u64>,
+    /// Where and when they were lost, per class and processor.
+    pub losses: &'a [LossReport],
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
     pub duration_ns: u64,
@@ -202,6 +204,7 @@ impl<W: Write> Writer<W> {
         let capture = &document.capture;
         self.line(&Line::Lost(Losses {
             lost: &capture.lost,
+            losses: &capture.losses,
             complete: capture.complete,
             duration_ns: capture.duration_ns,
         }))

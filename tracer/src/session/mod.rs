@@ -8,8 +8,8 @@ use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::limits::Limits;
 use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
-    CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, SCHEMA_VERSION, Source, Trace,
-    TracerInfo,
+    CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, LossReport, SCHEMA_VERSION, Source,
+    Trace, TracerInfo,
 };
 use crate::launch::{self, Launched};
 use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
@@ -287,6 +287,7 @@ impl Session {
                 complete,
                 hooks,
                 lost: BTreeMap::new(),
+                losses: Vec::new(),
             },
             dns: Vec::new(),
             neighbors: Vec::new(),
@@ -321,6 +322,11 @@ impl Session {
     /// Events lost so far, per class.
     pub fn lost(&self) -> BTreeMap<String, u64> {
         self.assembler.lost()
+    }
+
+    /// The same per class and processor, with their times.
+    pub fn loss_reports(&self) -> Vec<LossReport> {
+        self.assembler.loss_reports()
     }
 
     /// The DHCP exchanges seen so far.

@@ -262,6 +262,7 @@ impl Decoder {
             reading.fact(Fact::Lost {
                 class: "frame",
                 count,
+                place: None,
             });
         }
     }

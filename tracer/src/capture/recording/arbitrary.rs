@@ -2,10 +2,10 @@
 
 use crate::capture::{
     ClientEvent, ClientReport, CongestionState, Direction, Fact, FileOpen, Frame, GetAddrInfoCall,
-    HookKind, Interface, KernelLayer, LayerPassage, LinkType, ListenQueue, NeighborAction,
-    NeighborEvent, Observation, PacketDrop, ProcessEvent, ResetAction, RouteDetail, RouteLookup,
-    SampleMoment, SocketOwner, SocketUse, TcpReset, TcpRetransmit, TcpSample, TcpState,
-    TcpStateChange,
+    HookKind, Interface, KernelLayer, LayerPassage, LinkType, ListenQueue, LossPlace,
+    NeighborAction, NeighborEvent, Observation, PacketDrop, ProcessEvent, ResetAction, RouteDetail,
+    RouteLookup, SampleMoment, SocketOwner, SocketUse, TcpReset, TcpRetransmit, TcpSample,
+    TcpState, TcpStateChange,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -47,7 +47,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         1 => interface().prop_map(Fact::Interface),
         2 => secret().prop_map(Fact::TlsSecret),
         1 => client().prop_map(Fact::Client),
-        1 => any::<u64>().prop_map(|count| Fact::Lost { class: "tcp_state", count }),
+        1 => (any::<u64>(), loss_place())
+            .prop_map(|(count, place)| Fact::Lost { class: "tcp_state", count, place }),
     ]
 }
 
@@ -376,4 +377,13 @@ fn client() -> impl Strategy<Value = ClientReport> {
         url,
         event,
     })
+}
+
+fn loss_place() -> impl Strategy<Value = Option<LossPlace>> {
+    let place = any::<(u64, Option<u32>, Option<(u16, u16)>)>();
+    of(place.prop_map(|(lasted_ns, processor, ports)| LossPlace {
+        lasted_ns,
+        processor,
+        ports,
+    }))
 }

@@ -22,6 +22,7 @@ fn capture(duration_ns: u64) -> CaptureInfo {
         interfaces: vec!["eth0".into()],
         hooks: Vec::new(),
         lost: BTreeMap::new(),
+        losses: Vec::new(),
         complete: true,
     }
 }

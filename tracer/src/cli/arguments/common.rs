@@ -59,6 +59,16 @@ pub struct CaptureOptions {
     /// and in JSON but for `live`).
     #[arg(long)]
     pub kernel_path: bool,
+    /// Size of the ring between kernel and tracer, for instance 64K or 32M: a power of two from
+    /// 4K to 1G. A larger one bears longer bursts; what does not fit is counted and told.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "8M",
+        help_heading = "Advanced",
+        value_parser = values::ring
+    )]
+    pub ring: u32,
     #[command(flatten)]
     pub hooks: HookOptions,
 }
@@ -76,9 +86,6 @@ pub struct HookOptions {
     /// Serve a fact with this kind of hook only, for instance tcp_state=tracepoint. Repeatable.
     #[arg(long, value_name = "FACT=HOOK", value_parser = values::forced_hook)]
     pub force_hook: Vec<ForcedHook>,
-    /// Size of the ring between kernel and tracer, to provoke losses in tests.
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes, hide = true)]
-    pub ring_bytes: Option<u64>,
     /// Processes that can be traced at a time, to provoke a full table in tests.
     #[arg(long, value_name = "NUMBER", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub traced_processes: Option<u32>,

@@ -77,6 +77,30 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("too large; {help}"))
 }
 
+/// Size of a ring buffer: the kernel takes powers of two that are whole pages only
+/// (ringbuf_map_alloc in kernel/bpf/ringbuf.c).
+pub(super) fn ring(text: &str) -> Result<u32, String> {
+    let size = bytes(text)?;
+    let valid = |size: &u32| size.is_power_of_two() && (4 << 10..=1 << 30).contains(size);
+    u32::try_from(size).ok().filter(valid).ok_or_else(|| {
+        let (lower, upper) = neighbours(size.clamp(4 << 10, 1 << 30));
+        format!(
+            "the kernel makes rings of a power of two only, here from 4K to 1G; \
+             write for instance {lower} or {upper}"
+        )
+    })
+}
+
+/// The powers of two around a size, as words.
+fn neighbours(size: u64) -> (String, String) {
+    let word = |size: u64| match size.ilog2() {
+        power @ 0..20 => format!("{}K", 1_u64 << (power - power.min(10))),
+        power => format!("{}M", 1_u64 << (power - 20)),
+    };
+    let lower = 1_u64 << size.ilog2();
+    (word(lower), word((lower * 2).min(1 << 30)))
+}
+
 /// An interface's name as the kernel allows it (dev_valid_name in net/core/dev.c).
 pub(super) fn interface(text: &str) -> Result<String, String> {
     // IFNAMSIZ counts the final zero.
@@ -188,6 +212,30 @@ mod tests {
             "18446744073709551615k",
         ] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rings_are_powers_of_two() {
+        for (text, size) in [
+            ("4K", 4096),
+            ("64k", 65_536),
+            ("8M", 8 << 20),
+            ("1G", 1 << 30),
+        ] {
+            assert_eq!(ring(text), Ok(size), "{text}");
+        }
+        for (wrong, help) in [
+            ("5k", "4K or 8K"),
+            ("3M", "2M or 4M"),
+            ("0", "4K or 8K"),
+            ("2G", "1024M or 1024M"),
+        ] {
+            let said = ring(wrong).expect_err(wrong);
+            assert!(
+                said.contains("power of two") && said.contains(help),
+                "{said}"
+            );
         }
     }
 

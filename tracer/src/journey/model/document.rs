@@ -69,8 +69,25 @@ pub struct CaptureInfo {
     pub hooks: Vec<HookReport>,
     /// Lost events per class; empty when nothing was lost.
     pub lost: BTreeMap<String, u64>,
+    /// Where and when they were lost, per class and processor. What this capture gave up
+    /// itself (payload, connections) is only in `lost`.
+    #[serde(default)]
+    pub losses: Vec<LossReport>,
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
+}
+
+/// Events of one class that were lost on one processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LossReport {
+    /// As in `lost`.
+    pub class: String,
+    /// Number of the processor; null where that is not known.
+    pub cpu: Option<u32>,
+    pub count: u64,
+    /// They were lost between these two times.
+    pub first_at_ns: u64,
+    pub last_at_ns: u64,
 }
 
 /// One candidate of the hook plan and what became of it.

@@ -125,6 +125,8 @@ pub struct Gap {
     /// Events, or bytes for `payload`; 0 where it is not known how many are missing.
     pub count: u64,
     pub at_ns: u64,
+    /// From the first to the last of them; 0 where only one moment is known.
+    pub duration_ns: u64,
     /// What it touches.
     pub message: String,
 }

@@ -14,6 +14,7 @@ fn script() -> Script {
             script.fact(Fact::Lost {
                 class: "frame",
                 count: 7,
+                place: None,
             });
         }
         script.response(&mut wire);

@@ -386,6 +386,7 @@ fn document() -> Document {
             interfaces: Vec::new(),
             hooks: Vec::new(),
             lost: std::collections::BTreeMap::new(),
+            losses: Vec::new(),
             complete: true,
         },
         dns: Vec::new(),

@@ -23,6 +23,7 @@ macro_rules! plain {
 
 plain!(
     Header,
+    Lost,
     FrameHead,
     TcpState,
     TcpSample,

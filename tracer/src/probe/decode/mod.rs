@@ -21,6 +21,11 @@ use fields::{address, known_address, known_socket_address, record, socket_addres
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// A record of the ring of losses.
+pub(super) fn lost(bytes: &[u8]) -> Result<record::Lost, Malformed> {
+    record(bytes)
+}
+
 /// Turns records into observations.
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {

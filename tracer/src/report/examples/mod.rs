@@ -67,6 +67,7 @@ fn document(
             interfaces: vec!["client0".into(), "lo".into()],
             hooks: pieces::hooks(),
             lost: std::collections::BTreeMap::new(),
+            losses: Vec::new(),
             complete: true,
         },
         dns,

@@ -138,12 +138,14 @@ pub fn incomplete() -> Document {
             class: "tcp_state".into(),
             count: 3,
             at_ns: start + 20_000_000,
+            duration_ns: 1_200_000,
             message: "some state transitions of this connection are missing".into(),
         },
         Gap {
             class: "payload".into(),
             count: 1_337_000,
             at_ns: start + 60_000_000,
+            duration_ns: 0,
             message: "the end of the response was counted, not kept".into(),
         },
     ];
@@ -158,6 +160,10 @@ pub fn incomplete() -> Document {
     capture.complete = false;
     capture.duration_ns = 30_000_000_000;
     capture.lost = [("frame".to_owned(), 14), ("tcp_state".to_owned(), 3)].into();
+    capture.losses = vec![
+        loss("frame", 14, start + 90_000_000),
+        loss("tcp_state", 3, start + 20_000_000),
+    ];
     capture.hooks = vec![
         hook(
             "frames_in",
@@ -185,4 +191,14 @@ pub fn incomplete() -> Document {
     ];
     capture.interfaces = vec!["wlan0".into()];
     document
+}
+
+fn loss(class: &str, count: u64, first_at_ns: u64) -> LossReport {
+    LossReport {
+        class: class.to_owned(),
+        cpu: Some(1),
+        count,
+        first_at_ns,
+        last_at_ns: first_at_ns + 1_200_000,
+    }
 }
