@@ -10,6 +10,7 @@
 //! }
 //! ```
 
+pub mod crowd;
 pub mod journey;
 pub mod outcome;
 pub mod program;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::crowd;
+
 /// First argument that turns the end-to-end program into a client.
 pub const CLIENT: &str = "__requests";
 /// First argument that turns it into a client that hears nothing for a while.
@@ -31,6 +33,9 @@ pub fn part() -> Option<ExitCode> {
         DEAF_CLIENT => request_deaf(number(2).unwrap_or(0)),
         FLOOD => flood(number(2).unwrap_or(0), number(3).unwrap_or(1)),
         SERVER => serve_forever(),
+        crowd::CROWD => crowd::gather(arguments.get(2..).unwrap_or_default()),
+        crowd::CUSTOMER => crowd::be_customer(arguments.get(2..).unwrap_or_default()),
+        crowd::KEEPING_SERVER => crowd::keep_serving(),
         _ => return None,
     };
     Some(match result {

@@ -108,6 +108,7 @@ pub fn facts() -> Vec<Fact> {
         Fact::Lost {
             class: "frame",
             count: 3,
+            place: None,
         },
     ]);
     facts

@@ -8,6 +8,7 @@ mod host;
 mod kernel_path;
 mod lab;
 mod losses;
+mod owners;
 mod privileges;
 mod recording;
 mod trouble;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Scenario> {
         lab::SCENARIOS,
         kernel_path::SCENARIOS,
         host::SCENARIOS,
+        owners::SCENARIOS,
         facts::SCENARIOS,
         losses::SCENARIOS,
         recording::SCENARIOS,

@@ -291,12 +291,17 @@ impl TrackedConnection {
 
     /// Counts a frame sent by `end`; false when it was counted on another interface.
     fn seen(&mut self, end: End, mark: Mark, frame: &Frame) -> bool {
+        // For a socket that is gone the kernel answers from a socket of its own
+        // (tcp_v4_send_reset, tcp_v4_send_ack: ipv4_tcp_sk), which nobody owns. Until then a
+        // server's child takes over from the listener that sent the SYN-ACK.
+        let connected = end == End::Client && self.connect.is_some();
+        let is_settled = connected || self.reset.is_some();
         let state = self.end_mut(end);
         if *state.interface.get_or_insert(mark.interface) != mark.interface {
             return false;
         }
         state.segments += 1;
-        if frame.cookie.is_some() {
+        if frame.cookie.is_some() && !(is_settled || state.fin.is_some()) {
             state.cookie = frame.cookie;
         }
         self.interface.get_or_insert(mark.interface);

@@ -8,6 +8,7 @@ pub mod bytes;
 mod compose;
 mod connection;
 mod connections;
+mod container;
 mod dhcp;
 mod dns;
 mod drafts;

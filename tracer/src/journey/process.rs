@@ -1,5 +1,6 @@
 //! Processes and the sockets they own.
 
+use super::container;
 use super::model::{Attribution, Endpoint, Process};
 use crate::capture::{ProcessEvent, SocketOwner, SocketUse};
 use std::collections::{BTreeMap, HashMap};
@@ -180,6 +181,7 @@ impl Processes {
             exe: known.exe,
             command: known.command,
             uid: known.uid,
+            container: known.cgroup.as_deref().and_then(container::of_cgroup),
             cgroup: known.cgroup,
             attribution,
         }

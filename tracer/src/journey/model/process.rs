@@ -17,6 +17,17 @@ pub enum Attribution {
     Unknown,
 }
 
+/// A container, as far as the path of its cgroup tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// docker, containerd, cri-o, podman; absent where the path does not tell.
+    pub engine: Option<String>,
+    /// UID of the Kubernetes pod.
+    pub pod: Option<String>,
+}
+
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Process {
@@ -30,5 +41,7 @@ pub struct Process {
     pub uid: Option<u32>,
     /// Path in the cgroup v2 hierarchy.
     pub cgroup: Option<String>,
+    /// The container that the cgroup belongs to, by its name; absent where none is named.
+    pub container: Option<Container>,
     pub attribution: Attribution,
 }

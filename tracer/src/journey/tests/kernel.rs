@@ -2,10 +2,10 @@
 
 use super::{CLIENT, Flags, MS, SECOND, Script, Wire, server};
 use crate::capture::{
-    CongestionState, Fact, HookKind, Interface, ListenQueue, PacketDrop, ResetAction, TcpReset,
-    TcpRetransmit,
+    CongestionState, Fact, HookKind, Interface, ListenQueue, PacketDrop, ResetAction, SocketOwner,
+    SocketUse, TcpReset, TcpRetransmit,
 };
-use crate::journey::model::{Connection, Journey};
+use crate::journey::model::{Attribution, Connection, Journey};
 use std::net::{IpAddr, SocketAddr};
 
 fn ends(wire: &Wire) -> (SocketAddr, SocketAddr) {
@@ -111,6 +111,33 @@ fn a_drop_explains_the_failure_it_belongs_to() {
     assert!(finding.message.contains("NO_SOCKET"), "{}", finding.message);
     let mut lines = journey.timeline.iter();
     assert!(lines.any(|line| line.evidence == "tracepoint kfree_skb"));
+}
+
+#[test]
+fn a_segment_that_the_kernel_sends_for_a_closed_socket_changes_no_owner() {
+    let mut script = Script::new(false);
+    let mut wire = script.connect(40_000, (server(1), 80));
+    let (client, peer) = ends(&wire);
+    script.request(&mut wire, "shop.test", "/");
+    script.response(&mut wire);
+    script.fact(Fact::SocketOwner(SocketOwner {
+        cookie: Some(super::cookie_of(wire.port)),
+        usage: SocketUse::Receive,
+        pid: super::PID,
+        tid: super::PID,
+        uid: 1000,
+        comm: "client".to_owned(),
+        protocol: 6,
+        local: Some(client),
+        remote: Some(peer),
+        hook: HookKind::Tracepoint,
+    }));
+    script.close(&mut wire);
+    // The control socket of this processor.
+    script.segment_of(&mut wire, true, Flags::Reset, b"", Some(99));
+    let journeys = script.journeys();
+    let process = journeys[0].process.as_ref().expect("a process");
+    assert_eq!(process.attribution, Attribution::SocketCookie);
 }
 
 #[test]

@@ -141,6 +141,19 @@ impl Script {
     }
 
     fn segment(&mut self, wire: &mut Wire, out: bool, flags: Flags, payload: &[u8]) {
+        let cookie = out.then(|| cookie_of(wire.port));
+        self.segment_of(wire, out, flags, payload, cookie);
+    }
+
+    /// A segment sent by the socket with this cookie.
+    fn segment_of(
+        &mut self,
+        wire: &mut Wire,
+        out: bool,
+        flags: Flags,
+        payload: &[u8],
+        cookie: Option<u64>,
+    ) {
         let (address, port) = wire.server;
         let (sequence, acknowledgment) = match out {
             true => (wire.client_next, wire.server_next),
@@ -168,7 +181,7 @@ impl Script {
             true => wire.client_next += length,
             false => wire.server_next += length,
         }
-        self.frame(out, out.then(|| cookie_of(wire.port)), data);
+        self.frame(out, cookie, data);
     }
 
     /// A connection of which only frames are seen.

@@ -92,6 +92,7 @@ pub fn process(pid: u32, comm: &str, command: &[&str]) -> Process {
         command: command.iter().map(|word| (*word).into()).collect(),
         uid: Some(1000),
         cgroup: Some("/user.slice/user-1000.slice/session-2.scope".into()),
+        container: None,
         attribution: Attribution::SocketCookie,
     }
 }

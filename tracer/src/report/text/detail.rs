@@ -3,7 +3,8 @@
 use super::header::attribution;
 use super::verdict::labelled;
 use crate::journey::model::{
-    Certificate, ClientHello, DnsExchange, End, HttpExchange, Journey, ServerHello, TcpSample, Tls,
+    Certificate, ClientHello, Container, DnsExchange, End, HttpExchange, Journey, ServerHello,
+    TcpSample, Tls,
 };
 use crate::report::lookup::Lookup;
 use crate::report::page::Page;
@@ -26,12 +27,22 @@ pub(super) fn write_process(page: &mut Page, journey: &Journey) {
             .as_ref()
             .map(|cgroup| format!("cgroup {cgroup}")),
     );
+    words.extend(process.container.as_ref().map(container));
     words.push(format!("known by {}", attribution(process)));
     if !process.command.is_empty() {
         words.push(format!("command {}", process.command.join(" ")));
     }
     let text = vec![Piece::plain(words.join(", "))];
     labelled(page, "process", Role::Label, text);
+}
+
+/// Engine and the beginning of the id, as `docker ps` and `crictl ps` print it.
+fn container(container: &Container) -> String {
+    let short: String = container.id.chars().take(12).collect();
+    let engine = container.engine.as_deref().unwrap_or("of unknown engine");
+    let pod = container.pod.as_ref();
+    let pod = pod.map_or_else(String::new, |pod| format!(" in pod {pod}"));
+    format!("container {short} ({engine}){pod}")
 }
 
 /// The address the client spoke from, and where it came from.

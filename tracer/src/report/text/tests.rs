@@ -1,5 +1,5 @@
 use super::{TextOptions, render};
-use crate::journey::model::{Connection, Document, Journey, Phase, Trace};
+use crate::journey::model::{Connection, Container, Document, Journey, Phase, Trace};
 use crate::report::examples;
 use crate::report::style::{Style, width_of};
 use proptest::prelude::*;
@@ -156,6 +156,11 @@ fn poison_journey(journey: &mut Journey, text: &str) {
     if let Some(process) = &mut journey.process {
         (process.comm, process.exe, process.command) = (own(), Some(own()), vec![own()]);
         process.cgroup = Some(own());
+        process.container = Some(Container {
+            id: own(),
+            engine: Some(own()),
+            pod: Some(own()),
+        });
     }
     if let Some(route) = &mut journey.route {
         (route.prefix, route.interface, route.table) = (Some(own()), Some(own()), Some(own()));
