@@ -3,11 +3,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getppid};
 
 use crate::crowd;
 
@@ -64,12 +67,43 @@ fn request_all(port: u16, count: u16) -> Result<()> {
 }
 
 /// Requests from several threads as fast as they can, each on a connection of its own and
-/// for a path of its own. Prints the port and the path of each.
+/// for a path of its own. Prints the port and the path of each. The tracer, which is the
+/// parent, is stopped during the second third of them, so that it loses events however fast
+/// it is; the others it can follow.
 fn flood(port: u16, count: u16) -> Result<()> {
+    let (stop, go_on) = (count / 3, count / 3 * 2);
+    flood_with(port, 0..stop)?;
+    let stopped = Stopped::parent()?;
+    let flooded = flood_with(port, stop..go_on);
+    drop(stopped);
+    flooded?;
+    flood_with(port, go_on..count)
+}
+
+/// The parent process, stopped while this lives.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn parent() -> Result<Self> {
+        let parent = getppid();
+        kill(parent, Signal::SIGSTOP)?;
+        Ok(Self(parent))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Fails only when it is gone.
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
+}
+
+fn flood_with(port: u16, numbers: Range<u16>) -> Result<()> {
     const THREADS: u16 = 4;
     let work = |thread: u16| -> Result<String> {
         let mut said = String::new();
-        for number in (thread..count).step_by(usize::from(THREADS)) {
+        let own = numbers.clone().skip(usize::from(thread));
+        for number in own.step_by(usize::from(THREADS)) {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             stream.set_read_timeout(Some(SILENCE))?;
             let own_port = stream.local_addr()?.port();
@@ -85,6 +119,7 @@ fn flood(port: u16, count: u16) -> Result<()> {
         Ok(said)
     };
     thread::scope(|scope| {
+        let work = &work;
         let threads: Vec<_> = (0..THREADS)
             .map(|it| scope.spawn(move || work(it)))
             .collect();

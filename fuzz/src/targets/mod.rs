@@ -2,6 +2,7 @@
 
 mod capture_file;
 mod conversation;
+mod dhcp;
 mod dns;
 mod facts;
 mod fragments;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     fragments::TARGET,
     tcp_stream::TARGET,
     dns::TARGET,
+    dhcp::TARGET,
     tls_messages::TARGET,
     tls_stream::TARGET,
     keylog::TARGET,

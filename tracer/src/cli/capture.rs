@@ -34,20 +34,32 @@ pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<O
     Ok(Outputs::plan(&request, default, &Terminal::detect())?)
 }
 
-/// How to capture one command, or the whole host. Creates the recording, so that a file
-/// that cannot be written fails before anything is traced.
+/// What a capture is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// One request.
+    Request,
+    /// A command, which may make thousands.
+    Command,
+    /// Everything on this host.
+    Host,
+}
+
+/// How to capture. Creates the recording, so that a file that cannot be written fails before
+/// anything is traced.
 pub(super) fn session_options(
     capture: &CaptureOptions,
     output: &OutputOptions,
-    live: bool,
+    subject: Subject,
     command_line: &[OsString],
 ) -> Result<SessionOptions, Problem> {
+    let live = subject == Subject::Host;
     let default = if live { LIVE_BUDGET } else { COMMAND_BUDGET };
     let budget = capture.payload_budget.unwrap_or(default);
     let stream_limit = if capture.full { 64 << 20 } else { budget };
     let recorder = capture.save.as_deref().map(Recorder::create).transpose()?;
     let probe = ProbeOptions {
-        kernel_path: wants_kernel_path(capture, output, live),
+        kernel_path: wants_kernel_path(capture, output, subject),
         ring_bytes: capture.ring,
         ..probe_options(&capture.hooks, Some(budget), capture.full, live)
     };
@@ -62,9 +74,9 @@ pub(super) fn session_options(
     })
 }
 
-/// Timing the kernel's layers costs time with every packet of the host: only where the
-/// result is shown, and when the whole host is watched only on request.
-fn wants_kernel_path(capture: &CaptureOptions, output: &OutputOptions, live: bool) -> bool {
+/// Timing the kernel's layers costs time with every packet of the host, and half of all events:
+/// only where the result is shown, and where there may be many requests only when asked for.
+fn wants_kernel_path(capture: &CaptureOptions, output: &OutputOptions, subject: Subject) -> bool {
     let is_data = |format: Format| format != Format::Text;
     let in_data = output.format.is_some_and(is_data)
         || output
@@ -72,7 +84,8 @@ fn wants_kernel_path(capture: &CaptureOptions, output: &OutputOptions, live: boo
             .iter()
             .filter_map(|file| Format::of_path(file))
             .any(is_data);
-    capture.kernel_path || output.layers || output.verbose > 0 || in_data && !live
+    let shown = output.layers || output.verbose > 0 || in_data && subject == Subject::Request;
+    capture.kernel_path || shown
 }
 
 /// What the probe is to attach, and what it hands over.

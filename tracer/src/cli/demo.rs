@@ -13,8 +13,12 @@ use std::time::Instant;
 
 pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
-    let options =
-        capture::session_options(&arguments.capture, &arguments.output, false, command_line)?;
+    let options = capture::session_options(
+        &arguments.capture,
+        &arguments.output,
+        capture::Subject::Request,
+        command_line,
+    )?;
     let (mut spec, pipes) = if arguments.command.is_empty() {
         let mut request = arguments.request();
         request.cacert.get_or_insert_with(|| lab::CA_PATH.into());

@@ -15,8 +15,12 @@ pub(super) async fn fetch(
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
     let request = arguments.request();
     client::check(&request).map_err(|error| Problem::Usage(error.to_string()))?;
-    let options =
-        capture::session_options(&arguments.capture, &arguments.output, false, command_line)?;
+    let options = capture::session_options(
+        &arguments.capture,
+        &arguments.output,
+        capture::Subject::Request,
+        command_line,
+    )?;
     let (mut spec, pipes) = client::launch_spec(&request).map_err(|source| Problem::System {
         operation: "make pipes",
         source,

@@ -13,8 +13,12 @@ use std::time::Instant;
 
 pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
-    let options =
-        capture::session_options(&arguments.capture, &arguments.output, true, command_line)?;
+    let options = capture::session_options(
+        &arguments.capture,
+        &arguments.output,
+        capture::Subject::Host,
+        command_line,
+    )?;
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
     let mut session = Session::start(options).await?;

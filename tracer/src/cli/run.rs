@@ -10,8 +10,12 @@ use std::ffi::OsString;
 pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     // Like time(1) and strace(1): standard output belongs to the command.
     let outputs = capture::outputs(&arguments.output, Destination::Stderr)?;
-    let options =
-        capture::session_options(&arguments.capture, &arguments.output, false, command_line)?;
+    let options = capture::session_options(
+        &arguments.capture,
+        &arguments.output,
+        capture::Subject::Command,
+        command_line,
+    )?;
     let mut spec = command(arguments.command)?;
     spec.user = Identity::invoking();
     if outputs.use_stdout() {

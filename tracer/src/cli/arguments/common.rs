@@ -56,7 +56,7 @@ pub struct CaptureOptions {
     #[arg(long, value_name = "FILE.pcapng")]
     pub save: Option<PathBuf>,
     /// Time the layers of the kernel that each segment passes (always with -v and --layers,
-    /// and in JSON but for `live`).
+    /// and in JSON of `fetch` and `demo`).
     #[arg(long)]
     pub kernel_path: bool,
     /// Size of the ring between kernel and tracer, for instance 64K or 32M: a power of two from

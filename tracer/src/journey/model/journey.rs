@@ -137,7 +137,8 @@ pub struct Journey {
     pub id: String,
     /// Null where the scheme or host is not known. The path is shown only where it was seen.
     pub url: Option<String>,
-    /// `http` or `https`.
+    /// `http` or `https`; of a sealed connection that is no web traffic the service's name
+    /// (`imaps`, `smtp`, ...), else `tls` or `quic`.
     pub scheme: Option<String>,
     pub host: Option<String>,
     pub port: Option<u16>,

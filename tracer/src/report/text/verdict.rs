@@ -112,15 +112,17 @@ fn write_failure(page: &mut Page, journey: &Journey) {
 fn write_gaps(page: &mut Page, journey: &Journey) {
     for gap in &journey.gaps {
         let amount = match gap.class.as_str() {
-            "payload" => format!("{} not kept", units::bytes(gap.count)),
+            // How much is missing is not known.
+            _ if gap.count == 0 => String::new(),
+            "payload" => format!("{} not kept ", units::bytes(gap.count)),
             class => format!(
-                "{} lost",
+                "{} lost ",
                 units::counted(gap.count, &format!("{class} event"))
             ),
         };
         let at = match gap.at_ns.checked_sub(journey.started_at_ns) {
-            Some(after) => format!(" at +{}", units::duration(after)),
-            None => " before the start".into(),
+            Some(after) => format!("at +{}", units::duration(after)),
+            None => "before the start".into(),
         };
         let text = vec![Piece::plain(format!("{amount}{at}: {}", gap.message))];
         labelled(page, "gap", Role::Warning, text);

@@ -1,7 +1,8 @@
 //! The connection: how it opened, what it carried, how it ended.
 
 use crate::journey::model::{
-    Close, CloseKind, Connection, End, Handshake, Journey, PerEnd, Quic, TcpOptions, Transport,
+    Close, CloseKind, Connection, End, Handshake, Journey, Outcome, PerEnd, Quic, TcpOptions,
+    Transport,
 };
 use crate::report::style::Role;
 use crate::report::text::sentence::Sentence;
@@ -174,7 +175,8 @@ pub(in crate::report::text) fn close(
         CloseKind::Timeout => sentence.fact_in(Role::Bad, "given up: the other end was silent"),
         CloseKind::Open if !established => return sentence,
         CloseKind::Open => {
-            let text = match connection.http.len() > 1 || journey.http.is_some() {
+            let answered = connection.http.len() > 1 || journey.http.is_some();
+            let text = match answered && journey.outcome != Outcome::Incomplete {
                 true => "kept open for reuse",
                 false => "still open when the capture ended",
             };
