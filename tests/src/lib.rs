@@ -13,6 +13,7 @@
 pub mod crowd;
 pub mod journey;
 pub mod outcome;
+pub mod pieces;
 pub mod program;
 pub mod reading;
 pub mod requests;

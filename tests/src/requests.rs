@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
-use crate::crowd;
+use crate::{crowd, pieces};
 
 /// First argument that turns the end-to-end program into a client.
 pub const CLIENT: &str = "__requests";
@@ -25,7 +25,7 @@ pub const SERVER: &str = "__server";
 
 const BODY: &str = "<!doctype html><title>hello</title>";
 /// A peer that says nothing for this long is gone.
-const SILENCE: Duration = Duration::from_secs(20);
+pub const SILENCE: Duration = Duration::from_secs(20);
 
 /// Plays the part that the first argument names, if any.
 pub fn part() -> Option<ExitCode> {
@@ -36,6 +36,7 @@ pub fn part() -> Option<ExitCode> {
         DEAF_CLIENT => request_deaf(number(2).unwrap_or(0)),
         FLOOD => flood(number(2).unwrap_or(0), number(3).unwrap_or(1)),
         SERVER => serve_forever(),
+        pieces::REFUSING_CLIENT => pieces::request_refusing(number(2).unwrap_or(0)),
         crowd::CROWD => crowd::gather(arguments.get(2..).unwrap_or_default()),
         crowd::CUSTOMER => crowd::be_customer(arguments.get(2..).unwrap_or_default()),
         crowd::KEEPING_SERVER => crowd::keep_serving(),

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::journey::{self, strings};
+use crate::pieces;
 use crate::program::Tracer;
 use crate::requests;
 use crate::scenario::Scenario;
@@ -24,6 +25,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a_loss_names_its_cause_and_what_sent_again",
         run: loss,
+    },
+    Scenario {
+        name: "a_segment_lost_in_the_middle_is_sent_again_before_a_timeout",
+        run: lost_in_the_middle,
     },
     Scenario {
         name: "a_full_listening_queue_is_found_by_the_journey_that_waited",
@@ -186,16 +191,37 @@ fn loss() -> Result<()> {
     Ok(())
 }
 
+fn lost_in_the_middle() -> Result<()> {
+    let port = pieces::server()?.to_string();
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let client = ["--", &program, pieces::REFUSING_CLIENT, &port];
+    let document = Tracer::new(["run", "--format", "json", "-o", "-"].iter().chain(&client))
+        .run()?
+        .expect_code(0)?
+        .json()?;
+    journey::check_invariants(&document)?;
+    let connection = &document["connections"][0];
+    ensure!(connection["http"][0]["status"] == 200, "{connection:#}");
+    let again = list(connection, "retransmissions")?;
+    let fast = again.iter().find(|it| it["kind"] == "fast");
+    let fast = fast.with_context(|| format!("no fast retransmission: {again:#?}"))?;
+    ensure!(fast["end"] == "server", "{fast:#}");
+    ensure!(
+        fast["hook"] == "tracepoint",
+        "guessed from frames: {fast:#}"
+    );
+    ensure!(fast["bytes"] == pieces::PIECE_BYTES, "{fast:#}");
+    let samples = list(connection, "tcp_samples")?;
+    let of_server = samples.iter().filter(|it| it["end"] == "server");
+    let mut counted = of_server.map(|it| it["retransmits"].as_u64());
+    ensure!(counted.any(|count| count > Some(0)), "{samples:#?}");
+    Ok(())
+}
+
 /// How often a listening queue of this namespace was full, by the kernel's own count.
 fn overflows() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/net/netstat")?;
-    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
-    let mut names = lines.next().context("no names")?.split(' ');
-    let place = names
-        .position(|name| name == "ListenOverflows")
-        .context("no such counter")?;
-    let mut numbers = lines.next().context("no numbers")?.split(' ');
-    Ok(numbers.nth(place).context("no number")?.parse()?)
+    pieces::tcp_counter("ListenOverflows")
 }
 
 fn full_queue() -> Result<()> {

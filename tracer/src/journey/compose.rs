@@ -264,7 +264,10 @@ fn findings(
     if repeated > 0 {
         add(
             "retransmissions",
-            format!("{repeated} segments were sent again"),
+            match repeated {
+                1 => "1 segment was sent again".to_owned(),
+                _ => format!("{repeated} segments were sent again"),
+            },
         );
     }
     let told = &carrier.connection.told;

@@ -3,8 +3,7 @@
 use super::evidence::{EndMark, Mark};
 use super::kernel_path::Passages;
 use super::model::{
-    Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission,
-    StateTransition, TcpOptions,
+    Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, StateTransition, TcpOptions,
 };
 use super::quic::Conversation;
 use super::story::Analysed;
@@ -16,9 +15,11 @@ use std::sync::Arc;
 
 mod kernel;
 mod numbers;
+mod retransmissions;
 mod roles;
 
-use numbers::{Numbers, Sent};
+use numbers::Sent;
+use retransmissions::Retransmissions;
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
@@ -33,8 +34,7 @@ const LATER_RESETS: usize = 1000;
 /// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
 /// (tcp_syn_retries, ip-sysctl).
 const SYNS: usize = 64;
-/// Retransmissions listed; more are only counted.
-const RETRANSMISSIONS: usize = 1000;
+
 /// connect(2) as the calling process made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConnectCall {
@@ -125,7 +125,7 @@ pub(super) struct TrackedConnection {
     syn_ack_by: End,
     pub ack: Option<Mark>,
     pub states: Vec<StateTransition>,
-    pub retransmissions: Vec<(Retransmission, Mark)>,
+    pub retransmissions: Retransmissions,
     pub close_messages: Vec<(CloseMessage, Mark)>,
     pub reset: Option<EndMark>,
     /// Resets after the first: they close nothing any more.
@@ -181,7 +181,7 @@ impl TrackedConnection {
             syn_ack_by: End::Server,
             ack: None,
             states: Vec::new(),
-            retransmissions: Vec::new(),
+            retransmissions: Retransmissions::default(),
             close_messages: Vec::new(),
             reset: None,
             later_resets: Vec::new(),
@@ -351,50 +351,6 @@ impl TrackedConnection {
         };
         if brought && self.payload_marks.len() < remembered {
             self.payload_marks.push(EndMark { end, mark });
-        }
-    }
-
-    /// How far segments may fall behind on the way: a round trip, where one was seen.
-    fn reordering_ns(&self) -> Option<u64> {
-        let round_trip = self.syns.last().zip(self.ack);
-        round_trip.map(|(syn, ack)| ack.at_ns.saturating_sub(syn.at_ns).max(1))
-    }
-
-    /// Tells what was sent again, before the segment is counted as sent.
-    fn recognise_retransmission(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
-        let segment = Numbers::of(tcp);
-        let peer = self.end(end.peer()).sent;
-        let again = self
-            .end(end)
-            .sent
-            .again(&segment, &peer, self.reordering_ns(), mark.at_ns);
-        self.end_mut(end).sent.sent(&segment, mark.at_ns);
-        let Some(cause) = again else { return };
-        let kind = if tcp.flags.syn {
-            "syn"
-        } else if tcp.payload_length == 0 {
-            "fin"
-        } else {
-            cause.name()
-        };
-        let relative = match tcp.flags.syn {
-            true => 0,
-            false => self.end(end).stream.relative(tcp.sequence),
-        };
-        self.retransmitted(end, relative, u64::from(tcp.payload_length), kind, mark);
-    }
-
-    fn retransmitted(&mut self, end: End, seq: u64, bytes: u64, kind: &str, mark: Mark) {
-        if self.retransmissions.len() < RETRANSMISSIONS {
-            let entry = Retransmission {
-                at_ns: mark.at_ns,
-                end,
-                seq,
-                bytes,
-                kind: kind.to_owned(),
-                hook: "frames".to_owned(),
-            };
-            self.retransmissions.push((entry, mark));
         }
     }
 

@@ -453,7 +453,7 @@ impl Lines<'_> {
 
     fn retransmissions(&mut self, connection: &TrackedConnection, from: u64, to: u64) {
         let interfaces = &self.story.memory.interfaces;
-        for (entry, mark) in &connection.retransmissions {
+        for (entry, mark) in connection.retransmissions.iter() {
             if entry.kind != "syn" && (from..=to).contains(&entry.at_ns) {
                 let summary = format!(
                     "retransmission ({}): {} B at {}",

@@ -36,6 +36,17 @@ impl Cause {
     }
 }
 
+/// Where a segment stands among those that its end has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// It brings what was not sent before, or asks for an acknowledgement only.
+    New,
+    /// It came behind what was sent after it, too soon to have been sent again for that.
+    Overtaken,
+    /// It was sent before.
+    Again(Cause),
+}
+
 /// A segment as far as sequence numbers go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbers {
@@ -85,18 +96,18 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Why `segment` of this end was sent before, if it was. `peer` acknowledged; segments
+    /// Whether `segment` of this end was sent before, and why. `peer` acknowledged; segments
     /// overtake each other within `reordering_ns`.
-    pub fn again(
+    pub fn order(
         &self,
         segment: &Numbers,
         peer: &Self,
         reordering_ns: Option<u64>,
         at_ns: u64,
-    ) -> Option<Cause> {
+    ) -> Order {
         let alive = self.next.is_some_and(|(next, _)| segment.keeps_alive(next));
         if segment.length == 0 || alive {
-            return None;
+            return Order::New;
         }
         let late_ns = self.next.map(|(_, reached)| at_ns.saturating_sub(reached));
         let timeout = late_ns.is_some_and(|late_ns| late_ns >= RTO_MIN_NS);
@@ -111,13 +122,15 @@ impl Sent {
         if segment.payload_length > 0
             && acknowledged.is_some_and(|number| !before(number, payload_end))
         {
-            return Some(cause);
+            return Order::Again(cause);
         }
-        let (next, _) = self.next?;
+        let Some((next, _)) = self.next else {
+            return Order::New;
+        };
         // The byte of a probe of a closed window goes on with data.
         let probed = segment.payload_length > 1 && segment.sequence == next.wrapping_sub(1);
         if probed || !before(segment.sequence, next) {
-            return None;
+            return Order::New;
         }
         let asked_for = peer.duplicates >= DUPLICATES
             && peer.acknowledgment.is_some_and(|(number, asked_at_ns)| {
@@ -126,9 +139,9 @@ impl Sent {
         let overtaken =
             late_ns < Some(reordering_ns.unwrap_or(REORDERING_NS)) && segment.end() != next;
         match (asked_for, overtaken) {
-            (true, _) => Some(Cause::Fast),
-            (false, true) => None,
-            (false, false) => Some(cause),
+            (true, _) => Order::Again(Cause::Fast),
+            (false, true) => Order::Overtaken,
+            (false, false) => Order::Again(cause),
         }
     }
 
@@ -196,14 +209,20 @@ mod tests {
     #[test]
     fn what_does_not_advance_was_sent_again_unless_it_was_overtaken() {
         let (sent, peer) = (sent(), Sent::default());
-        let again = |segment, at_ns| sent.again(&segment, &peer, None, at_ns);
-        assert_eq!(again(data(2000, 10), MS), None);
-        assert_eq!(again(data(1000, 500), MS), None);
-        assert_eq!(again(data(1000, 500), 5 * MS), Some(Cause::Unknown));
-        assert_eq!(again(data(1000, 1000), MS), Some(Cause::Unknown));
-        assert_eq!(again(data(1000, 1000), 300 * MS), Some(Cause::Timeout));
+        let again = |segment, at_ns| sent.order(&segment, &peer, None, at_ns);
+        assert_eq!(again(data(2000, 10), MS), Order::New);
+        assert_eq!(again(data(1000, 500), MS), Order::Overtaken);
+        assert_eq!(again(data(1000, 500), 5 * MS), Order::Again(Cause::Unknown));
+        assert_eq!(again(data(1000, 1000), MS), Order::Again(Cause::Unknown));
+        assert_eq!(
+            again(data(1000, 1000), 300 * MS),
+            Order::Again(Cause::Timeout)
+        );
         let long_way = Some(50 * MS);
-        assert_eq!(sent.again(&data(1000, 500), &peer, long_way, 5 * MS), None);
+        assert_eq!(
+            sent.order(&data(1000, 500), &peer, long_way, 5 * MS),
+            Order::Overtaken
+        );
     }
 
     #[test]
@@ -212,24 +231,24 @@ mod tests {
         for at_ns in [1, 2, 3] {
             peer.sent(&acknowledges(1000), at_ns * MS);
         }
-        let again = |at_ns| sent().again(&data(1000, 500), &peer, None, at_ns);
-        assert_eq!(again(4 * MS), Some(Cause::Fast));
-        assert_eq!(again(300 * MS), Some(Cause::Timeout));
+        let again = |at_ns| sent().order(&data(1000, 500), &peer, None, at_ns);
+        assert_eq!(again(4 * MS), Order::Again(Cause::Fast));
+        assert_eq!(again(300 * MS), Order::Again(Cause::Timeout));
     }
 
     #[test]
     fn what_was_acknowledged_had_been_sent_before() {
         let mut peer = Sent::default();
         peer.sent(&acknowledges(3000), 0);
-        let again = sent().again(&data(2000, 1000), &peer, None, 0);
-        assert_eq!(again, Some(Cause::Unknown));
+        let again = sent().order(&data(2000, 1000), &peer, None, 0);
+        assert_eq!(again, Order::Again(Cause::Unknown));
     }
 
     #[test]
     fn probes_are_not_sent_again() {
         let (sent, peer) = (sent(), Sent::default());
         for probe in [data(1999, 0), data(1999, 1), data(1999, 500)] {
-            assert_eq!(sent.again(&probe, &peer, None, 900 * MS), None);
+            assert_eq!(sent.order(&probe, &peer, None, 900 * MS), Order::New);
         }
     }
 
@@ -238,8 +257,8 @@ mod tests {
         let mut sent = Sent::default();
         sent.sent(&data(u32::MAX - 9, 20), 0);
         let peer = Sent::default();
-        assert_eq!(sent.again(&data(10, 20), &peer, None, 900 * MS), None);
-        let old = sent.again(&data(u32::MAX - 9, 20), &peer, None, 900 * MS);
-        assert_eq!(old, Some(Cause::Timeout));
+        assert_eq!(sent.order(&data(10, 20), &peer, None, 900 * MS), Order::New);
+        let old = sent.order(&data(u32::MAX - 9, 20), &peer, None, 900 * MS);
+        assert_eq!(old, Order::Again(Cause::Timeout));
     }
 }

@@ -69,8 +69,7 @@ impl TrackedConnection {
         self.passages.swap_ends();
         turn(&mut self.syn_ack_by);
         self.states.iter_mut().for_each(|it| turn(&mut it.end));
-        let retransmissions = self.retransmissions.iter_mut();
-        retransmissions.for_each(|(it, _)| turn(&mut it.end));
+        self.retransmissions.turn();
         let messages = self.close_messages.iter_mut().map(|(it, _)| it);
         let messages = messages.chain(&mut self.later_resets);
         messages.for_each(|it| turn(&mut it.end));

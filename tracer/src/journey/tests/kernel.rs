@@ -45,6 +45,7 @@ fn the_kernel_knows_why_a_segment_was_sent_again() {
     for (congestion, probe, kind) in [
         (Loss, Some(false), "timeout"),
         (Recovery, Some(false), "fast"),
+        (Recovery, Some(true), "fast"),
         (Open, Some(true), "tail_loss_probe"),
         (Disorder, None, "tail_loss_probe"),
     ] {
@@ -60,6 +61,47 @@ fn the_kernel_knows_why_a_segment_was_sent_again() {
     // Nothing is made up where the kernel's state explains nothing.
     let connection = sent_again(Open, Some(false));
     assert_eq!(connection.retransmissions[0].hook, "frames");
+}
+
+/// Three requests, of which the first is sent again so soon behind the others that frames
+/// alone do not tell it from one that was overtaken.
+fn sent_again_soon(kernel_tells: bool) -> Connection {
+    let mut script = Script::new(false);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    let sequence = wire.client_next;
+    script.request(&mut wire, "shop.test", "/");
+    let end_sequence = wire.client_next;
+    script.request(&mut wire, "shop.test", "/");
+    script.request(&mut wire, "shop.test", "/");
+    let next = std::mem::replace(&mut wire.client_next, sequence);
+    script.request(&mut wire, "shop.test", "/");
+    wire.client_next = next;
+    let (local, remote) = ends(&wire);
+    if kernel_tells {
+        script.fact(Fact::TcpRetransmit(TcpRetransmit {
+            cookie: None,
+            local,
+            remote,
+            sequence,
+            end_sequence,
+            congestion: Some(CongestionState::Recovery),
+            probes_for_loss: Some(false),
+            hook: HookKind::Tracepoint,
+        }));
+    }
+    script.close(&mut wire);
+    script.finish().document.connections.remove(0)
+}
+
+#[test]
+fn the_kernel_tells_what_was_sent_again_from_what_was_overtaken() {
+    let connection = sent_again_soon(true);
+    let [entry] = connection.retransmissions.as_slice() else {
+        panic!("{:?}", connection.retransmissions);
+    };
+    assert_eq!((entry.kind.as_str(), entry.seq), ("fast", 0));
+    assert_eq!(entry.hook, "tracepoint");
+    assert!(sent_again_soon(false).retransmissions.is_empty());
 }
 
 #[test]
