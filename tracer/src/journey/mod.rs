@@ -16,6 +16,8 @@ mod evidence;
 mod failure;
 /// HTTP exchanges from plaintext streams.
 pub mod http;
+/// What every document promises.
+pub mod invariants;
 mod kernel_path;
 /// How much is remembered of a file.
 pub mod limits;

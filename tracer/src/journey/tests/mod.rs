@@ -2,6 +2,7 @@
 
 mod attempts;
 mod inside;
+mod invariants;
 mod kernel;
 mod leases;
 mod live;
