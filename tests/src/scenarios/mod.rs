@@ -4,6 +4,7 @@ mod command_line;
 mod facts;
 mod faults;
 mod files;
+mod frames;
 mod host;
 mod kernel_path;
 mod lab;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Scenario> {
         command_line::SCENARIOS,
         lab::SCENARIOS,
         kernel_path::SCENARIOS,
+        frames::SCENARIOS,
         host::SCENARIOS,
         owners::SCENARIOS,
         facts::SCENARIOS,
