@@ -29,12 +29,13 @@ const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
-const LATER_RESETS: usize = 1000;
+const LATER_RESETS: usize = 65_536;
 /// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
 /// (tcp_syn_retries, ip-sysctl).
 const SYNS: usize = 64;
 /// Retransmissions listed; more are only counted.
-const RETRANSMISSIONS: usize = 1000;
+const RETRANSMISSIONS: usize = 65_536;
+
 /// connect(2) as the calling process made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConnectCall {
