@@ -30,7 +30,7 @@ const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
 /// Resets listed after the first.
-const LATER_RESETS: usize = 1000;
+const LATER_RESETS: usize = 65_536;
 /// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
 /// (tcp_syn_retries, ip-sysctl).
 const SYNS: usize = 64;

@@ -482,19 +482,23 @@ fn question_of(record: &dns::Record) -> DnsQuestion {
 }
 
 /// Where the messages of a TCP stream stand, each behind two bytes of length (RFC 1035,
-/// section 4.2.2), and when each was complete.
+/// section 4.2.2), and when each was complete. Of one that the capture cut the beginning.
 pub(super) fn in_stream(stream: &super::bytes::TimedBytes) -> Vec<(u64, std::ops::Range<usize>)> {
     let bytes = stream.as_slice();
     let mut found = Vec::new();
     let mut offset = 0;
     while let Some(header) = bytes.get(offset..offset + 2) {
+        let hole = stream.next_hole(offset).map_or(usize::MAX, |hole| hole.0);
+        if hole < offset + 2 {
+            break;
+        }
         let length = header.iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
         let start = offset + 2;
         let end = start + length;
         if end > bytes.len() {
             break;
         }
-        found.push((stream.time_of(end.saturating_sub(1)), start..end));
+        found.push((stream.time_of(end.saturating_sub(1)), start..end.min(hole)));
         offset = end;
     }
     found
@@ -503,5 +507,21 @@ pub(super) fn in_stream(stream: &super::bytes::TimedBytes) -> Vec<(u64, std::ops
 fn halve<T>(list: &mut Vec<T>) {
     if list.len() >= LIMIT {
         list.drain(..LIMIT / 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_stream;
+    use crate::journey::bytes::TimedBytes;
+
+    #[test]
+    fn what_was_not_captured_of_a_message_is_no_part_of_it() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"\0\x03abc\0\x06de", 1);
+        stream.push_hole(4, 1);
+        stream.push(b"\0\x01f\0", 2);
+        stream.push_hole(3, 2);
+        assert_eq!(in_stream(&stream), [(1, 2..5), (1, 7..9), (2, 15..16)]);
     }
 }

@@ -80,6 +80,10 @@ impl Reader<'_> {
         let tls = tls::analyse(client, server, &self.memory.secrets);
         let http = match &tls {
             None => self.exchanges(client, server, None, "http"),
+            // A server that speaks no TLS says so in the language that it speaks.
+            Some(_) if server.as_slice().starts_with(b"HTTP/") => {
+                self.exchanges(&TimedBytes::default(), server, None, "http")
+            }
             Some(tls) => match (&tls.client_plaintext, &tls.server_plaintext) {
                 (Some(client), Some(server)) => {
                     self.exchanges(client, server, tls.session.alpn.as_deref(), "https")

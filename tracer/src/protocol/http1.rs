@@ -1,6 +1,9 @@
 //! Messages of HTTP/1.0 and HTTP/1.1 (RFC 9112): heads by httparse, and where bodies end.
 
+mod cut;
 mod loose;
+
+pub use cut::{cut_request, cut_response};
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
@@ -178,7 +181,12 @@ impl RequestHead {
         if is_chunked(&self.headers) {
             return Framing::Chunked;
         }
-        Framing::Length(content_length(&self.headers).unwrap_or(0))
+        match content_length(&self.headers) {
+            ContentLength::Absent => Framing::Length(0),
+            ContentLength::Bytes(bytes) => Framing::Length(bytes),
+            // Nobody knows where the body ends: what follows is not a request any more.
+            ContentLength::Invalid => Framing::UntilClose,
+        }
     }
 
     /// The client waits for `100 Continue` before it sends the body (RFC 9110, section
@@ -206,7 +214,10 @@ impl ResponseHead {
         } else if is_encoded(&self.headers) {
             Framing::UntilClose
         } else {
-            content_length(&self.headers).map_or(Framing::UntilClose, Framing::Length)
+            match content_length(&self.headers) {
+                ContentLength::Bytes(bytes) => Framing::Length(bytes),
+                ContentLength::Absent | ContentLength::Invalid => Framing::UntilClose,
+            }
         }
     }
 
@@ -231,9 +242,16 @@ fn is_chunked(headers: &Headers) -> bool {
     lists(headers, "transfer-encoding", "chunked")
 }
 
-/// The number, also when it is repeated (RFC 9110, section 8.6); `None` when the values
+/// What Content-Length says.
+enum ContentLength {
+    Absent,
+    Bytes(u64),
+    Invalid,
+}
+
+/// The number, also when it is repeated (RFC 9110, section 8.6); invalid when the values
 /// disagree or are not numbers.
-fn content_length(headers: &Headers) -> Option<u64> {
+fn content_length(headers: &Headers) -> ContentLength {
     let mut values = headers
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
@@ -243,8 +261,13 @@ fn content_length(headers: &Headers) -> Option<u64> {
             let number = digits.bytes().all(|byte| byte.is_ascii_digit());
             number.then(|| digits.parse::<u64>().ok()).flatten()
         });
-    let first = values.next()??;
-    values.all(|value| value == Some(first)).then_some(first)
+    let Some(first) = values.next() else {
+        return ContentLength::Absent;
+    };
+    match first.filter(|first| values.all(|value| value == Some(*first))) {
+        Some(bytes) => ContentLength::Bytes(bytes),
+        None => ContentLength::Invalid,
+    }
 }
 
 /// What stands at the start of a piece of a chunked body (RFC 9112, section 7.1).

@@ -8,8 +8,8 @@ use crate::journey::model::{End, Retransmission};
 use crate::protocol::frame::Tcp;
 use std::collections::VecDeque;
 
-/// Listed of one connection; more are only counted in its traffic.
-const LISTED: usize = 1000;
+/// Listed of one connection; more are not even counted.
+const LISTED: usize = 65_536;
 /// Segments behind their order that the kernel may still explain: what it tells of one follows
 /// within microseconds.
 const BEHIND: usize = 16;

@@ -60,6 +60,16 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The request asked to go on in HTTP/2 without TLS (RFC 7540, section 3.2).
+    pub fn upgrades_to_http2(&self) -> bool {
+        let mut headers = self.request_headers.iter();
+        headers.any(|(name, value)| {
+            let mut protocols = value.split(|byte| *byte == b',');
+            name.eq_ignore_ascii_case(b"upgrade")
+                && protocols.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+        })
+    }
+
     /// Text as it may be shown, secrets redacted unless `show_secrets`.
     pub fn into_model(self, id: String, scheme: &str, show_secrets: bool) -> model::HttpExchange {
         let url = self.url(scheme);

@@ -5,12 +5,17 @@ use super::{MAXIMUM_EXCHANGES, http2};
 use crate::journey::bytes::TimedBytes;
 use crate::journey::model::InformationalResponse;
 use crate::protocol::http1::{
-    Chunk, Framing, MAXIMUM_HEAD, Parsed, RequestHead, ResponseHead, header, next_chunk,
-    parse_request, parse_response,
+    Chunk, Framing, MAXIMUM_HEAD, Parsed, RequestHead, ResponseHead, cut_request, cut_response,
+    header, next_chunk, parse_request, parse_response,
 };
+use crate::protocol::http2::PREFACE;
 
-/// Places after holes that are looked at for the start of a message, in one direction.
+/// Places after holes that look like the start of a message and are read as one, in one
+/// direction.
 const MAXIMUM_TRIES: usize = 1_000;
+
+/// Bytes after which most of what is no message can be told from one.
+const GLANCE: usize = 32;
 
 /// The longest head that is looked for where there may be none, in bytes. It keeps the work
 /// for streams that look like HTTP at every place within bounds.
@@ -23,9 +28,12 @@ pub fn read(client: &TimedBytes, server: &TimedBytes) -> Vec<Exchange> {
         return Vec::new();
     }
     while reader.exchanges.len() < MAXIMUM_EXCHANGES {
-        let Some(request) = reader.client.next_message(parse_request) else {
+        let Some(request) = reader.client.next_message(&REQUEST) else {
             break;
         };
+        if request.is_preface() {
+            return reader.prior_knowledge(request.start);
+        }
         match reader.exchange(request) {
             After::Http1 => {}
             After::Other => return reader.exchanges,
@@ -51,7 +59,7 @@ pub fn tunnel(client: &TimedBytes, server: &TimedBytes) -> Option<(usize, usize)
     let mut reader = Reader::new(client, server);
     // A proxy that asks for a password refuses a few times at most.
     for _ in 0..8 {
-        let request = reader.client.next_message(parse_request)?;
+        let request = reader.client.next_message(&REQUEST)?;
         (request.head.method == "CONNECT").then_some(())?;
         let after = reader.exchange(request);
         let granted = matches!(after, After::Other) && reader.exchanges.last()?.status.is_some();
@@ -69,6 +77,22 @@ enum After {
     Other,
 }
 
+/// How the heads of one direction are read: whole ones, and those that the capture cut.
+struct Grammar<T> {
+    whole: fn(&[u8]) -> Parsed<T>,
+    cut: fn(&[u8]) -> Option<T>,
+}
+
+const REQUEST: Grammar<RequestHead> = Grammar {
+    whole: parse_request,
+    cut: cut_request,
+};
+
+const RESPONSE: Grammar<ResponseHead> = Grammar {
+    whole: parse_response,
+    cut: cut_response,
+};
+
 struct Reader<'a> {
     client: Cursor<'a>,
     server: Cursor<'a>,
@@ -81,12 +105,30 @@ struct Reader<'a> {
 struct Found<T> {
     head: T,
     start: usize,
+    /// Of a head that was cut, where the capture goes on.
     body_start: usize,
+    is_cut: bool,
 }
 
 impl<T> Found<T> {
     fn at_ns(&self, stream: &TimedBytes) -> u64 {
         stream.time_of(self.start)
+    }
+}
+
+impl Found<RequestHead> {
+    /// What begins HTTP/2 looks like a request, with a method of its own (RFC 9113,
+    /// section 11.6).
+    fn is_preface(&self) -> bool {
+        self.head.method == "PRI" && self.head.target == "*"
+    }
+
+    /// Where the body of a head that was cut ends is not known.
+    fn framing(&self) -> Framing {
+        match self.is_cut {
+            true => Framing::Length(0),
+            false => self.head.framing(),
+        }
     }
 }
 
@@ -123,8 +165,9 @@ impl<'a> Reader<'a> {
     /// The final response; interim ones (100 Continue) are stepped over, because they do
     /// not answer the request.
     fn response_to(&mut self, request: &Found<RequestHead>) -> Option<Found<ResponseHead>> {
+        let mut next_at = None;
         loop {
-            let response = self.server.next_message(parse_response)?;
+            let response = self.server.next_message(&RESPONSE)?;
             if response.at_ns(self.server.stream) < request.at_ns(self.client.stream) {
                 // To a request that was lost, or to none: a server may say that it closes.
                 if matches!(self.unasked(response), After::Other) {
@@ -133,10 +176,14 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let lossy = self.client.resynchronised || self.server.resynchronised;
-            if lossy && !self.belongs(request, &response) {
-                // After a hole a response may be to a later request.
-                self.server.offset = response.start;
-                return None;
+            if lossy {
+                // After a hole a response may be to a later request: since nothing is known
+                // of pipelining, to the next one where that came before it.
+                let next_at = *next_at.get_or_insert_with(|| self.next_request_at(request));
+                if response.at_ns(self.server.stream) > next_at {
+                    self.server.offset = response.start;
+                    return None;
+                }
             }
             if !response.head.is_interim() {
                 return Some(response);
@@ -173,7 +220,7 @@ impl<'a> Reader<'a> {
     /// The responses after the last request.
     fn rest(&mut self) {
         while self.exchanges.len() < MAXIMUM_EXCHANGES {
-            let Some(response) = self.server.next_message(parse_response) else {
+            let Some(response) = self.server.next_message(&RESPONSE) else {
                 break;
             };
             if matches!(self.unasked(response), After::Other) {
@@ -182,15 +229,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a response may answer a request: it comes after it, and, since nothing is
-    /// known of pipelining after a hole, before the next request.
-    fn belongs(&self, request: &Found<RequestHead>, response: &Found<ResponseHead>) -> bool {
-        let answered_at = response.at_ns(self.server.stream);
+    /// When the request after this one was sent; never, where there is none.
+    fn next_request_at(&self, request: &Found<RequestHead>) -> u64 {
         let mut following = self.client.clone();
-        following.body(request.body_start, request.head.framing());
-        let next = following.unsure_message_at(following.offset, parse_request);
-        let next_at = next.map_or(u64::MAX, |next| next.at_ns(self.client.stream));
-        (request.at_ns(self.client.stream)..=next_at).contains(&answered_at)
+        following.body(request.body_start, request.framing());
+        let next = match request.is_cut {
+            true => following.next_message(&REQUEST),
+            false => following.unsure_message_at(following.offset, &REQUEST),
+        };
+        next.map_or(u64::MAX, |next| next.at_ns(self.client.stream))
     }
 
     fn read_request_body(
@@ -206,18 +253,18 @@ impl<'a> Reader<'a> {
             && response.is_some_and(|response| response.head.status >= 300)
             && self
                 .client
-                .unsure_message_at(request.body_start, parse_request)
+                .unsure_message_at(request.body_start, &REQUEST)
                 .is_some();
         let framing = if refused {
             Framing::Length(0)
         } else {
-            request.head.framing()
+            request.framing()
         };
         let body = self.client.body(request.body_start, framing);
         let side = &mut exchange.request;
         side.carried(self.client.stream, request.start, body.end);
         side.body_bytes = body.bytes;
-        if body.complete {
+        if body.complete && !request.is_cut {
             side.complete(self.client.stream, body.end);
         }
     }
@@ -228,14 +275,17 @@ impl<'a> Reader<'a> {
         response: Found<ResponseHead>,
         exchange: &mut Exchange,
     ) -> After {
-        let framing = response.head.framing(request_method);
+        let framing = match response.is_cut {
+            true => Framing::Length(0),
+            false => response.head.framing(request_method),
+        };
         let body = self.server.body(response.body_start, framing);
         exchange.status = Some(response.head.status);
         exchange.response_headers = names_as_bytes(&response.head.headers);
         let side = &mut exchange.response;
         side.carried(self.server.stream, response.start, body.end);
         side.body_bytes = body.bytes;
-        if body.complete {
+        if body.complete && !response.is_cut {
             side.complete(self.server.stream, body.end);
         }
         if response.head.switches(request_method) {
@@ -253,18 +303,37 @@ impl<'a> Reader<'a> {
         }
         let client = self.client.stream;
         let mut start = self.client.offset;
-        let preface = crate::protocol::http2::PREFACE;
         if client
             .as_slice()
             .get(start..)
-            .is_some_and(|rest| rest.starts_with(preface))
+            .is_some_and(|rest| rest.starts_with(PREFACE))
         {
-            start += preface.len();
+            start += PREFACE.len();
         }
+        self.go_on_as_http2(start)
+    }
+
+    /// The client speaks HTTP/2 from `start` on, and this end did not see why: it knew that
+    /// the server does, or the response that allowed it was lost.
+    fn prior_knowledge(mut self, start: usize) -> Vec<Exchange> {
+        if let Some(last) = self.exchanges.last_mut()
+            && last.status.is_none()
+            && last.upgrades_to_http2()
+        {
+            last.version = "2";
+            last.stream = Some(1);
+        }
+        // Answers of HTTP/1 that come before the server follows, or because it cannot.
+        self.rest();
+        self.go_on_as_http2(start + PREFACE.len())
+    }
+
+    fn go_on_as_http2(self, client_start: usize) -> Vec<Exchange> {
+        let (client, server) = (self.client.stream, self.server.stream);
         http2::read(
             client,
-            start,
-            self.server.stream,
+            client_start,
+            server,
             self.server.offset,
             self.exchanges,
         )
@@ -296,6 +365,7 @@ fn found_at<T>(offset: usize, parsed: Parsed<T>) -> Option<Found<T>> {
             head,
             start: offset,
             body_start: offset + length,
+            is_cut: false,
         }),
         Parsed::Partial | Parsed::Invalid => None,
     }
@@ -316,7 +386,11 @@ struct Cursor<'a> {
     offset: usize,
     /// A part of the stream was lost before `offset`, so that messages may be missing.
     resynchronised: bool,
+    /// Where the next message begins is not known: the head of the last one was cut.
+    boundary_is_lost: bool,
     tries_left: usize,
+    /// No message was found to the end of the stream.
+    is_exhausted: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -325,50 +399,84 @@ impl<'a> Cursor<'a> {
             stream,
             offset: 0,
             resynchronised: false,
+            boundary_is_lost: false,
             tries_left: MAXIMUM_TRIES,
+            is_exhausted: false,
         }
     }
 
     /// The message at the cursor, or after the hole that the cursor is at. The cursor stays
     /// before the message; [`Cursor::body`] moves it behind.
-    fn next_message<T>(&mut self, parse: impl Fn(&[u8]) -> Parsed<T>) -> Option<Found<T>> {
+    fn next_message<T>(&mut self, grammar: &Grammar<T>) -> Option<Found<T>> {
+        if self.is_exhausted {
+            return None;
+        }
+        let found = self.search(grammar);
+        self.is_exhausted = found.is_none();
+        found
+    }
+
+    fn search<T>(&mut self, grammar: &Grammar<T>) -> Option<Found<T>> {
         self.skip_empty_lines();
-        let parsed = parse(self.captured(self.offset));
+        let parsed = (grammar.whole)(self.captured(self.offset));
         let partial = matches!(parsed, Parsed::Partial);
         if let Some(found) = found_at(self.offset, parsed) {
             return Some(found);
         }
         let hole = self.stream.next_hole(self.offset);
         let hole = hole.filter(|(hole, _)| *hole < self.offset.saturating_add(MAXIMUM_HEAD));
-        if partial && hole.is_none() {
+        if partial && let Some(found) = self.cut_message_at(self.offset, grammar) {
+            self.resynchronised = true;
+            self.boundary_is_lost = true;
+            return Some(found);
+        }
+        if partial && hole.is_none() && !self.boundary_is_lost {
             return None;
         }
         // Behind a hole, or behind what is no message, the next one begins a segment.
-        let from = hole.map_or(self.offset, |(hole, length)| hole + length);
+        let from = match hole {
+            Some((hole, length)) if !self.boundary_is_lost => hole + length,
+            _ => self.offset,
+        };
         for piece in self.stream.pieces_in(from, self.stream.len()) {
             if piece.begins < from {
                 continue;
             }
+            let glance = self.captured(piece.begins);
+            let glance = glance.get(..GLANCE).unwrap_or(glance);
+            if glance.is_empty() || matches!((grammar.whole)(glance), Parsed::Invalid) {
+                continue;
+            }
             self.tries_left = self.tries_left.checked_sub(1)?;
-            if let Some(found) = self.unsure_message_at(piece.begins, &parse) {
+            let whole = self.unsure_message_at(piece.begins, grammar);
+            let found = whole.or_else(|| self.cut_message_at(piece.begins, grammar));
+            if let Some(found) = found {
                 self.offset = found.start;
                 self.resynchronised = true;
+                self.boundary_is_lost = found.is_cut;
                 return Some(found);
             }
         }
         None
     }
 
-    fn unsure_message_at<T>(
-        &self,
-        offset: usize,
-        parse: impl Fn(&[u8]) -> Parsed<T>,
-    ) -> Option<Found<T>> {
+    fn unsure_message_at<T>(&self, offset: usize, grammar: &Grammar<T>) -> Option<Found<T>> {
         let bytes = self.captured(offset);
-        found_at(
-            offset,
-            parse(bytes.get(..MAXIMUM_UNSURE_HEAD).unwrap_or(bytes)),
-        )
+        let bytes = bytes.get(..MAXIMUM_UNSURE_HEAD).unwrap_or(bytes);
+        found_at(offset, (grammar.whole)(bytes))
+    }
+
+    /// The message at `offset` whose head ends in a hole.
+    fn cut_message_at<T>(&self, offset: usize, grammar: &Grammar<T>) -> Option<Found<T>> {
+        let (hole, length) = self.stream.next_hole(offset)?;
+        let bytes = self.captured(offset);
+        (bytes.len() <= MAXIMUM_UNSURE_HEAD).then_some(())?;
+        Some(Found {
+            head: (grammar.cut)(bytes)?,
+            start: offset,
+            body_start: hole + length,
+            is_cut: true,
+        })
     }
 
     /// The bytes from `offset` to the next hole or the end.

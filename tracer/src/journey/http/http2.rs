@@ -98,11 +98,20 @@ impl<'a> Direction<'a> {
         }
     }
 
-    /// Frame after frame, until a header is missing. Payloads may be missing: their length
-    /// is known.
+    /// Frame after frame. Payloads may be missing: their length is known. Where a header is
+    /// missing, the next frame that is found begins a segment.
     fn read(mut self, start: usize, connection: &mut Connection) {
         let mut offset = start;
-        while let Some(header) = self.header_at(offset) {
+        loop {
+            let Some(header) = self.header_at(offset).and_then(FrameHeader::parse) else {
+                let Some(next) = self.resume(offset) else {
+                    return;
+                };
+                self.give_up_block(next, connection);
+                self.decoder.lose();
+                offset = next;
+                continue;
+            };
             let end = offset + HEADER_LENGTH + header.length;
             let whole = end <= self.bytes.len();
             let range = Range {
@@ -114,9 +123,27 @@ impl<'a> Direction<'a> {
         }
     }
 
-    fn header_at(&self, offset: usize) -> Option<FrameHeader> {
+    fn header_at(&self, offset: usize) -> Option<&'a [u8]> {
         self.captured(offset, offset.checked_add(HEADER_LENGTH)?)
-            .and_then(FrameHeader::parse)
+    }
+
+    /// The first segment behind the hole at `offset` that begins with a frame.
+    fn resume(&self, offset: usize) -> Option<usize> {
+        let (hole, length) = self.bytes.next_hole(offset)?;
+        let mut pieces = self.bytes.pieces_in(hole + length, self.bytes.len());
+        let found = pieces.find(|piece| {
+            let header = self.header_at(piece.begins);
+            piece.begins >= hole + length && header.and_then(FrameHeader::parse_unsure).is_some()
+        });
+        found.map(|piece| piece.begins)
+    }
+
+    /// The rest of a block was lost.
+    fn give_up_block(&mut self, end: usize, connection: &mut Connection) {
+        if let Some(block) = self.block.take() {
+            let headers = self.decoder.decode_cut(&block.bytes);
+            self.finish_block(&block, end, Some(headers), connection);
+        }
     }
 
     fn captured(&self, start: usize, end: usize) -> Option<&'a [u8]> {
@@ -145,7 +172,7 @@ impl<'a> Direction<'a> {
                     Some((part, promised)) => {
                         self.take_block(header, range, part, promised, connection);
                     }
-                    None => self.decoder.lose(),
+                    None => self.take_cut_block(header, range, connection),
                 }
             }
             _ => {}
@@ -182,6 +209,30 @@ impl<'a> Direction<'a> {
         promised: Option<u32>,
         connection: &mut Connection,
     ) {
+        self.put_block(header, range, part, promised);
+        let too_long = self
+            .block
+            .as_ref()
+            .is_some_and(|block| block.bytes.len() > MAXIMUM_BLOCK);
+        if too_long {
+            self.block = None;
+            self.decoder.lose();
+        } else if header.ends_headers()
+            && let Some(block) = self.block.take()
+        {
+            let headers = self.decoder.decode(&block.bytes);
+            self.finish_block(&block, range.end, headers, connection);
+        }
+    }
+
+    /// Begins a block, or adds to the one that is open.
+    fn put_block(
+        &mut self,
+        header: &FrameHeader,
+        range: Range,
+        part: &[u8],
+        promised: Option<u32>,
+    ) {
         let mut block = match self.block.take() {
             Some(block) if header.kind == frame_type::CONTINUATION => block,
             _ => Block {
@@ -193,13 +244,27 @@ impl<'a> Direction<'a> {
             },
         };
         block.bytes.extend_from_slice(part);
-        if block.bytes.len() > MAXIMUM_BLOCK {
-            self.decoder.lose();
-        } else if header.ends_headers() {
-            let headers = self.decoder.decode(&block.bytes);
-            self.finish_block(&block, range.end, headers, connection);
-        } else {
-            self.block = Some(block);
+        self.block = Some(block);
+    }
+
+    /// A part of a block of which only the beginning was captured.
+    fn take_cut_block(&mut self, header: &FrameHeader, range: Range, connection: &mut Connection) {
+        let start = range.start + HEADER_LENGTH;
+        let hole = self.bytes.next_hole(start).map(|hole| hole.0);
+        let hole = hole.filter(|hole| *hole < range.end);
+        let captured = hole.and_then(|hole| self.captured(start, hole));
+        // Where padding begins is not known: nothing that may be padding is read.
+        let captured = captured.filter(|_| !header.is_padded());
+        let part = captured.and_then(|payload| header.block(payload));
+        match part {
+            Some((part, promised)) => {
+                self.put_block(header, range, part, promised);
+                self.give_up_block(range.end, connection);
+            }
+            None => {
+                self.give_up_block(range.start, connection);
+                self.decoder.lose();
+            }
         }
     }
 
@@ -223,9 +288,10 @@ impl<'a> Direction<'a> {
             return;
         }
         let exchange = match self.end {
-            End::Client if !connection.streams.contains_key(&block.stream) => {
-                headers.and_then(|headers| connection.open(block.stream, headers))
-            }
+            End::Client if !connection.streams.contains_key(&block.stream) => headers
+                // After a loss trailers may look like a request of which nothing is known.
+                .filter(|headers| headers.iter().any(|(name, _)| name.starts_with(b":")))
+                .and_then(|headers| connection.open(block.stream, headers)),
             End::Client => connection.exchange(block.stream),
             End::Server => {
                 let at_ns = self.bytes.time_of(range.start);
@@ -276,8 +342,8 @@ fn describe_request(stream: u32, headers: RawHeaders) -> Exchange {
             }
         }
     }
-    if exchange.target.is_empty() {
-        // CONNECT has an authority only (RFC 9113, section 8.5).
+    if exchange.target.is_empty() && exchange.method == b"CONNECT" {
+        // It has an authority only (RFC 9113, section 8.5).
         exchange.target = exchange.host.clone().unwrap_or_default();
     }
     exchange

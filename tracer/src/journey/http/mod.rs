@@ -28,13 +28,13 @@ pub fn analyse(
     show_secrets: bool,
 ) -> Vec<model::HttpExchange> {
     let http2 = client.as_slice().starts_with(PREFACE);
-    let exchanges = if http2 {
-        http2::read(client, PREFACE.len(), server, 0, Vec::new())
-    } else if alpn.is_none_or(|alpn| alpn.starts_with("http/1")) {
+    let exchanges = if http2 || alpn.is_none_or(|alpn| alpn.starts_with("http/1")) {
         http1::read(client, server)
+    } else if alpn == Some("h2") {
+        // The beginning of the client's stream was not captured.
+        http2::read(client, 0, server, 0, Vec::new())
     } else {
-        // Another protocol was agreed on, or the beginning of HTTP/2 is missing, without
-        // which its header tables cannot be followed.
+        // Another protocol was agreed on.
         Vec::new()
     };
     in_order(exchanges)

@@ -192,10 +192,16 @@ impl Conversation {
 }
 
 /// The version with which `payload`, sent to `port`, opens a QUIC connection; `None` when
-/// it does not. Known versions prove it with their seal.
+/// it does not. Known versions prove it with their seal, unless the capture cut it off.
 fn opening(payload: &[u8], length: u32, port: u16) -> Option<u32> {
+    let is_cut = usize::try_from(length).is_ok_and(|length| payload.len() < length);
     match packets(payload).next()? {
-        Packet::Long(long) if long.kind == Kind::Initial && opens(&long) => Some(long.version),
+        Packet::Long(long) if long.kind == Kind::Initial => {
+            let plausible = is_cut
+                && length >= SMALLEST_INITIAL
+                && long.destination_id.len() >= SHORTEST_INVENTED_ID;
+            (plausible || opens(&long)).then_some(long.version)
+        }
         Packet::Unknown {
             version,
             destination_id,

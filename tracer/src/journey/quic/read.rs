@@ -335,7 +335,8 @@ impl<'a> Reader<'a> {
             let first = times.next()?.1;
             Some((first, times.next_back().map_or(first, |(_, last)| *last)))
         };
-        let tls = self.session.client_hello().is_some().then(|| TlsAnalysis {
+        let hello = self.session.client_hello().is_some() || self.session.server_hello().is_some();
+        let tls = hello.then(|| TlsAnalysis {
             client_plaintext: None,
             server_plaintext: None,
             client_application_data: span(End::Client),

@@ -66,6 +66,11 @@ impl Wire {
     }
 
     fn send(&mut self, source: Endpoint, destination: Endpoint, payload: &[u8]) {
+        self.send_cut(source, destination, payload, payload.len());
+    }
+
+    /// As a capture keeps it that has the beginning of a datagram of `length` bytes only.
+    fn send_cut(&mut self, source: Endpoint, destination: Endpoint, payload: &[u8], length: usize) {
         self.frames += 1;
         let frame = Frame {
             interface: 1,
@@ -80,7 +85,7 @@ impl Wire {
             source_port: source.port,
             destination_port: destination.port,
             payload,
-            payload_length: u32::try_from(payload.len()).expect("short"),
+            payload_length: u32::try_from(length).expect("short"),
         };
         let mark = Mark::new(self.frames, self.frames, &frame);
         self.connections
@@ -218,6 +223,35 @@ fn datagrams_that_open_nothing_are_nobodys() {
     wire.send(client(), server(), &[0x41; 60]);
     wire.send(client(), server(), b"\xc0short");
     assert!(wire.all().is_empty());
+}
+
+/// A ServerHello that chooses TLS 1.3 and TLS_AES_128_GCM_SHA256.
+fn server_hello() -> Vec<u8> {
+    let mut message = vec![2, 0, 0, 46, 3, 3];
+    message.extend([9; 32]);
+    message.extend([0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4]);
+    message
+}
+
+#[test]
+fn a_first_datagram_that_was_cut_opens_a_connection_that_its_answer_tells_of() {
+    let mut wire = Wire::new();
+    let keys = Keys::initial(V1, FIRST_ID, true).expect("a known version");
+    let hello = crypto_frame(0, &client_hello("one.test"));
+    let packet = long_packet(&keys, (V1, 0), FIRST_ID, b"", 0, &hello);
+    let beginning = &packet[..packet.len() - 30];
+    wire.send_cut(client(), server(), beginning, 400);
+    assert!(wire.all().is_empty(), "too short for a first datagram");
+    wire.send_cut(client(), server(), beginning, 1200);
+    let keys = Keys::initial(V1, FIRST_ID, false).expect("a known version");
+    let answer = crypto_frame(0, &server_hello());
+    let packet = long_packet(&keys, (V1, 0), b"", SERVER_ID, 0, &answer);
+    wire.send(server(), client(), &packet);
+    let readings = wire.readings();
+    assert_eq!(readings.len(), 1);
+    let tls = readings[0].tls.as_ref().expect("a ServerHello");
+    assert_eq!(tls.session.version.as_deref(), Some("1.3"));
+    assert_eq!(tls.session.sni, None, "it was in what is missing");
 }
 
 #[test]

@@ -418,3 +418,26 @@ fn a_request_to_its_own_server_has_no_proxy() {
     assert_eq!(journey.port, Some(8080));
     assert_eq!(proxy_findings(journey).len(), 0);
 }
+
+#[test]
+fn a_server_that_speaks_no_tls_is_heard_in_clear() {
+    let mut conversation = ends(&["http/1.1"]).connect();
+    conversation.exchange();
+    let hello = conversation.from_client.runs().next().expect("a hello");
+    let document = Capture::to(80)
+        .says(true, hello.data)
+        .says(
+            false,
+            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        )
+        .document();
+    let connection = &document.connections[0];
+    let sni = connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+    assert_eq!(sni, Some(NAME));
+    let answers: Vec<_> = connection
+        .http
+        .iter()
+        .map(|it| (it.asked(), it.status))
+        .collect();
+    assert_eq!(answers, [(None, Some(400))]);
+}

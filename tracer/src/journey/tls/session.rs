@@ -194,13 +194,15 @@ impl Session {
         if self.server_hello.is_some() {
             return;
         }
+        // A HelloRetryRequest has chosen, too: the ServerHello must say the same of both
+        // (RFC 8446, section 4.1.4).
+        self.tls.version = Some(names::version(hello.version()));
+        self.tls.cipher = Some(names::cipher_suite(hello.cipher_suite));
         if hello.hello_retry_request {
             self.tls.hello_retry = true;
             return;
         }
         self.tls.server_hello_at_ns = Some(at_ns);
-        self.tls.version = Some(names::version(hello.version()));
-        self.tls.cipher = Some(names::cipher_suite(hello.cipher_suite));
         self.tls.group = hello.group.map(names::group);
         if let Some(alpn) = &hello.alpn {
             self.tls.alpn = Some(text(alpn));

@@ -50,8 +50,8 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
         let space = line.iter().position(|byte| *byte == b' ')?;
         let (protocol, rest) = line.split_at_checked(space)?;
         let digits = rest.trim_ascii_start();
-        let count = digits.iter().take(3).take_while(|it| it.is_ascii_digit());
-        let (code, _) = digits.split_at_checked(count.count())?;
+        let (code, _) = digits.split_at_checked(3)?;
+        code.iter().all(u8::is_ascii_digit).then_some(())?;
         Some(ResponseHead {
             status: std::str::from_utf8(code).ok()?.parse().ok()?,
             version: if protocol == ICY {
@@ -221,7 +221,10 @@ mod tests {
             assert_eq!((head.status, length), (status, bytes.len()));
             assert_eq!(header(&head.headers, "a"), Some(b"b".as_slice()));
         }
-        assert_eq!(parse_response(b"HTTP/1.1 -1 OK\r\n\r\n"), Parsed::Invalid);
+        for status in ["-1", "20", "2", "abc", ""] {
+            let line = format!("HTTP/1.1 {status} OK\r\n\r\n");
+            assert_eq!(parse_response(line.as_bytes()), Parsed::Invalid, "{line}");
+        }
         assert_eq!(parse_response(b"HTTP/1.1 200OK\r\nA: b"), Parsed::Partial);
     }
 

@@ -30,6 +30,8 @@ pub struct HeaderDecoder {
     decoded: usize,
     /// After an error the table is not what the sender thinks it is.
     broken: bool,
+    /// Blocks are missing: of the table only what came after them is known.
+    lossy: bool,
 }
 
 impl fmt::Debug for HeaderDecoder {
@@ -38,52 +40,76 @@ impl fmt::Debug for HeaderDecoder {
             .debug_struct("HeaderDecoder")
             .field("decoded", &self.decoded)
             .field("broken", &self.broken)
+            .field("lossy", &self.lossy)
             .finish_non_exhaustive()
     }
 }
 
 impl Default for HeaderDecoder {
     fn default() -> Self {
-        let mut decoder = Decoder::new();
-        decoder.set_max_allowed_table_size(MAXIMUM_TABLE);
         Self {
-            decoder,
+            decoder: empty_table(),
             huffman: HuffmanDecoder::new(),
             decoded: 0,
             broken: false,
+            lossy: false,
         }
     }
 }
 
+fn empty_table() -> Decoder<'static> {
+    let mut decoder = Decoder::new();
+    decoder.set_max_allowed_table_size(MAXIMUM_TABLE);
+    decoder
+}
+
 impl HeaderDecoder {
     /// Decodes a whole block; at most 256 headers of it are returned. `None` when this
-    /// block, or one before it, was malformed.
+    /// block, or one before it, was malformed. After a loss only the headers that do not
+    /// depend on it.
     pub fn decode(&mut self, block: &[u8]) -> Option<RawHeaders> {
         if self.broken {
             return None;
         }
-        let headers = self.fields(block);
-        self.broken = headers.is_none();
+        let mut headers = RawHeaders::new();
+        self.broken = self.fields(block, &mut headers).is_none();
+        (!self.broken).then_some(headers)
+    }
+
+    /// The headers of a block of which only the beginning was captured.
+    pub fn decode_cut(&mut self, beginning: &[u8]) -> RawHeaders {
+        let mut headers = RawHeaders::new();
+        if !self.broken {
+            let _ = self.fields(beginning, &mut headers);
+            self.lose();
+        }
         headers
     }
 
-    /// A block was lost: what follows it cannot be decoded.
+    /// A block was lost. What the ones after it say in full, or by numbers of the table
+    /// given since, is as sure as before: such numbers count from the newest entry (RFC 7541,
+    /// section 2.3.3).
     pub fn lose(&mut self) {
-        self.broken = true;
+        self.decoder = empty_table();
+        self.lossy = true;
     }
 
-    fn fields(&mut self, block: &[u8]) -> Option<RawHeaders> {
-        let mut headers = RawHeaders::new();
+    fn fields(&mut self, block: &[u8], headers: &mut RawHeaders) -> Option<()> {
         let mut rest = block;
         while !rest.is_empty() {
-            let field = self.take_field(&mut rest)?;
+            let (field, value_at) = self.take_field(&mut rest)?;
             let mut size = 0;
-            let result = self.decoder.decode_with_cb(&field, |name, value| {
+            let lossy = self.lossy;
+            let mut result = self.decoder.decode_with_cb(&field, |name, value| {
                 size = name.len() + value.len();
-                if headers.len() < MAXIMUM_HEADERS {
+                let nameless = lossy && name.is_empty();
+                if headers.len() < MAXIMUM_HEADERS && !nameless {
                     headers.push((name.into_owned(), value.into_owned()));
                 }
             });
+            if self.lossy && matches!(result, Err(DecoderError::HeaderIndexOutOfBounds)) {
+                result = self.stand_in(&field, value_at);
+            }
             // A size update alone is not at the end of the block, but of what we pass.
             if !matches!(result, Ok(()) | Err(DecoderError::SizeUpdateAtEnd)) {
                 return None;
@@ -91,12 +117,27 @@ impl HeaderDecoder {
             self.decoded = self.decoded.checked_add(size)?;
             (self.decoded <= MAXIMUM_DECODED).then_some(())?;
         }
-        Some(headers)
+        Some(())
+    }
+
+    /// A field whose name is lost takes its place in the table, so that those after it are
+    /// counted right.
+    fn stand_in(&mut self, field: &[u8], value_at: usize) -> Result<(), DecoderError> {
+        const WITH_INDEXING: u8 = 0x40;
+        if field
+            .first()
+            .is_none_or(|kind| kind & 0xc0 != WITH_INDEXING)
+        {
+            return Ok(());
+        }
+        let value = field.get(value_at..).unwrap_or_default();
+        let nameless = [&[WITH_INDEXING, 0], value].concat();
+        self.decoder.decode_with_cb(&nameless, |_, _| {})
     }
 
     /// Takes one field off the front (RFC 7541, section 6) and writes it without Huffman
-    /// coding.
-    fn take_field(&mut self, rest: &mut &[u8]) -> Option<Vec<u8>> {
+    /// coding; with where its value stands.
+    fn take_field(&mut self, rest: &mut &[u8]) -> Option<(Vec<u8>, usize)> {
         let kind = *rest.first()?;
         // Bits of the first byte that belong to the index or size.
         let (prefix, literal) = match kind {
@@ -108,13 +149,15 @@ impl HeaderDecoder {
         let before = *rest;
         let index = take_integer(rest, prefix)?;
         let mut field = before.get(..before.len() - rest.len())?.to_vec();
+        let mut value_at = field.len();
         if literal {
             if index == 0 {
                 self.take_string(rest, &mut field)?;
+                value_at = field.len();
             }
             self.take_string(rest, &mut field)?;
         }
-        Some(field)
+        Some((field, value_at))
     }
 
     /// A string (RFC 7541, section 5.2), appended to `field` without Huffman coding.
@@ -225,6 +268,34 @@ mod tests {
         assert_eq!(decoder.decode(&[0x20, 0x82]).map(|h| h.len()), Some(1));
         assert_eq!(decoder.decode(&[0x3f, 0xff, 0xff, 0xff, 0x7f]), None);
         assert_eq!(decoder.decode(&[0x82]), None, "broken stays broken");
+    }
+
+    #[test]
+    fn after_a_loss_what_does_not_depend_on_it_is_decoded() {
+        let mut decoder = HeaderDecoder::default();
+        let decoded = |decoder: &mut HeaderDecoder, block: &[u8]| {
+            decoder.decode(block).map(|headers| names(&headers))
+        };
+        // An entry of the table, then the loss of a block, which may have been another.
+        let a_b = [0x40, 1, b'a', 1, b'b'];
+        assert_eq!(decoded(&mut decoder, &a_b), Some(vec!["a=b".to_owned()]));
+        decoder.lose();
+        let unknown = [0x82, 0xbe, 0x84];
+        let known = vec![":method=GET".to_owned(), ":path=/".to_owned()];
+        assert_eq!(decoded(&mut decoder, &unknown), Some(known));
+        // The newest entry has a name from before the loss, the second was given after it.
+        let c_d = [0x40, 1, b'c', 1, b'd', 0x7f, 0x00, 1, b'e'];
+        assert_eq!(decoded(&mut decoder, &c_d), Some(vec!["c=d".to_owned()]));
+        let second = Some(vec!["c=d".to_owned()]);
+        assert_eq!(decoded(&mut decoder, &[0xbe, 0xbf]), second);
+    }
+
+    #[test]
+    fn the_beginning_of_a_block_is_decoded() {
+        let mut decoder = HeaderDecoder::default();
+        let headers = decoder.decode_cut(&[0x88, 0x40, 1, b'a', 9, b'b']);
+        assert_eq!(names(&headers), [":status=200"]);
+        assert_eq!(decoder.decode(&[0x88]).map(|h| h.len()), Some(1));
     }
 
     #[test]

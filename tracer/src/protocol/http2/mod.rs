@@ -14,8 +14,13 @@ pub const HEADER_LENGTH: usize = 9;
 pub mod frame_type {
     pub const DATA: u8 = 0;
     pub const HEADERS: u8 = 1;
+    pub const PRIORITY: u8 = 2;
     pub const RST_STREAM: u8 = 3;
+    pub const SETTINGS: u8 = 4;
     pub const PUSH_PROMISE: u8 = 5;
+    pub const PING: u8 = 6;
+    pub const GOAWAY: u8 = 7;
+    pub const WINDOW_UPDATE: u8 = 8;
     pub const CONTINUATION: u8 = 9;
 }
 
@@ -52,6 +57,30 @@ impl FrameHeader {
         })
     }
 
+    /// The same where it is not known whether a frame begins there; `None` for what breaks
+    /// the rules of its type (RFC 9113, section 6), or is longer than anybody may send
+    /// unasked (section 4.2).
+    pub fn parse_unsure(bytes: &[u8]) -> Option<Self> {
+        const LARGEST: usize = 1 << 14;
+        let header = Self::parse(bytes)?;
+        let on_stream = header.stream != 0;
+        let fits = match header.kind {
+            frame_type::DATA
+            | frame_type::HEADERS
+            | frame_type::PUSH_PROMISE
+            | frame_type::CONTINUATION => on_stream,
+            frame_type::PRIORITY => on_stream && header.length == 5,
+            frame_type::RST_STREAM => on_stream && header.length == 4,
+            frame_type::SETTINGS => !on_stream && header.length.is_multiple_of(6),
+            frame_type::PING => !on_stream && header.length == 8,
+            frame_type::GOAWAY => !on_stream && header.length >= 8,
+            frame_type::WINDOW_UPDATE => header.length == 4,
+            _ => false,
+        };
+        let reserved = bytes.get(5).is_some_and(|byte| byte & 0x80 != 0);
+        (fits && !reserved && header.length <= LARGEST).then_some(header)
+    }
+
     /// The sender will send nothing more on this stream (DATA and HEADERS only).
     pub const fn ends_stream(&self) -> bool {
         matches!(self.kind, frame_type::DATA | frame_type::HEADERS)
@@ -63,7 +92,7 @@ impl FrameHeader {
         self.flags & flag::END_HEADERS != 0
     }
 
-    const fn is_padded(&self) -> bool {
+    pub const fn is_padded(&self) -> bool {
         self.flags & flag::PADDED != 0
     }
 
@@ -113,6 +142,23 @@ mod tests {
         assert_eq!(header.block(&payload), Some((&[0x82, 0x84][..], None)));
         assert_eq!(header.block(&[9, 0, 0, 0, 0, 16, 0x82]), None);
         assert_eq!(header.block(&[]), None);
+    }
+
+    #[test]
+    fn what_breaks_the_rules_of_its_type_is_no_frame() {
+        let unsure = |bytes: &[u8]| FrameHeader::parse_unsure(bytes).is_some();
+        assert!(unsure(&[0, 0, 5, 1, 4, 0, 0, 0, 1]));
+        assert!(unsure(&[0, 0, 12, 4, 0, 0, 0, 0, 0]));
+        for wrong in [
+            [0, 0, 5, 1, 4, 0, 0, 0, 0],
+            [0, 0, 5, 1, 4, 0x80, 0, 0, 1],
+            [1, 0, 0, 0, 4, 0, 0, 0, 1],
+            [0, 0, 7, 4, 0, 0, 0, 0, 0],
+            [0, 0, 5, 17, 4, 0, 0, 0, 1],
+            [0; 9],
+        ] {
+            assert!(!unsure(&wrong), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -401,3 +401,79 @@ fn a_mail_that_quotes_http_is_a_mail() {
     server.push(b"354 go on\r\n", 3);
     assert!(read(&client, &server).is_empty());
 }
+
+/// As a capture keeps it that has `kept` bytes of each segment at most.
+fn cut(kept: usize, segments: &[(u64, &str)]) -> TimedBytes {
+    let mut stream = TimedBytes::default();
+    for (at, segment) in segments {
+        let (seen, lost) = segment.as_bytes().split_at(kept.min(segment.len()));
+        stream.push(seen, *at);
+        stream.push_hole(lost.len(), *at);
+    }
+    stream
+}
+
+#[test]
+fn of_heads_that_were_cut_what_is_whole_is_told() {
+    let client = cut(
+        20,
+        &[
+            (1, "GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n"),
+            (5, "POST /b HTTP/1.1\r\nHost: shop.test\r\n\r\n"),
+            (6, "field=value&other=value"),
+            (9, "GET /c HTTP/1.1\r\nHost: shop.test\r\n\r\n"),
+            (13, "GET /too/long/for/what/is/kept HTTP/1.1\r\n\r\n"),
+        ],
+    );
+    let server = cut(
+        20,
+        &[
+            (2, "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"),
+            (3, "a body that looks like nothing"),
+            (7, "HTTP/1.1 303 See Other\r\nLocation: /c\r\n\r\n"),
+            (10, "HTTP/1.1 404 Not Found\r\n\r\n"),
+        ],
+    );
+    let exchanges = read(&client, &server);
+    assert_eq!(
+        statuses(&exchanges),
+        [
+            ("/a", Some(200), 0),
+            ("/b", Some(303), 0),
+            ("/c", Some(404), 0)
+        ]
+    );
+    let ends: Vec<_> = exchanges
+        .iter()
+        .map(|e| (e.request_end_at_ns, e.response_end_at_ns))
+        .collect();
+    assert_eq!(ends, [(None, None); 3], "where they end is not known");
+}
+
+#[test]
+fn an_answer_is_not_given_to_a_request_that_was_cut_before_it() {
+    let client = cut(
+        20,
+        &[
+            (1, "GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n"),
+            (5, "GET /b HTTP/1.1\r\nHost: shop.test\r\n\r\n"),
+        ],
+    );
+    let server = cut(20, &[(6, "HTTP/1.1 204 No Content\r\n\r\n")]);
+    assert_eq!(
+        statuses(&read(&client, &server)),
+        [("/a", None, 0), ("/b", Some(204), 0)]
+    );
+}
+
+#[test]
+fn after_a_length_that_is_none_nothing_is_a_request() {
+    for length in ["-1", "0x5", "5, 6", "99999999999999999999"] {
+        let post = format!(
+            "POST /a HTTP/1.1\r\nContent-Length: {length}\r\n\r\nhelloGET /b HTTP/1.1\r\n\r\n"
+        );
+        let client = stream(1, &[&post]);
+        let exchanges = read(&client, &TimedBytes::default());
+        assert_eq!(statuses(&exchanges), [("/a", None, 0)], "{length}");
+    }
+}

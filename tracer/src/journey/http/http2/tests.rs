@@ -303,3 +303,84 @@ fn a_tunnel_is_shown_by_its_authority() {
         ("db.test:5432", None)
     );
 }
+
+/// What was found, by stream: target and status.
+fn found(exchanges: &[HttpExchange]) -> Vec<(u64, &str, Option<u16>)> {
+    let told = exchanges.iter().map(|e| {
+        let target = e.target.as_deref().unwrap_or_default();
+        (e.stream.unwrap_or_default(), target, e.status)
+    });
+    told.collect()
+}
+
+#[test]
+fn behind_a_segment_that_is_missing_the_next_frame_is_found() {
+    let (mut client, mut server) = (client(), server());
+    client.get(1, "/a");
+    let lost = client.block(&request("/b"));
+    client.stream.push_hole(lost.len() + 9, 10);
+    // A frame that began in what is missing ends here.
+    client.stream.push(b"rest of it", 11);
+    client.now = 11;
+    client.headers(5, END_STREAM, &[(":method", "GET"), (":path", "/")]);
+    server.headers(1, 0, &[(":status", "200"), ("x-cache", "hit")]);
+    server.stream.push_hole(20, 110);
+    server.now = 110;
+    server.headers(5, END_STREAM, &[(":status", "404"), ("x-cache", "hit")]);
+    let exchanges = read(&client, &server);
+    assert_eq!(
+        found(&exchanges),
+        [(1, "/a", Some(200)), (5, "/", Some(404))]
+    );
+    assert!(
+        exchanges[1].response_headers.is_empty(),
+        "the table from before the loss says nothing any more"
+    );
+}
+
+#[test]
+fn of_a_block_that_was_cut_the_beginning_is_read() {
+    let (mut client, mut server) = (client(), server());
+    client.get(1, "/a");
+    let block = server.block(&[(":status", "301"), ("location", "/elsewhere")]);
+    let response = frame(1, END_HEADERS | END_STREAM, 1, &block);
+    server.stream.push(&response[..16], 110);
+    server.stream.push_hole(response.len() - 16, 110);
+    assert_eq!(found(&read(&client, &server)), [(1, "/a", Some(301))]);
+}
+
+#[test]
+fn without_its_beginning_a_connection_that_agreed_on_it_is_http2() {
+    let (mut client, mut server) = (Writer::new(0, &[]), server());
+    client.get(1, "/a");
+    server.headers(1, 0, &[(":status", "200")]);
+    assert_eq!(found(&read(&client, &server)), [(1, "/a", Some(200))]);
+}
+
+#[test]
+fn the_preface_is_no_request_wherever_it_stands() {
+    let mut after = Writer::new(9, PREFACE);
+    after.get(3, "/second");
+    let mut client = TimedBytes::default();
+    client.push(b"GET /first HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n", 1);
+    client.push(after.stream.as_slice(), 5);
+    let mut answers = Writer::new(100, &[]);
+    answers.headers(1, 0, &[(":status", "206")]);
+    answers.headers(3, END_STREAM, &[(":status", "204")]);
+    // The response that allowed it was lost.
+    let mut server = TimedBytes::default();
+    server.push_hole(70, 7);
+    server.push(answers.stream.as_slice(), 7);
+    let exchanges = analyse(&client, &server, None, "http", "c1", false);
+    assert_eq!(
+        found(&exchanges),
+        [(1, "/first", Some(206)), (3, "/second", Some(204))]
+    );
+    let mut refused = TimedBytes::default();
+    refused.push(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 9);
+    let exchanges = analyse(&after.stream, &refused, None, "http", "c1", false);
+    assert_eq!(
+        found(&exchanges),
+        [(0, "", Some(400)), (3, "/second", None)]
+    );
+}
