@@ -6,6 +6,7 @@ use super::model::{
     CloseMessage, End, Endpoint, Handshake, PerEnd, Retransmission, StateTransition, TcpOptions,
 };
 use super::quic::Conversation;
+use super::skim::Skimmer;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
 use super::told::Told;
@@ -139,6 +140,8 @@ pub(super) struct TrackedConnection {
     pub kept_frames: Vec<(EndMark, Frame)>,
     pub first_at_ns: u64,
     pub last_at_ns: u64,
+    /// Where not all of the streams is kept.
+    pub skimmer: Option<Box<Skimmer>>,
     /// The payload's way through this host's kernel.
     pub passages: Passages,
     /// What the payload was, once its bytes are forgotten.
@@ -191,6 +194,7 @@ impl TrackedConnection {
             kept_frames: Vec::new(),
             first_at_ns: at_ns,
             last_at_ns: at_ns,
+            skimmer: None,
             passages: Passages::default(),
             settled: None,
             over: false,
@@ -350,6 +354,10 @@ impl TrackedConnection {
         if brought && self.payload_marks.len() < remembered {
             self.payload_marks.push(EndMark { end, mark });
         }
+        if let Some(skimmer) = &mut self.skimmer {
+            let streams = (&mut self.client_end.stream, &mut self.server_end.stream);
+            skimmer.follow(end, streams.0, streams.1);
+        }
     }
 
     /// How far segments may fall behind on the way: a round trip, where one was seen.
@@ -435,6 +443,7 @@ impl TrackedConnection {
     /// Remembers what the payload was and forgets its bytes.
     pub fn settle(&mut self, analysed: Analysed) {
         self.settled = Some(Arc::new(analysed));
+        self.skimmer = None;
         for end in [End::Client, End::Server] {
             let hole = self.first_hole(end);
             let state = self.end_mut(end);
