@@ -150,6 +150,11 @@ impl Replay {
         }
     }
 
+    /// No TLS secret comes later.
+    pub fn expect_no_secrets(&mut self) {
+        self.assembler.expect_no_secrets();
+    }
+
     /// Takes the next observation, in the order of the capture.
     pub fn observe(&mut self, observation: Observation) {
         self.assembler.observe(observation);

@@ -138,6 +138,43 @@ fn forgetting_streams_early_changes_nothing() {
     }
 }
 
+/// What nobody is going to read is not kept: it must not show, whatever is damaged.
+#[test]
+fn forgetting_what_is_never_read_changes_nothing() {
+    const ROUNDS: usize = 6;
+    let read = |frames: &[Timed], keep_unread| {
+        let mut replay = Replay::new(&ReplayOptions {
+            limits: Limits {
+                keep_unread,
+                ..Limits::default()
+            },
+            ..ReplayOptions::default()
+        });
+        replay.expect_no_secrets();
+        for (at_ns, frame) in frames {
+            let fact = Fact::Frame(frame.clone());
+            replay.observe(Observation {
+                at_ns: *at_ns,
+                fact,
+            });
+        }
+        let document = replay.finish("test", &FileSummary::default()).document;
+        serde_json::to_string(&document).expect("JSON")
+    };
+    let mut random = Random(11);
+    for (name, mut frames) in small_captures() {
+        let whole = frames.clone();
+        for round in 0..=ROUNDS {
+            assert_eq!(
+                read(&frames, false),
+                read(&frames, true),
+                "{name} round {round}"
+            );
+            frames = damage(&whole, &mut random);
+        }
+    }
+}
+
 /// However little is remembered, every part hangs together with the others.
 #[test]
 fn a_capture_told_in_parts_hangs_together() {
@@ -149,6 +186,7 @@ fn a_capture_told_in_parts_hangs_together() {
             late_ns: 0,
             resolutions: 2000,
             neighbors: 4,
+            keep_unread: false,
         },
         ..ReplayOptions::default()
     };

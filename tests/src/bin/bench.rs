@@ -177,6 +177,12 @@ const FIGURES: &[Figure] = &[
         measure: |bench| Ok(bench.reading(Reader::Text)?.megabytes),
     },
     Figure {
+        name: "read to JSON, resident memory",
+        unit: "MB",
+        limit: 200.0,
+        measure: |bench| Ok(bench.reading(Reader::Json)?.megabytes),
+    },
+    Figure {
         name: "read by tcpdump, per packet",
         unit: "µs",
         limit: f64::INFINITY,

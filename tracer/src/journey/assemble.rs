@@ -93,8 +93,12 @@ impl Assembler {
     pub fn new(options: AssemblerOptions) -> Self {
         let keep = options.keep_frames;
         let is_file = options.source == Source::File;
+        let mut connections = Connections::new(options.stream_limit, keep, is_file);
+        if is_file && !options.limits.keep_unread {
+            connections.skim();
+        }
         Self {
-            connections: Connections::new(options.stream_limit, keep, is_file),
+            connections,
             resolutions: Resolutions::new(keep, is_file),
             neighbors: Neighbors::new(keep, is_file),
             interfaces: InterfaceNames::default(),

@@ -4,16 +4,34 @@
 //! whoever parses a message asks [`TimedBytes::time_of`] when its first or last byte was
 //! seen.
 
-use super::room::Room;
+/// Memory that is worth giving back, bytes.
+const ROOM: usize = 16 << 10;
 
 /// Contiguous bytes with times and, where the capture did not hold the payload, holes.
+///
+/// Stretches that nobody is going to read may be passed over ([`TimedBytes::pass`]): they
+/// count, and have their times, but their bytes are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TimedBytes {
-    bytes: Room,
+    /// What is kept, one behind the other.
+    bytes: Vec<u8>,
     /// Ascending by offset.
     marks: Vec<Mark>,
     /// `(offset, length)` of zero-filled stretches that were on the wire but not captured.
     holes: Vec<(usize, usize)>,
+    /// Ascending, with kept bytes between them.
+    passed: Vec<Passed>,
+    /// What comes before this offset is passed over.
+    pass_until: usize,
+}
+
+/// A stretch that is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Passed {
+    offset: usize,
+    end: usize,
+    /// How many bytes before it are kept.
+    kept: usize,
 }
 
 /// Bytes from `offset` on, up to the next mark, were seen at that time.
@@ -43,7 +61,9 @@ impl TimedBytes {
             return;
         }
         self.mark(at_ns);
-        self.bytes.extend_from_slice(bytes);
+        let passed = self.pass_next(bytes.len());
+        self.bytes
+            .extend_from_slice(bytes.get(passed..).unwrap_or_default());
     }
 
     /// Appends `length` bytes that were on the wire at `at_ns` but were not captured.
@@ -51,33 +71,101 @@ impl TimedBytes {
         if length == 0 {
             return;
         }
-        let offset = self.bytes.len();
+        let offset = self.len();
         self.mark(at_ns);
         self.holes.push((offset, length));
-        self.bytes.extend_zeroed(length);
+        let passed = self.pass_next(length);
+        self.bytes.resize(self.bytes.len() + length - passed, 0);
+    }
+
+    /// Passes over the bytes from `start` to `end`, those that are there and those still to
+    /// come: nobody is going to read them. Stretches are passed over in order.
+    pub fn pass(&mut self, start: usize, end: usize) {
+        let length = self.len();
+        if start < self.passed.last().map_or(0, |last| last.end) || start > length {
+            return;
+        }
+        let here = end.min(length).saturating_sub(start);
+        if here > 0 {
+            let kept = self.bytes.len() - (length - start);
+            self.bytes.drain(kept..kept + here);
+            if self.bytes.capacity() > ROOM.max(4 * self.bytes.len()) {
+                self.bytes.shrink_to(2 * self.bytes.len());
+            }
+            self.passed.push(Passed {
+                offset: start,
+                end: start + here,
+                kept,
+            });
+        }
+        self.pass_until = self.pass_until.max(end);
+    }
+
+    /// How many of the next `count` bytes are passed over, which they are then.
+    fn pass_next(&mut self, count: usize) -> usize {
+        let length = self.len();
+        let passed = self.pass_until.saturating_sub(length).min(count);
+        if passed > 0 {
+            match self.passed.last_mut().filter(|last| last.end == length) {
+                Some(last) => last.end += passed,
+                None => self.passed.push(Passed {
+                    offset: length,
+                    end: length + passed,
+                    kept: self.bytes.len(),
+                }),
+            }
+        }
+        passed
     }
 
     /// Marks the next byte's time.
     fn mark(&mut self, at_ns: u64) {
         let last = self.marks.last();
         self.marks.push(Mark {
-            offset: self.bytes.len(),
+            offset: self.len(),
             at_ns,
             readable_ns: last.map_or(at_ns, |last| at_ns.max(last.readable_ns)),
         });
     }
 
-    /// All bytes; holes read as zeros.
+    /// All bytes, up to the first stretch that was passed over; holes read as zeros.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes
+        self.bytes_from(0)
     }
 
+    /// The bytes from `offset` on, up to the next stretch that was passed over; none within
+    /// one, or past the end.
+    pub fn bytes_from(&self, offset: usize) -> &[u8] {
+        let next = self.passed.partition_point(|it| it.offset <= offset);
+        let begins = match next.checked_sub(1).and_then(|last| self.passed.get(last)) {
+            Some(last) if offset < last.end => return &[],
+            Some(last) => last.kept + (offset - last.end),
+            None => offset,
+        };
+        let ends = self.passed.get(next).map_or(self.bytes.len(), |it| it.kept);
+        self.bytes.get(begins..ends).unwrap_or_default()
+    }
+
+    /// The bytes from `start` to `end` (exclusive), when all of them are kept.
+    pub fn bytes_between(&self, start: usize, end: usize) -> Option<&[u8]> {
+        self.bytes_from(start).get(..end.checked_sub(start)?)
+    }
+
+    /// Also of what was passed over.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        let kept = self.bytes.len();
+        self.passed
+            .last()
+            .map_or(kept, |last| last.end + (kept - last.kept))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
+    }
+
+    /// Bytes of memory that its bytes take.
+    pub fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// When the byte at `offset` was seen; the last known time for offsets past the end,
@@ -105,7 +193,8 @@ impl TimedBytes {
             .checked_sub(1)
     }
 
-    /// The bytes from `offset` on, with their times and holes.
+    /// The bytes from `offset` on, with their times and holes. What was passed over is a hole
+    /// in it.
     #[must_use]
     pub fn tail(&self, offset: usize) -> Self {
         let mut tail = Self::default();
@@ -123,7 +212,7 @@ impl TimedBytes {
     /// The stretches as they were pushed, in order.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let ends = self.marks.iter().skip(1).map(|mark| mark.offset);
-        let ends = ends.chain(std::iter::once(self.bytes.len()));
+        let ends = ends.chain(std::iter::once(self.len()));
         self.marks.iter().zip(ends).map(|(mark, end)| {
             let Mark { offset, at_ns, .. } = *mark;
             let captured = self.next_hole(offset).is_none_or(|hole| hole.0 >= end);
@@ -131,10 +220,9 @@ impl TimedBytes {
                 offset,
                 length: end - offset,
                 at_ns,
-                data: if captured {
-                    self.bytes.get(offset..end).unwrap_or_default()
-                } else {
-                    &[]
+                data: match captured {
+                    true => self.bytes_between(offset, end).unwrap_or_default(),
+                    false => &[],
                 },
             }
         })
@@ -152,7 +240,7 @@ impl TimedBytes {
 
     /// The pieces that carried the bytes from `start` to `end` (exclusive), in order.
     pub fn pieces_in(&self, start: usize, end: usize) -> impl Iterator<Item = Piece> + '_ {
-        let end = end.min(self.bytes.len());
+        let end = end.min(self.len());
         let first = self
             .marks
             .partition_point(|mark| mark.offset <= start)
@@ -189,7 +277,7 @@ pub struct Run<'a> {
     /// Bytes, also of a hole.
     pub length: usize,
     pub at_ns: u64,
-    /// Empty for a hole.
+    /// Empty for a hole, and where a part was passed over.
     pub data: &'a [u8],
 }
 
@@ -277,6 +365,44 @@ mod tests {
         assert_eq!([0, 1, 5].map(|offset| tail.time_of(offset)), [1, 2, 3]);
         assert_eq!(stream.tail(5).next_hole(0), Some((0, 2)));
         assert!(stream.tail(8).is_empty() && stream.tail(99).is_empty());
+    }
+
+    #[test]
+    fn what_is_passed_over_counts_and_is_not_kept() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"head", 1);
+        stream.push(b"bodyhead", 2);
+        stream.pass(4, 8);
+        stream.push(b"x", 3);
+        stream.pass(13, 18);
+        stream.push(b"abc", 4);
+        stream.push_hole(1, 5);
+        stream.push(b"dtail", 6);
+        assert_eq!((stream.len(), stream.bytes.len()), (22, 13));
+        let read = [0, 4, 7, 8, 12, 13, 17, 18, 99].map(|offset| stream.bytes_from(offset));
+        let nothing: &[u8] = b"";
+        assert_eq!(read[..3], [&b"head"[..], nothing, nothing]);
+        assert_eq!(read[3..6], [&b"headx"[..], b"x", nothing]);
+        assert_eq!(read[6..], [nothing, b"tail", nothing]);
+        assert_eq!(stream.bytes_between(8, 12), Some(&b"head"[..]));
+        assert_eq!(stream.bytes_between(8, 14), None);
+        assert_eq!([4, 8, 13, 17].map(|at| stream.time_of(at)), [2, 2, 4, 6]);
+        assert_eq!(stream.next_hole(0), Some((16, 1)));
+        assert_eq!(stream.pieces(0, 22), 6);
+    }
+
+    #[test]
+    fn what_was_passed_over_lies_behind_what_is_passed_over_next() {
+        let mut stream = TimedBytes::default();
+        stream.push(b"abcdef", 1);
+        stream.pass(2, 4);
+        stream.pass(1, 3);
+        stream.pass(9, 12);
+        stream.push(b"ghi", 2);
+        assert_eq!(
+            (stream.bytes_from(0), stream.bytes_from(4)),
+            (&b"ab"[..], &b"efghi"[..])
+        );
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use super::evidence::{EndMark, Mark};
 use super::kernel_path::Passages;
-use super::model::{
-    Close, CloseKind, CloseMessage, End, Endpoint, Handshake, PerEnd, StateTransition, TcpOptions,
-};
+use super::model::{CloseMessage, End, Endpoint, Handshake, PerEnd, StateTransition, TcpOptions};
 use super::quic::Conversation;
+use super::skim::Skimmer;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
 use super::told::Told;
@@ -13,6 +12,7 @@ use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 use std::sync::Arc;
 
+mod close;
 mod kernel;
 mod numbers;
 mod retransmissions;
@@ -29,8 +29,6 @@ const MARK_BYTES: usize = 100;
 const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
-/// Resets listed after the first.
-const LATER_RESETS: usize = 65_536;
 /// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
 /// (tcp_syn_retries, ip-sysctl).
 const SYNS: usize = 64;
@@ -141,6 +139,8 @@ pub(super) struct TrackedConnection {
     pub kept_frames: Vec<(EndMark, Frame)>,
     pub first_at_ns: u64,
     pub last_at_ns: u64,
+    /// Where not all of the streams is kept.
+    pub skimmer: Option<Box<Skimmer>>,
     /// The payload's way through this host's kernel.
     pub passages: Passages,
     /// What the payload was, once its bytes are forgotten.
@@ -193,6 +193,7 @@ impl TrackedConnection {
             kept_frames: Vec::new(),
             first_at_ns: at_ns,
             last_at_ns: at_ns,
+            skimmer: None,
             passages: Passages::default(),
             settled: None,
             over: false,
@@ -352,62 +353,10 @@ impl TrackedConnection {
         if brought && self.payload_marks.len() < remembered {
             self.payload_marks.push(EndMark { end, mark });
         }
-    }
-
-    fn acknowledge(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
-        let peer = self.end_mut(end.peer());
-        let Some(fin) = peer.fin else { return };
-        // A FIN occupies one sequence number (RFC 9293, section 3.4).
-        let acknowledged = peer.stream.relative(tcp.acknowledgment) > fin;
-        if acknowledged && !peer.fin_acknowledged {
-            // Data or the peer's own FIN may carry the acknowledgement, too.
-            peer.fin_acknowledged = true;
-            self.close_message(end, "ack", mark);
+        if let Some(skimmer) = &mut self.skimmer {
+            let streams = (&mut self.client_end.stream, &mut self.server_end.stream);
+            skimmer.follow(end, streams.0, streams.1);
         }
-    }
-
-    fn finish(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
-        let state = self.end_mut(end);
-        let position = state
-            .stream
-            .relative(tcp.sequence.wrapping_add(tcp.payload_length));
-        if state.fin.is_some() {
-            return;
-        }
-        state.fin = Some(position);
-        self.close_message(end, "fin", mark);
-    }
-
-    fn reset(&mut self, end: End, mark: Mark) {
-        if self.reset.is_none() {
-            self.reset = Some(EndMark { end, mark });
-            self.close_message(end, "rst", mark);
-        } else if self.later_resets.len() < LATER_RESETS {
-            self.later_resets.push(CloseMessage {
-                at_ns: mark.at_ns,
-                end,
-                kind: "rst".to_owned(),
-            });
-        }
-    }
-
-    fn close_message(&mut self, end: End, kind: &str, mark: Mark) {
-        let message = CloseMessage {
-            at_ns: mark.at_ns,
-            end,
-            kind: kind.to_owned(),
-        };
-        self.close_messages.push((message, mark));
-    }
-
-    /// Both ends have finished and acknowledged, or one has reset.
-    pub fn is_closed(&self) -> bool {
-        self.reset.is_some()
-            || self.client_end.fin_acknowledged && self.server_end.fin_acknowledged
-            || self
-                .states
-                .iter()
-                .any(|state| state.end == End::Client && state.to == "CLOSED")
     }
 
     /// SYN, SYN-ACK, ACK.
@@ -449,6 +398,7 @@ impl TrackedConnection {
     /// Remembers what the payload was and forgets its bytes.
     pub fn settle(&mut self, analysed: Analysed) {
         self.settled = Some(Arc::new(analysed));
+        self.skimmer = None;
         for end in [End::Client, End::Server] {
             let hole = self.first_hole(end);
             let state = self.end_mut(end);
@@ -504,40 +454,6 @@ impl TrackedConnection {
     pub fn close_gaps(&mut self) {
         self.client_end.stream.close_gaps();
         self.server_end.stream.close_gaps();
-    }
-
-    /// How it ended, by what was on the wire.
-    pub fn close(&self) -> Close {
-        let first = self.close_messages.first().map(|(message, _)| message);
-        let kind = match (first, self.reset) {
-            (_, Some(_)) => CloseKind::Rst,
-            (Some(_), None) => CloseKind::Fin,
-            (None, None) if self.gave_up() => CloseKind::Timeout,
-            (None, None) => CloseKind::Open,
-        };
-        Close {
-            kind,
-            first: first.map(|message| message.end),
-            at_ns: first.map(|message| message.at_ns),
-            messages: self
-                .close_messages
-                .iter()
-                .map(|(message, _)| message.clone())
-                .chain(self.later_resets.iter().cloned())
-                .collect(),
-        }
-    }
-
-    /// The kernel closed the client's socket without any closing message.
-    fn gave_up(&self) -> bool {
-        self.states
-            .iter()
-            .any(|state| state.end == End::Client && state.to == "CLOSED")
-    }
-
-    /// When the last message of the close was seen.
-    pub fn closed_at_ns(&self) -> Option<u64> {
-        self.close_messages.last().map(|(message, _)| message.at_ns)
     }
 
     /// The frame that carried the byte of `end` seen at `at_ns`.

@@ -4,6 +4,7 @@ use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
 use super::quic::Flows;
+use super::skim::Skimmer;
 use crate::capture::{Frame, LayerPassage, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
 use foldhash::fast::RandomState;
@@ -46,6 +47,10 @@ pub(super) struct Connections {
     /// A segment without payload makes a connection, too. Not in live mode, where it is
     /// the rest of one that was reported and forgotten.
     every_segment: bool,
+    /// What nobody is going to read is not kept.
+    skims: bool,
+    /// All keys are known, and there are none: what is sealed stays sealed.
+    seals_stay: bool,
     /// Connections of a file that are over, in order of their end, which was then.
     over: VecDeque<(u64, u64)>,
 }
@@ -65,8 +70,21 @@ impl Connections {
             stream_limit,
             keep_frames,
             every_segment,
+            skims: false,
+            seals_stay: false,
             over: VecDeque::new(),
         }
+    }
+
+    /// From now on what nobody is going to read is not kept. Not in a live capture: keys, and
+    /// readers of streams that go on, may come at any time there.
+    pub fn skim(&mut self) {
+        self.skims = true;
+    }
+
+    /// No key will ever open anything.
+    pub fn seals_stay(&mut self) {
+        self.seals_stay = true;
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &TrackedConnection> {
@@ -193,7 +211,12 @@ impl Connections {
     fn create(&mut self, client: Endpoint, server: Endpoint, at_ns: u64) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        let connection = TrackedConnection::new(number, client, server, at_ns, self.stream_limit);
+        let mut connection =
+            TrackedConnection::new(number, client, server, at_ns, self.stream_limit);
+        // All of DNS is read.
+        if self.skims && server.port != super::dns::PORT {
+            connection.skimmer = Some(Box::new(Skimmer::new(self.seals_stay)));
+        }
         self.tracked.insert(number, Box::new(connection));
         number
     }

@@ -7,7 +7,7 @@ pub struct Limits {
     /// Connections followed at once. Beyond it those without traffic for the longest time
     /// are taken for over; it is counted unless a timeout had passed, too.
     pub connections: usize,
-    /// Bytes of payload that wait to be read: of open connections, and of closed ones
+    /// Bytes of memory for payload that waits to be read: of open connections, and of closed ones
     /// whose secrets may still come.
     pub payload: u64,
     /// Bytes, about, of connections that are over and not told yet.
@@ -19,17 +19,21 @@ pub struct Limits {
     pub late_ns: u64,
     /// Neighbour exchanges.
     pub neighbors: usize,
+    /// Keep also the bytes of streams that nobody is going to read. It makes no difference to
+    /// what is told, which tests see to.
+    pub keep_unread: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16_384,
-            payload: 64 << 20,
+            payload: 48 << 20,
             untold: 24 << 20,
             resolutions: 16 << 20,
             late_ns: 400_000_000,
             neighbors: 16_384,
+            keep_unread: false,
         }
     }
 }

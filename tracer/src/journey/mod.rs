@@ -38,10 +38,10 @@ mod proxy;
 mod quic;
 mod redirect;
 mod resolution;
-mod room;
 mod route;
 mod scheme;
 mod settle;
+mod skim;
 mod story;
 /// TCP reassembly.
 pub mod stream;

@@ -87,6 +87,9 @@ impl Assembler {
     /// No TLS secret stands behind the packets that it opens.
     pub fn expect_no_secrets(&mut self) {
         self.settling.no_secrets_come = true;
+        if self.secrets.is_empty() {
+            self.connections.seals_stay();
+        }
     }
 
     /// What was told since this was asked last.

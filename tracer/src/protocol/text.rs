@@ -109,12 +109,25 @@ pub fn printable(text: impl AsRef<[u8]>) -> String {
 
 /// Whether [`printable`] leaves `text` as it is.
 pub fn is_printable(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        || text.chars().all(|character| {
-            // Most are ASCII, the blank within a fact, or what lines and bars are drawn with.
-            matches!(character, ' '..='~' | '\u{a0}' | '\u{2500}'..='\u{259f}')
-                || !character.is_control() && !is_deceptive(character)
-        })
+    is_familiar(text.as_bytes())
+        || text
+            .chars()
+            .all(|character| !character.is_control() && !is_deceptive(character))
+}
+
+/// ASCII, the blank within a fact, and what lines and bars are drawn with (U+2500 to U+259F),
+/// which most text is made of: told by its bytes, several times as fast as by its characters.
+fn is_familiar(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(place) = rest.iter().position(|byte| !matches!(byte, b' '..=b'~')) {
+        rest = match rest.get(place..).unwrap_or_default() {
+            [0xc2, 0xa0, behind @ ..]
+            | [0xe2, 0x94 | 0x95, _, behind @ ..]
+            | [0xe2, 0x96, 0x80..=0x9f, behind @ ..] => behind,
+            _ => return false,
+        }
+    }
+    true
 }
 
 fn push_printable(printed: &mut String, character: char) {

@@ -5,6 +5,12 @@ use super::style::{Piece, Role, Style, columns_of, width_of, write_line};
 /// Facts to be wrapped need at least this many columns, even beyond the page's edge.
 const NARROWEST: usize = 16;
 
+/// Bytes of most pages.
+const USUAL_LENGTH: usize = 2048;
+
+/// Bytes of most lines.
+const USUAL_LINE: usize = 128;
+
 /// Text under construction.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -16,7 +22,7 @@ impl Page {
     pub fn new(style: Style) -> Self {
         Self {
             style,
-            out: String::new(),
+            out: String::with_capacity(USUAL_LENGTH),
         }
     }
 
@@ -93,57 +99,123 @@ impl Page {
 /// Breaks cleaned pieces into lines of at most `first`, then `rest` columns: at spaces
 /// where there are any, within a word where it alone is wider than the line.
 pub(super) fn wrap(pieces: Vec<Piece>, first: usize, rest: usize) -> Vec<Vec<Piece>> {
-    if pieces
-        .iter()
-        .map(|piece| width_of(&piece.text))
-        .sum::<usize>()
-        <= first
-    {
+    let width: usize = pieces.iter().map(|piece| width_of(&piece.text)).sum();
+    if width <= first {
         return vec![joined(pieces)];
     }
-    let characters = pieces.iter().flat_map(|piece| {
-        let characters = piece.text.chars();
-        characters.map(|character| (character, piece.role))
-    });
-    let characters: Vec<(char, Role)> = characters.collect();
-    let mut lines: Vec<Vec<Piece>> = vec![Vec::new()];
-    let mut used = 0;
-    // Runs of blanks and runs of other characters, in turn.
-    for word in characters.chunk_by(|a, b| (a.0 == ' ') == (b.0 == ' ')) {
-        let room = if lines.len() == 1 { first } else { rest };
-        let width: usize = word.iter().map(|(c, _)| columns_of(*c)).sum();
-        let blank = word.first().is_some_and(|(c, _)| *c == ' ');
-        if used + width > room && !blank && used > 0 {
-            lines.push(Vec::new());
-            used = 0;
-        }
-        if blank && used == 0 && lines.len() > 1 {
-            continue;
-        }
-        for &(character, role) in word {
-            let room = if lines.len() == 1 { first } else { rest };
-            let width = columns_of(character);
-            if used + width > room {
-                if character == ' ' {
-                    continue;
-                }
-                lines.push(Vec::new());
-                used = 0;
+    let mut lines = Lines {
+        lines: vec![Vec::new()],
+        used: 0,
+        first,
+        rest,
+    };
+    // A word may go on in the next piece.
+    let mut word: Vec<(Role, &str)> = Vec::new();
+    for piece in &pieces {
+        for run in runs(&piece.text) {
+            if word
+                .first()
+                .is_some_and(|(_, begun)| is_blank(begun) != is_blank(run))
+            {
+                lines.place(&word);
+                word.clear();
             }
-            if let Some(line) = lines.last_mut() {
-                append(line, character, role);
-            }
-            used += width;
+            word.push((piece.role, run));
         }
     }
-    lines
+    lines.place(&word);
+    lines.lines
 }
 
-/// A character behind those of the same role, or as a piece of its own.
-fn append(line: &mut Vec<Piece>, character: char, role: Role) {
-    match line.last_mut().filter(|last| last.role == role) {
-        Some(last) => last.text.push(character),
-        None => line.push(Piece::new(role, character)),
+/// Runs of blanks and runs of other characters, in turn.
+fn runs(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let blank = is_blank(rest);
+        let end = rest.bytes().position(|byte| (byte == b' ') != blank);
+        let (run, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = behind;
+        (!run.is_empty()).then_some(run)
+    })
+}
+
+fn is_blank(run: &str) -> bool {
+    run.starts_with(' ')
+}
+
+/// Lines that are being filled.
+struct Lines {
+    lines: Vec<Vec<Piece>>,
+    /// Columns of the last one.
+    used: usize,
+    first: usize,
+    rest: usize,
+}
+
+impl Lines {
+    fn room(&self) -> usize {
+        match self.lines.len() {
+            1 => self.first,
+            _ => self.rest,
+        }
+    }
+
+    fn next(&mut self) {
+        self.lines.push(Vec::new());
+        self.used = 0;
+    }
+
+    /// Places a run of blanks, or a word.
+    fn place(&mut self, word: &[(Role, &str)]) {
+        let blank = word.first().is_some_and(|(_, run)| is_blank(run));
+        let width: usize = word.iter().map(|(_, run)| width_of(run)).sum();
+        if self.used + width > self.room() && !blank && self.used > 0 {
+            self.next();
+        }
+        if blank && self.used == 0 && self.lines.len() > 1 {
+            return;
+        }
+        if self.used + width <= self.room() {
+            for (role, run) in word {
+                self.append(*role, run);
+            }
+            self.used += width;
+            return;
+        }
+        for (role, run) in word {
+            for character in run.chars() {
+                self.squeeze(*role, character);
+            }
+        }
+    }
+
+    /// Places a character of what is wider than a line.
+    fn squeeze(&mut self, role: Role, character: char) {
+        let width = columns_of(character);
+        if self.used + width > self.room() {
+            if character == ' ' {
+                return;
+            }
+            self.next();
+        }
+        self.append(role, character.encode_utf8(&mut [0; 4]));
+        self.used += width;
+    }
+
+    /// Text behind what has the same role, or as a piece of its own.
+    fn append(&mut self, role: Role, text: &str) {
+        let Some(line) = self.lines.last_mut() else {
+            return;
+        };
+        match line.last_mut().filter(|last| last.role == role) {
+            Some(last) => last.text.push_str(text),
+            None => {
+                // Most of a line has one role.
+                let mut begun = String::with_capacity(self.rest.min(USUAL_LINE));
+                begun.push_str(text);
+                line.push(Piece::new(role, begun));
+            }
+        }
     }
 }
 

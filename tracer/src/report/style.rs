@@ -155,7 +155,10 @@ impl Piece {
 
 /// Columns that `text` takes on a terminal.
 pub fn width_of(text: &str) -> usize {
-    text.chars().map(columns_of).sum()
+    match text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        true => text.len(),
+        false => text.chars().map(columns_of).sum(),
+    }
 }
 
 /// Columns of one character; characters without a width take none.
@@ -169,6 +172,23 @@ pub fn columns_of(character: char) -> usize {
     }
 }
 
+/// Appends `text` with plain blanks for those that have kept a number and its unit together.
+fn push_breaking(out: &mut String, text: &str) {
+    let mut rest = text;
+    // The first byte of the blank: searching for one byte is quicker than for a character.
+    while let Some(place) = rest.bytes().position(|byte| byte == 0xc2) {
+        let (part, behind) = rest.split_at(place);
+        out.push_str(part);
+        let mut characters = behind.chars();
+        match characters.next() {
+            Some('\u{a0}') | None => out.push(' '),
+            Some(other) => out.push(other),
+        }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+}
+
 /// Writes one line of cleaned pieces, colours included, without trailing blanks.
 pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
     let last = pieces
@@ -180,7 +200,6 @@ pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
             Some(last) if index == last => piece.text.trim_end(),
             _ => break,
         };
-        // Has kept a number and its unit together; the reader gets a plain blank.
         let ansi = match style.color {
             true => piece.role.ansi(),
             false => anstyle::Style::new(),
@@ -190,13 +209,7 @@ pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
         if colored {
             let _ = write!(out, "{ansi}");
         }
-        let mut rest = text;
-        while let Some((part, behind)) = rest.split_once('\u{a0}') {
-            out.push_str(part);
-            out.push(' ');
-            rest = behind;
-        }
-        out.push_str(rest);
+        push_breaking(out, text);
         if colored {
             let _ = write!(out, "{ansi:#}");
         }

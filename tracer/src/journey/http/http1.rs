@@ -303,11 +303,7 @@ impl<'a> Reader<'a> {
         }
         let client = self.client.stream;
         let mut start = self.client.offset;
-        if client
-            .as_slice()
-            .get(start..)
-            .is_some_and(|rest| rest.starts_with(PREFACE))
-        {
+        if client.bytes_from(start).starts_with(PREFACE) {
             start += PREFACE.len();
         }
         self.go_on_as_http2(start)
@@ -485,7 +481,8 @@ impl<'a> Cursor<'a> {
             .stream
             .next_hole(offset)
             .map_or(self.stream.len(), |(hole, _)| hole);
-        self.stream.as_slice().get(offset..end).unwrap_or_default()
+        let bytes = self.stream.bytes_from(offset);
+        bytes.get(..end.saturating_sub(offset)).unwrap_or(bytes)
     }
 
     /// RFC 9112, section 2.2: empty lines before a request are to be ignored.

@@ -152,7 +152,7 @@ impl<'a> Direction<'a> {
             .next_hole(start)
             .map_or(usize::MAX, |hole| hole.0);
         (hole >= end)
-            .then(|| self.bytes.as_slice().get(start..end))
+            .then(|| self.bytes.bytes_between(start, end))
             .flatten()
     }
 

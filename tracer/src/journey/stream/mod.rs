@@ -157,6 +157,19 @@ impl StreamAssembler {
         &self.bytes
     }
 
+    /// Says that nobody is going to read the bytes from `start` to `end`: they are not kept.
+    /// Only where the start of the stream is certain, so that offsets stay what they are.
+    pub fn pass(&mut self, start: usize, end: usize) {
+        if self.base_is_certain {
+            self.bytes.pass(start, end);
+        }
+    }
+
+    /// The start of the stream was seen.
+    pub fn begins_for_certain(&self) -> bool {
+        self.base_is_certain
+    }
+
     /// Sequence number of the first byte, as far as it is known.
     pub fn begins(&self) -> Option<u32> {
         self.base
@@ -171,10 +184,10 @@ impl StreamAssembler {
         })
     }
 
-    /// Bytes in memory: delivered, and waiting behind a gap.
+    /// Bytes of memory for payload: delivered, and waiting behind a gap.
     pub fn held_bytes(&self) -> u64 {
         let waiting = self.waiting.values().map(|piece| piece.data.len());
-        let held = self.bytes.as_slice().len() + waiting.sum::<usize>();
+        let held = self.bytes.room() + waiting.sum::<usize>();
         u64::try_from(held).unwrap_or(u64::MAX)
     }
 

@@ -55,6 +55,11 @@ impl KeyLog {
         }
     }
 
+    /// Nothing can be opened.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// The secret of a label, for instance `CLIENT_TRAFFIC_SECRET_0`, of the connection
     /// whose ClientHello has this random.
     pub fn secret(&self, label: &str, client_random: &[u8; 32]) -> Option<&[u8]> {

@@ -26,12 +26,16 @@ impl Iterator for Records<'_> {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
-        let bytes = self.stream.as_slice();
+        let bytes = self.stream.bytes_from(self.offset);
         let record = if self.offset == 0 {
             first_record(bytes)
         } else {
-            record_at(bytes, self.offset)
+            record_at(bytes, 0)
         }?;
+        let record = Record {
+            offset: self.offset,
+            ..record
+        };
         if !captured(self.stream, record.offset, record.body_start())
             || record.end() > self.stream.len()
         {
@@ -47,10 +51,10 @@ pub fn captured(stream: &TimedBytes, start: usize, end: usize) -> bool {
     end <= stream.len() && stream.next_hole(start).is_none_or(|(hole, _)| hole >= end)
 }
 
-/// The body of a record, `None` when a part of it was not captured.
+/// The body of a record, `None` when a part of it was not captured or not kept.
 pub fn body<'a>(stream: &'a TimedBytes, record: &Record) -> Option<&'a [u8]> {
     captured(stream, record.offset, record.end())
-        .then(|| stream.as_slice().get(record.body_start()..record.end()))
+        .then(|| stream.bytes_between(record.body_start(), record.end()))
         .flatten()
 }
 
