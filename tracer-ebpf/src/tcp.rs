@@ -21,7 +21,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{network_inode, offset, read, read_into},
+    layout::{network_of_socket, offset, read, read_into},
     task,
 };
 
@@ -186,7 +186,7 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).comm = bpf_get_current_comm().unwrap_or_default();
         read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
-        (*record).network = read::<u64>(socket, offset!(sock_network)).map_or(0, network_inode);
+        (*record).network = network_of_socket(socket);
         endpoints(
             socket,
             &raw mut (*record).family,

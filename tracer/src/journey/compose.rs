@@ -406,6 +406,8 @@ pub(super) fn describe(
             .map(str::to_owned),
         client_process: story.process(connection, End::Client),
         server_process: story.process(connection, End::Server),
+        client_readers: story.readers(connection, End::Client),
+        server_readers: story.readers(connection, End::Server),
         handshake: connection.handshake(),
         states: connection.states.clone(),
         bytes: connection.bytes(),

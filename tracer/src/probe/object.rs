@@ -119,7 +119,7 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
 const _: () = assert!(size_of::<Config>() == 12 * 4);
 
 /// inode number of the calling thread's network namespace, 0 where unknown.
-fn network_namespace() -> u32 {
+pub(super) fn network_namespace() -> u32 {
     std::fs::metadata("/proc/thread-self/ns/net")
         .ok()
         .and_then(|namespace| u32::try_from(namespace.ino()).ok())

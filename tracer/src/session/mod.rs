@@ -43,6 +43,8 @@ pub struct SessionOptions {
     pub live: bool,
     /// The command line, for the report.
     pub command: Vec<String>,
+    /// The name of the network namespace that the caller has entered, where it was asked for.
+    pub network_namespace: Option<String>,
     /// Takes down everything that is observed.
     pub recorder: Option<Recorder>,
 }
@@ -53,6 +55,7 @@ pub struct Session {
     assembler: Assembler,
     recorder: Option<Recorder>,
     command: Vec<String>,
+    network_namespace: Option<String>,
     routes_asked: BTreeSet<IpAddr>,
 }
 
@@ -86,12 +89,16 @@ impl Session {
             assembler,
             recorder: options.recorder,
             command: options.command,
+            network_namespace: options.network_namespace,
             routes_asked: BTreeSet::new(),
         };
         session.begin_recording(options.live, options.stream_limit);
         // Without rtnetlink the journeys are poorer, not wrong.
         for interface in netlink::interfaces().await.unwrap_or_default() {
             session.observe(at_start(Fact::Interface(interface)));
+        }
+        for observation in session.probe.surroundings() {
+            session.observe(observation);
         }
         for neighbor in netlink::neighbors().await.unwrap_or_default() {
             session.observe(at_start(Fact::Neighbor(neighbor)));
@@ -283,6 +290,7 @@ impl Session {
                 source: Source::Live,
                 started_unix_nano: clock.started_unix_nano().to_string(),
                 duration_ns: clock.elapsed_ns(),
+                network_namespace: self.network_namespace.clone(),
                 interfaces: self.probe.interfaces().to_vec(),
                 complete,
                 hooks,

@@ -130,6 +130,7 @@ impl Script {
             protocol: IP_TCP,
             local: None,
             remote: Some(SocketAddr::from(server)),
+            network_namespace: None,
             hook: HookKind::Cgroup,
         }));
         Wire {
@@ -269,6 +270,7 @@ impl Script {
             protocol: IP_UDP,
             local: None,
             remote: Some(SocketAddr::from((resolver, 53))),
+            network_namespace: None,
             hook: HookKind::Cgroup,
         }));
         self.datagram(true, port, resolver, &question(id, 0x0100, 0, name));
@@ -381,6 +383,7 @@ fn document() -> Document {
         },
         capture: CaptureInfo {
             source: Source::Live,
+            network_namespace: None,
             started_unix_nano: "0".to_owned(),
             duration_ns: 0,
             interfaces: Vec::new(),

@@ -14,7 +14,9 @@ use crate::capture::{
     LinkType, NeighborAction, NeighborEvent, Observation, ProcessEvent, RouteLookup, SocketOwner,
     SocketUse, TcpState, TcpStateChange,
 };
-use fields::{address, known_address, known_socket_address, record, socket_address, text};
+use fields::{
+    address, known_address, known_socket_address, namespace, record, socket_address, text,
+};
 
 /// A record that is too short for what it claims to be, or holds a number that has no
 /// meaning.
@@ -206,12 +208,13 @@ fn tcp_state(
         protocol: 6,
         local: Some(local),
         remote: None,
+        network_namespace: namespace(state.network),
         hook,
     });
     let change = TcpStateChange {
         socket: state.socket,
         cookie,
-        network_namespace: (state.network != 0).then_some(state.network),
+        network_namespace: namespace(state.network),
         from: TcpState::try_from(state.from).map_err(|_| Malformed)?,
         to,
         local,
@@ -275,6 +278,7 @@ fn socket_owner(owner: record::SocketOwner, hook: HookKind) -> Result<SocketOwne
         protocol: owner.protocol,
         local: known_socket_address(owner.family, &owner.local, owner.local_port)?,
         remote: known_socket_address(owner.family, &owner.remote, owner.remote_port)?,
+        network_namespace: namespace(owner.network),
         hook,
     })
 }
@@ -332,6 +336,7 @@ fn exec(exec: &record::ProcessExec) -> ProcessEvent {
         executable: None,
         command: fields::arguments(&exec.arguments, exec.arguments_length),
         cgroup: None,
+        namespace_pid: None,
     }
 }
 

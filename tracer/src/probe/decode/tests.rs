@@ -158,7 +158,7 @@ fn numbers(srtt: u32, ssthresh: u32) -> record::TcpSample {
         ca_state: 3,
         local_port: 40_000,
         remote_port: 80,
-        reserved: 0,
+        network: 0,
         local: [127; 16],
         remote: [127; 16],
     }
