@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
-use crate::crowd;
+use crate::{crowd, handover};
 
 /// First argument that turns the end-to-end program into a client.
 pub const CLIENT: &str = "__requests";
@@ -38,7 +38,8 @@ pub fn part() -> Option<ExitCode> {
         SERVER => serve_forever(),
         crowd::CROWD => crowd::gather(arguments.get(2..).unwrap_or_default()),
         crowd::CUSTOMER => crowd::be_customer(arguments.get(2..).unwrap_or_default()),
-        crowd::KEEPING_SERVER => crowd::keep_serving(),
+        crowd::KEEPING_SERVER => crowd::keep_serving(number(2).unwrap_or(0)),
+        handover::PART => handover::play(arguments.get(2..).unwrap_or_default()),
         _ => return None,
     };
     Some(match result {

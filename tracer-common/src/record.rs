@@ -238,6 +238,8 @@ pub struct SocketOwner {
     pub network: u32,
     pub local: [u8; 16],
     pub remote: [u8; 16],
+    /// Of the process, but of the thread where the hook is a cgroup's: those may not look at
+    /// the current task on every kernel.
     pub comm: [u8; limits::COMM],
 }
 

@@ -178,7 +178,7 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         (*record).usage = usage::RECEIVE;
         (*record).protocol = TCP;
         (*record).network = network_of_socket(socket);
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_name(&raw mut (*record).comm);
         read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
         tcp::endpoints(
             socket,

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use tracer_common::{config::scope, event::flag, layout::ABSENT, limits};
 
-use crate::layout::{config, is_another, network_inode, offset, read};
+use crate::layout::{config, is_another, network_inode, offset, read, read_into};
 
 /// Thread group ids of traced processes. Filled by the tracer for the first one and by
 /// `process` for its descendants.
@@ -44,6 +44,20 @@ pub fn current_is_wanted_here() -> bool {
         return true;
     }
     whole_host() && !is_another(current_network())
+}
+
+/// Writes the name of the current process, which is that of its first thread: others may have
+/// names of their own.
+///
+/// # Safety
+/// `into` is valid for writes.
+#[inline(always)]
+pub unsafe fn write_name(into: *mut [u8; limits::COMM]) {
+    // SAFETY: no arguments.
+    let task = unsafe { generated::bpf_get_current_task() };
+    let leader = read::<u64>(task, offset!(task_group_leader)).unwrap_or(task);
+    // SAFETY: as the caller promises.
+    unsafe { read_into(into, leader, offset!(task_comm)) };
 }
 
 /// inode number of the current task's network namespace, 0 where unknown.

@@ -8,7 +8,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid},
+    helpers::bpf_get_current_uid_gid,
     macros::{btf_tracepoint, fentry, kprobe, map, raw_tracepoint},
     maps::HashMap,
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
@@ -184,7 +184,7 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         (*record).tgid = tgid;
         (*record).tid = tid;
         (*record).uid = bpf_get_current_uid_gid() as u32;
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_name(&raw mut (*record).comm);
         read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
         (*record).network = network_of_socket(socket);
         endpoints(

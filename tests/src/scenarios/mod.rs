@@ -8,9 +8,11 @@ mod host;
 mod kernel_path;
 mod lab;
 mod losses;
+mod namespaces;
 mod owners;
 mod privileges;
 mod recording;
+mod sockets;
 mod trouble;
 
 use crate::scenario::Scenario;
@@ -23,6 +25,8 @@ pub fn all() -> Vec<Scenario> {
         kernel_path::SCENARIOS,
         host::SCENARIOS,
         owners::SCENARIOS,
+        sockets::SCENARIOS,
+        namespaces::SCENARIOS,
         facts::SCENARIOS,
         losses::SCENARIOS,
         recording::SCENARIOS,

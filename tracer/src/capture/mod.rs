@@ -282,7 +282,8 @@ pub struct SocketOwner {
     /// Thread id.
     pub tid: u32,
     pub uid: u32,
-    /// At most 15 bytes, as the kernel knows it.
+    /// The name of the process, at most 15 bytes, as the kernel knows it; of the thread where
+    /// the hook is a cgroup's.
     pub comm: String,
     /// IP protocol number (6 TCP, 17 UDP).
     pub protocol: u8,
@@ -292,6 +293,14 @@ pub struct SocketOwner {
     #[serde(default)]
     pub network_namespace: Option<u32>,
     pub hook: HookKind,
+}
+
+impl SocketOwner {
+    /// The name of the process, where it is told.
+    pub fn process_name(&self) -> Option<&String> {
+        let tells = self.hook != HookKind::Cgroup || self.tid == self.pid;
+        Some(&self.comm).filter(|_| tells)
+    }
 }
 
 /// One lookup in a forwarding table (fib_table_lookup, fib6_table_lookup).

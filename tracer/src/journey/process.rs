@@ -103,6 +103,11 @@ impl Processes {
                     (_, signal) => format!("is ended by signal {signal}"),
                 };
                 let summary = format!("{comm}[{pid}] {how}");
+                if let Some(known) = self.known.get_mut(&pid)
+                    && known.comm.is_empty()
+                {
+                    known.comm = comm;
+                }
                 self.remember(at_ns, pid, summary, "tracepoint sched_process_exit");
             }
             ProcessEvent::Seen {
@@ -144,9 +149,9 @@ impl Processes {
 
     pub fn owner(&mut self, owner: &SocketOwner) {
         let known = self.known.entry(owner.pid).or_default();
-        // What the kernel tells is the name of the thread.
-        if known.comm.is_empty() && owner.tid == owner.pid {
-            known.comm.clone_from(&owner.comm);
+        if known.comm.is_empty() {
+            let name = owner.process_name().cloned();
+            known.comm = name.unwrap_or_default();
         }
         known.thread.clone_from(&owner.comm);
         known.uid.get_or_insert(owner.uid);

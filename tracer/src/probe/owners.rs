@@ -86,14 +86,13 @@ fn continues(longer: &[String], command: &[String]) -> bool {
 
 fn seen(at_ns: u64, owner: &SocketOwner) -> Observation {
     let found = Description::of(owner.pid);
-    // The kernel's record names the thread.
-    let of_main_thread = (owner.tid == owner.pid).then(|| owner.comm.clone());
+    let told = || owner.process_name().cloned();
     Observation {
         at_ns,
         fact: Fact::Process(ProcessEvent::Seen {
             pid: owner.pid,
             uid: owner.uid,
-            comm: found.comm.or(of_main_thread).unwrap_or_default(),
+            comm: found.comm.or_else(told).unwrap_or_default(),
             executable: found.executable,
             command: found.command,
             cgroup: found.cgroup,
