@@ -40,6 +40,7 @@ pub fn play(arguments: &[String]) -> Result<()> {
         ["accept"] => accept(standard_input()?.into()),
         ["contain"] => contain(),
         ["init"] => be_init(),
+        ["apart"] => apart(),
         _ => bail!("no such part: {words:?}"),
     }
 }
@@ -184,12 +185,28 @@ fn contain() -> Result<()> {
 fn be_init() -> Result<()> {
     ensure!(std::process::id() == 1, "not the first of its namespace");
     let word = wait_for_word()?;
+    let port = serve_inside()?;
+    say(&format!("port {port}"))?;
+    word.wait()?;
+    ask_inside(port)
+}
+
+/// The same at once, and in no namespace but that of its network.
+fn apart() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    ask_inside(serve_inside()?)
+}
+
+/// A server in a network that has only just been made.
+fn serve_inside() -> Result<u16> {
     crate::program::must_run("ip", &["link", "set", "lo", "up"])?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || accept(listener));
-    say(&format!("port {port}"))?;
-    word.wait()?;
+    Ok(port)
+}
+
+fn ask_inside(port: u16) -> Result<()> {
     let mut stream = connect(port)?;
     write!(
         stream,

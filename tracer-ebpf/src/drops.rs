@@ -6,7 +6,7 @@ use tracer_common::{event::hook, record::PacketDrop};
 use crate::{
     emit,
     ends::{self, write_address},
-    layout::{config, network_of_device, offset, read},
+    layout::{config, network_of_socket, offset, read},
     packet::flow,
 };
 
@@ -43,7 +43,11 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
         (*record).family = packet.family;
         (*record).protocol = packet.protocol;
         (*record).flags = packet.flags;
-        (*record).network = network_of_device(read(buffer, offset!(buffer_device)).unwrap_or(0));
+        // A buffer's device is overwritten in TCP's queues, its socket is not.
+        (*record).network = match read(buffer, offset!(buffer_socket)) {
+            Some(socket) if socket != 0 => network_of_socket(socket),
+            _ => 0,
+        };
         (*record).reserved = 0;
         (*record).source_port = packet.source_port;
         (*record).destination_port = packet.destination_port;

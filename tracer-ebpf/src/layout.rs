@@ -108,15 +108,6 @@ pub fn network_of_socket(socket: u64) -> u32 {
     read::<u64>(socket, offset!(sock_network)).map_or(0, network_inode)
 }
 
-/// inode number of a device's network namespace, 0 where unknown.
-#[inline(always)]
-pub fn network_of_device(device: u64) -> u32 {
-    if device == 0 {
-        return 0;
-    }
-    read::<u64>(device, offset!(device_network)).map_or(0, network_inode)
-}
-
 /// Is this certainly another network namespace than the watched one?
 #[inline(always)]
 pub fn is_another(network: u32) -> bool {
@@ -127,7 +118,7 @@ pub fn is_another(network: u32) -> bool {
 /// Is this device certainly in another network namespace than the watched one?
 #[inline(always)]
 pub fn is_elsewhere(device: u64) -> bool {
-    is_another(network_of_device(device))
+    device != 0 && is_another(read::<u64>(device, offset!(device_network)).map_or(0, network_inode))
 }
 
 /// Reads a member straight into a record; zeroes it when that fails.

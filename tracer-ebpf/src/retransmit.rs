@@ -10,7 +10,7 @@ use tracer_common::{
 use crate::{
     emit,
     ends::{self, Ends, write_address},
-    layout::{config, network_of_device, network_of_socket, offset, read, read_into},
+    layout::{config, network_of_socket, offset, read, read_into},
     packet::flow,
 };
 
@@ -81,12 +81,15 @@ pub fn tcp_send_reset(context: RawTracePointContext) -> i32 {
     } else {
         UNKNOWN
     };
-    let (ends, network) = if buffer != 0 {
-        let device = read(buffer, offset!(buffer_device)).unwrap_or(0);
-        let ends = ends::of_buffer(buffer).map(answer_to);
-        (ends, network_of_device(device))
+    let ends = if buffer != 0 {
+        ends::of_buffer(buffer).map(answer_to)
     } else {
-        (ends::of_socket(socket), network_of_socket(socket))
+        ends::of_socket(socket)
+    };
+    let network = if socket != 0 {
+        network_of_socket(socket)
+    } else {
+        0
     };
     report(reset::SENT, ends, network, reason);
     0

@@ -17,7 +17,7 @@ use crate::crowd;
 use crate::handover::{self, connect_from};
 use crate::journey::{connection, states};
 use crate::network::Network;
-use crate::program::{Program, Tracer, must_run, watching_with};
+use crate::program::{Program, Tracer, find_program, find_tracer, must_run, watching_with};
 use crate::requests;
 use crate::running::Running;
 use crate::scenario::{Scenario, Skipped};
@@ -38,6 +38,14 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "live_in_a_container_names_processes_by_both_their_numbers",
         run: container,
+    },
+    Scenario {
+        name: "what_a_command_does_in_another_namespace_is_unseen_and_no_failure",
+        run: out_of_sight,
+    },
+    Scenario {
+        name: "a_tracer_in_a_pid_namespace_says_why_it_cannot_name_processes",
+        run: inside_pid_namespace,
     },
     Scenario {
         name: "both_ends_of_a_container_s_connections_have_their_processes",
@@ -212,6 +220,40 @@ fn container() -> Result<()> {
         ensure!(process["pid"] == outer, "{outer} expected: {process}");
         ensure!(process["namespace_pid"] == 1, "{process}");
         ensure!(process["attribution"] == "socket-cookie", "{process}");
+    }
+    Ok(())
+}
+
+fn out_of_sight() -> Result<()> {
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let arguments = ["run", "--format", "json", "-o", "-", "--", &program];
+    let part = [handover::PART, "apart"];
+    let tracer = Tracer::new(arguments.iter().copied().chain(part));
+    let document = tracer.run()?.expect_code(0)?.json()?;
+    let journey = &document["journeys"][0];
+    ensure!(journey["outcome"] == "incomplete", "{journey:#}");
+    ensure!(journey["failure"].is_null(), "{journey:#}");
+    // This namespace's tables say nothing of that one's.
+    ensure!(journey["route"].is_null(), "{journey:#}");
+    let gap = &journey["gaps"][0];
+    ensure!(gap["class"] == "namespace", "{journey:#}");
+    let message = gap["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("--netns"), "{journey:#}");
+    Ok(())
+}
+
+fn inside_pid_namespace() -> Result<()> {
+    let unshare = find_program("unshare");
+    let unshare = unshare.ok_or_else(|| Skipped("no unshare(1) is here".into()))?;
+    let tracer = find_tracer().context("no tracer to test")?;
+    let arguments = ["-p", "-f", &tracer.to_string_lossy(), "live"];
+    let outcome = Program::new(unshare)
+        .args(arguments)
+        .run()?
+        .expect_code(1)?;
+    for words in ["pid namespace", "on the host", "--pid=host"] {
+        ensure!(outcome.stderr.contains(words), "{}", outcome.describe());
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::namespaces::{said, write_request};
 use super::owners::start_server;
 use crate::crowd;
 use crate::handover;
+use crate::network::Network;
 use crate::program::{Program, watching};
 use crate::requests;
 use crate::running::Running;
@@ -21,33 +22,38 @@ use crate::scenario::Scenario;
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "requests_on_connections_older_than_the_tracer_have_their_processes",
-        run: older,
+        run: || alone(older),
     },
     Scenario {
         name: "an_inherited_connection_belongs_to_who_opened_it_and_names_who_reads",
-        run: inherited,
+        run: || alone(inherited),
     },
     Scenario {
         name: "a_passed_connection_belongs_to_who_opened_it_and_names_who_reads",
-        run: passed,
+        run: || alone(passed),
     },
     Scenario {
         name: "a_connection_of_a_preforking_server_belongs_to_the_child_that_serves",
-        run: preforked,
+        run: || alone(preforked),
     },
     Scenario {
         name: "a_thread_with_a_name_of_its_own_is_told_by_its_process",
-        run: thread,
+        run: || alone(thread),
     },
     Scenario {
         name: "a_program_that_replaced_itself_keeps_its_connection",
-        run: replaced,
+        run: || alone(replaced),
     },
     Scenario {
         name: "a_process_that_is_gone_when_it_is_looked_up_is_still_named",
-        run: gone,
+        run: || alone(gone),
     },
 ];
+
+/// In a network of its own: journeys are numbered, and others' would count.
+fn alone(work: fn() -> Result<()>) -> Result<()> {
+    Network::create()?.inside(work)
+}
 
 /// Ends a live capture once it has told `count` journeys.
 fn journeys(live: Running, count: usize) -> Result<Vec<Value>> {

@@ -83,6 +83,8 @@ pub struct Assembler {
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
     pub(super) settling: Settling,
+    /// Everything on this host was wanted, not what one command does.
+    pub(super) of_whole_host: bool,
     /// The capture was cut: it did not end here by itself.
     pub(super) is_cut: bool,
     /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
@@ -111,6 +113,7 @@ impl Assembler {
             reported: super::live::Reported::default(),
             next_journey: 1,
             settling: Settling::default(),
+            of_whole_host: options.live,
             is_cut: false,
             datagram_owners: Vec::new(),
             options,

@@ -416,6 +416,7 @@ impl Connections {
         self.by_cookie.insert(cookie, number);
         if let Some(connection) = self.tracked.get_mut(&number) {
             connection.cookies.push(cookie);
+            let _ = connection.is_in(End::Client, owner.network_namespace);
             connection.end_mut(End::Client).cookie = Some(cookie);
             connection.connect = Some(ConnectCall {
                 at_ns,

@@ -155,6 +155,17 @@ impl<'a> Story<'a> {
             .collect()
     }
 
+    /// The client's socket is in another network namespace than the watched one.
+    pub fn is_of_another_namespace(&self, connection: &TrackedConnection) -> bool {
+        let namespace = connection.end(End::Client).network_namespace;
+        self.memory.connections.watched.is_another(namespace)
+    }
+
+    /// None of its frames can have passed a watched interface.
+    pub fn is_out_of_sight(&self, connection: &TrackedConnection) -> bool {
+        !connection.has_frames() && self.is_of_another_namespace(connection)
+    }
+
     pub fn pid(&self, connection: &TrackedConnection) -> Option<u32> {
         self.process(connection, End::Client)
             .map(|process| process.pid)

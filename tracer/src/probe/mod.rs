@@ -129,6 +129,8 @@ pub struct Probe {
     misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
+    /// inode number of the watched network namespace, where known.
+    network_namespace: Option<u32>,
     /// Cookies of the sockets that were there before, by inode number.
     older: std::collections::HashMap<u64, u64>,
     order: order::Reorder,
@@ -181,6 +183,7 @@ impl Probe {
                 .with_watchers(outcome.watchers)
                 .with_reasons(reasons::Reasons::of(&types)),
             owners: owners::Owners::default(),
+            network_namespace: object::network_namespace(),
             older: std::collections::HashMap::new(),
             order: order::Reorder::default(),
             malformed: 0,
@@ -223,20 +226,22 @@ impl Probe {
         &self.interfaces
     }
 
+    /// inode number of the watched network namespace, where it is known.
+    pub fn network_namespace(&self) -> Option<u32> {
+        self.network_namespace
+    }
+
     /// Which network namespace is watched, and the sockets that were there before the capture,
     /// each with the process that had it open. Described in /proc: asked for once, right after
     /// attaching, so that what is opened later is seen by a hook.
     pub fn surroundings(&mut self) -> Vec<Observation> {
-        let network = object::network_namespace();
-        let older = sockets::list(network);
+        let older = sockets::list(self.network_namespace);
         self.older = older.cookies;
         let mut all = Vec::new();
-        if network != 0 {
-            all.push(Observation {
-                at_ns: 0,
-                fact: Fact::NetworkNamespace(network),
-            });
-        }
+        all.extend(self.network_namespace.map(|inode| Observation {
+            at_ns: 0,
+            fact: Fact::NetworkNamespace(inode),
+        }));
         for owner in older.owners {
             let mut observation = sockets::observation(owner);
             all.extend(self.owners.complete(&mut observation));

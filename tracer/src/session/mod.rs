@@ -344,12 +344,32 @@ impl Session {
 
     async fn observe_all(&mut self, batch: Vec<Observation>) {
         for observation in batch {
-            let destination = new_destination(&observation.fact);
+            let destination = self.new_destination(&observation.fact);
             let at_ns = observation.at_ns;
             self.observe(observation);
             if let Some(destination) = destination {
                 self.ask_route(destination, at_ns).await;
             }
+        }
+    }
+
+    /// The destination of a connect(2) that is worth asking this namespace's routing tables
+    /// about.
+    fn new_destination(&self, fact: &Fact) -> Option<IpAddr> {
+        match fact {
+            Fact::SocketOwner(SocketOwner {
+                usage: SocketUse::Connect,
+                protocol: TCP,
+                remote: Some(remote),
+                network_namespace,
+                ..
+            }) => {
+                let here = self.probe.network_namespace();
+                let both = here.zip(*network_namespace);
+                let is_here = both.is_none_or(|(here, other)| here == other);
+                is_here.then(|| remote.ip().to_canonical())
+            }
+            _ => None,
         }
     }
 
@@ -398,19 +418,6 @@ async fn end(launched: &mut Launched) {
 
 fn at_start(fact: Fact) -> Observation {
     Observation { at_ns: 0, fact }
-}
-
-/// The destination of a connect(2) that is worth asking the routing table about.
-fn new_destination(fact: &Fact) -> Option<IpAddr> {
-    match fact {
-        Fact::SocketOwner(SocketOwner {
-            usage: SocketUse::Connect,
-            protocol: TCP,
-            remote: Some(remote),
-            ..
-        }) => Some(remote.ip().to_canonical()),
-        _ => None,
-    }
 }
 
 /// The client's next statement; never, when there is no client or it has said all.

@@ -8,6 +8,7 @@ mod live;
 mod losses;
 mod memory;
 mod names;
+mod namespaces;
 mod odd;
 mod parts;
 

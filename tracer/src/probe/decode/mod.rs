@@ -193,10 +193,14 @@ fn tcp_state(
     state: record::TcpState,
     hook: HookKind,
 ) -> Result<(TcpStateChange, Option<SocketOwner>), Malformed> {
-    let cookie = (state.cookie != 0).then_some(state.cookie);
+    let from = TcpState::try_from(state.from).map_err(|_| Malformed)?;
+    let to = TcpState::try_from(state.to).map_err(|_| Malformed)?;
+    // A child that leaves LISTEN still has the cookie of its listener, where that has one: it
+    // gets its own a few lines later (inet_csk_clone_lock, net/ipv4/inet_connection_sock.c).
+    let is_copy = from == TcpState::Listen && to == TcpState::SynRecv;
+    let cookie = (state.cookie != 0 && !is_copy).then_some(state.cookie);
     let local = socket_address(state.family, &state.local, state.local_port)?;
     let remote = socket_address(state.family, &state.remote, state.remote_port)?;
-    let to = TcpState::try_from(state.to).map_err(|_| Malformed)?;
     let by_system_call = state.header.flags & event::flag::PROCESS_CONTEXT != 0;
     let listener = (to == TcpState::Listen && by_system_call).then(|| SocketOwner {
         cookie,
@@ -215,7 +219,7 @@ fn tcp_state(
         socket: state.socket,
         cookie,
         network_namespace: namespace(state.network),
-        from: TcpState::try_from(state.from).map_err(|_| Malformed)?,
+        from,
         to,
         local,
         remote,

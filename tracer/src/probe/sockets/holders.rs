@@ -36,14 +36,14 @@ pub(super) struct Holders(HashMap<u64, Holder>);
 impl Holders {
     /// Looks at every process; the tables of namespaces other than the watched one are handed
     /// out when the first process of each is met.
-    pub fn look(watched: u32, mut others: impl FnMut(Vec<Socket>)) -> Self {
+    pub fn look(watched: Option<u32>, mut others: impl FnMut(Vec<Socket>)) -> Self {
         let mut holders = Self::default();
-        let mut known = HashSet::from([watched]);
+        let mut known: HashSet<u32> = watched.into_iter().collect();
         let processes = all_processes().into_iter().flatten();
         for process in processes.flatten().take(MOST_PROCESSES) {
             let namespace = namespace_of(&process);
             if let Some(namespace) = namespace
-                && watched != 0
+                && watched.is_some()
                 && known.len() <= MOST_NAMESPACES
                 && known.insert(namespace)
             {

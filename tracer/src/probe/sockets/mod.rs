@@ -43,11 +43,10 @@ pub(super) struct Older {
     pub cookies: HashMap<u64, u64>,
 }
 
-/// Lists the sockets of this host, those of the calling thread's network namespace (which has
-/// this inode number, 0 where unknown) before others.
-pub(super) fn list(watched: u32) -> Older {
-    let namespace = (watched != 0).then_some(watched);
-    let mut sockets = diag::sockets(namespace).unwrap_or_else(|_| holders::own_tables(namespace));
+/// Lists the sockets of this host, those of the calling thread's network namespace, which has
+/// this inode number, before others.
+pub(super) fn list(watched: Option<u32>) -> Older {
+    let mut sockets = diag::sockets(watched).unwrap_or_else(|_| holders::own_tables(watched));
     let holders = Holders::look(watched, |other| {
         let room = MOST_SOCKETS.saturating_sub(sockets.len());
         sockets.extend(other.into_iter().take(room));
@@ -124,7 +123,7 @@ mod tests {
             let datagrams = UdpSocket::bind((ip, 0)).unwrap();
             let connected = UdpSocket::bind((ip, 0)).unwrap();
             connected.connect(datagrams.local_addr().unwrap()).unwrap();
-            let older = list(0);
+            let older = list(None);
             let one = |protocol, local, remote: Option<SocketAddr>| {
                 let sockets = found(&older.owners, protocol, local);
                 let mut same = sockets.iter().filter(|it| it.remote == remote);
