@@ -29,7 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "netns_run_gives_the_command_that_network_and_its_resolver_files",
-        run: run,
+        run: command,
     },
     Scenario {
         name: "netns_that_cannot_be_entered_is_named_with_the_reason",
@@ -122,7 +122,7 @@ impl Drop for OwnFiles {
     }
 }
 
-fn run() -> Result<()> {
+fn command() -> Result<()> {
     let (name, network) = named("run")?;
     let _files = OwnFiles::create(&name, "127.0.0.1 only.there.test\n")?;
     let (port, ..) = network.inside(start_server)?;
