@@ -128,6 +128,7 @@ pub fn empty() -> Document {
 pub fn capture() -> CaptureInfo {
     CaptureInfo {
         source: Source::File,
+        network_namespace: None,
         started_unix_nano: "1700000000000000000".to_owned(),
         duration_ns: 0,
         interfaces: Vec::new(),

@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::program::Program;
+use crate::running::Running;
+
 /// First argument that turns the end-to-end program into the crowd: how many clients, how
 /// many requests each, then the ports of the servers.
 pub const CROWD: &str = "__crowd";
 /// First argument of one of its clients: its number, how many requests, the ports.
 pub const CUSTOMER: &str = "__customer";
-/// First argument that turns the program into a server that keeps connections open.
+/// First argument that turns the program into a server that keeps connections open, on the
+/// port that follows or on a free one.
 pub const KEEPING_SERVER: &str = "__keeping_server";
 
 /// Clients that live at the same time: enough for two processors to interleave them.
@@ -23,6 +27,14 @@ const AT_ONCE: usize = 16;
 /// A peer that says nothing for this long is gone.
 const SILENCE: Duration = Duration::from_secs(20);
 const BODY: &str = "served";
+
+/// Such a server on this port, once it listens.
+pub fn start_server_at(port: u16) -> Result<Running> {
+    let program = Program::new(std::env::current_exe()?);
+    let running = program.args([KEEPING_SERVER, &port.to_string()]).start()?;
+    running.wait_for_stdout("\n")?;
+    Ok(running)
+}
 
 /// How many requests a client sends over one connection before it opens the next one: all,
 /// one, or a few.
@@ -125,7 +137,8 @@ pub fn be_customer(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn ask(
+/// One request and its answer; `last`: the server is to close.
+pub fn ask(
     stream: &mut BufReader<TcpStream>,
     port: u16,
     client: usize,
@@ -163,8 +176,8 @@ fn read_head(stream: &mut impl BufRead) -> Result<Option<bool>> {
 }
 
 /// Prints the port and serves each connection in a thread of its own.
-pub fn keep_serving() -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+pub fn keep_serving(port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     println!("port {}", listener.local_addr()?.port());
     std::io::stdout().flush()?;
     for stream in listener.incoming().flatten() {
@@ -174,7 +187,8 @@ pub fn keep_serving() -> Result<()> {
     Ok(())
 }
 
-fn serve(stream: TcpStream) -> Result<()> {
+/// The requests of one connection, until one asks for a close.
+pub fn serve(stream: TcpStream) -> Result<()> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut stream = BufReader::new(stream);
     while let Some(close) = read_head(&mut stream)? {

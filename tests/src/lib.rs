@@ -11,7 +11,9 @@
 //! ```
 
 pub mod crowd;
+pub mod handover;
 pub mod journey;
+pub mod network;
 pub mod outcome;
 pub mod pieces;
 pub mod program;

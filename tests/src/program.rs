@@ -46,16 +46,13 @@ impl Tracer {
 /// `tracer live` for one port, writing a line per journey; every hook is attached. The
 /// duration only bounds a test that went wrong.
 pub fn watching(port: &str) -> Result<Running> {
-    let arguments = [
-        "live",
-        "--format",
-        "ndjson",
-        "--port",
-        port,
-        "--duration",
-        "5m",
-    ];
-    let running = Tracer::new(arguments).start()?;
+    watching_with(&["--port", port])
+}
+
+/// The same with these options.
+pub fn watching_with(options: &[&str]) -> Result<Running> {
+    let arguments = ["live", "--format", "ndjson", "--duration", "5m"];
+    let running = Tracer::new(arguments.iter().chain(options)).start()?;
     // The header line is written when the capture has begun.
     running.wait_for_stdout("\"type\":\"capture\"")?;
     Ok(running)

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
-use crate::{crowd, pieces};
+use crate::{crowd, handover, pieces};
 
 /// First argument that turns the end-to-end program into a client.
 pub const CLIENT: &str = "__requests";
@@ -39,7 +39,8 @@ pub fn part() -> Option<ExitCode> {
         pieces::REFUSING_CLIENT => pieces::request_refusing(number(2).unwrap_or(0)),
         crowd::CROWD => crowd::gather(arguments.get(2..).unwrap_or_default()),
         crowd::CUSTOMER => crowd::be_customer(arguments.get(2..).unwrap_or_default()),
-        crowd::KEEPING_SERVER => crowd::keep_serving(),
+        crowd::KEEPING_SERVER => crowd::keep_serving(number(2).unwrap_or(0)),
+        handover::PART => handover::play(arguments.get(2..).unwrap_or_default()),
         _ => return None,
     };
     Some(match result {

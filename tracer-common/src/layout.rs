@@ -106,6 +106,11 @@ layout! {
     task_stack: "task_struct"."stack";
     task_flags: "task_struct"."flags";
     task_memory: "task_struct"."mm";
+    /// The thread that a process began with.
+    task_group_leader: "task_struct"."group_leader";
+    task_namespaces: "task_struct"."nsproxy";
+    /// A process's network namespace.
+    namespaces_network: "nsproxy"."net_ns";
     /// Threads of the group that have not yet exited.
     signal_live: "signal_struct"."live";
     memory_argument_start: "mm_struct"."arg_start";

@@ -141,7 +141,8 @@ pub struct TcpSample {
     pub ca_state: u8,
     pub local_port: u16,
     pub remote_port: u16,
-    pub reserved: u32,
+    /// inode number of the network namespace, 0 where unknown.
+    pub network: u32,
     pub local: [u8; 16],
     pub remote: [u8; 16],
 }
@@ -168,7 +169,8 @@ pub struct TcpRetransmit {
     pub reserved: [u8; 3],
     pub local_port: u16,
     pub remote_port: u16,
-    pub reserved_too: u32,
+    /// inode number of the network namespace, 0 where unknown.
+    pub network: u32,
     pub local: [u8; 16],
     pub remote: [u8; 16],
 }
@@ -186,7 +188,8 @@ pub struct TcpReset {
     pub reserved: u8,
     pub local_port: u16,
     pub remote_port: u16,
-    pub reserved_too: u32,
+    /// inode number of the network namespace, 0 where unknown.
+    pub network: u32,
     pub local: [u8; 16],
     pub remote: [u8; 16],
 }
@@ -207,6 +210,9 @@ pub struct PacketDrop {
     pub flags: u8,
     pub source_port: u16,
     pub destination_port: u16,
+    /// inode number of the network namespace, 0 where unknown.
+    pub network: u32,
+    pub reserved: u32,
     pub source: [u8; 16],
     pub destination: [u8; 16],
 }
@@ -228,9 +234,12 @@ pub struct SocketOwner {
     /// 0 where unknown.
     pub local_port: u16,
     pub remote_port: u16,
-    pub reserved: u32,
+    /// inode number of the network namespace, 0 where unknown.
+    pub network: u32,
     pub local: [u8; 16],
     pub remote: [u8; 16],
+    /// Of the process, but of the thread where the hook is a cgroup's: those may not look at
+    /// the current task on every kernel.
     pub comm: [u8; limits::COMM],
 }
 
@@ -352,7 +361,7 @@ const _: () = {
     assert!(size_of::<TcpSample>() == 16 + 24 + 28 + 4 + 8 + 32);
     assert!(size_of::<TcpRetransmit>() == 16 + 16 + 8 + 8 + 32);
     assert!(size_of::<TcpReset>() == 16 + 8 + 8 + 32);
-    assert!(size_of::<PacketDrop>() == 16 + 8 + 8 + 32);
+    assert!(size_of::<PacketDrop>() == 16 + 8 + 8 + 8 + 32);
     assert!(size_of::<SocketOwner>() == 16 + 8 + 12 + 4 + 8 + 32 + 16);
     assert!(size_of::<Route>() == 16 + 12 + 4 + 8 + 64);
     assert!(size_of::<Neighbor>() == 16 + 8 + 8 + 32);

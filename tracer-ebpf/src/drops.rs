@@ -6,7 +6,7 @@ use tracer_common::{event::hook, record::PacketDrop};
 use crate::{
     emit,
     ends::{self, write_address},
-    layout::config,
+    layout::{config, network_of_socket, offset, read},
     packet::flow,
 };
 
@@ -21,7 +21,8 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     if reason == config().drop_not_specified() || reason == config().drop_queue_purge() {
         return 0;
     }
-    let Some(packet) = ends::of_buffer(context.arg(0)) else {
+    let buffer: u64 = context.arg(0);
+    let Some(packet) = ends::of_buffer(buffer) else {
         return 0;
     };
     if !flow::is_known(&packet) {
@@ -42,6 +43,12 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
         (*record).family = packet.family;
         (*record).protocol = packet.protocol;
         (*record).flags = packet.flags;
+        // A buffer's device is overwritten in TCP's queues, its socket is not.
+        (*record).network = match read(buffer, offset!(buffer_socket)) {
+            Some(socket) if socket != 0 => network_of_socket(socket),
+            _ => 0,
+        };
+        (*record).reserved = 0;
         (*record).source_port = packet.source_port;
         (*record).destination_port = packet.destination_port;
         write_address(&raw mut (*record).source, packet.family, packet.source);

@@ -102,15 +102,23 @@ pub fn network_inode(network: u64) -> u32 {
     read(network, offset!(network_inode)).unwrap_or(0)
 }
 
+/// inode number of a socket's network namespace, 0 where unknown.
+#[inline(always)]
+pub fn network_of_socket(socket: u64) -> u32 {
+    read::<u64>(socket, offset!(sock_network)).map_or(0, network_inode)
+}
+
+/// Is this certainly another network namespace than the watched one?
+#[inline(always)]
+pub fn is_another(network: u32) -> bool {
+    let watched = config().network();
+    watched != 0 && network != 0 && network != watched
+}
+
 /// Is this device certainly in another network namespace than the watched one?
 #[inline(always)]
 pub fn is_elsewhere(device: u64) -> bool {
-    let watched = config().network();
-    if watched == 0 || device == 0 {
-        return false;
-    }
-    let network = read::<u64>(device, offset!(device_network)).map_or(0, network_inode);
-    network != 0 && network != watched
+    device != 0 && is_another(read::<u64>(device, offset!(device_network)).map_or(0, network_inode))
 }
 
 /// Reads a member straight into a record; zeroes it when that fails.

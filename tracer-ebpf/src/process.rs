@@ -133,7 +133,7 @@ pub fn sched_process_exit(context: RawTracePointContext) -> i32 {
     unsafe {
         (*record).tgid = tgid;
         (*record).code = read::<u32>(process, offset!(task_exit_code)).unwrap_or(0);
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_name(&raw mut (*record).comm);
     }
     slot.submit();
     0

@@ -53,7 +53,7 @@ static CALLS: LruHashMap<u32, Call> = LruHashMap::with_max_entries(4096, 0);
 /// int getaddrinfo(const char *node, const char *service, ...)
 #[uprobe]
 pub fn getaddrinfo_entry(context: ProbeContext) -> u32 {
-    if !task::current_is_wanted() {
+    if !task::current_is_wanted_here() {
         return 0;
     }
     let tid = task::current().1;

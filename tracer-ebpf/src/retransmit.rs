@@ -10,7 +10,7 @@ use tracer_common::{
 use crate::{
     emit,
     ends::{self, Ends, write_address},
-    layout::{config, offset, read, read_into},
+    layout::{config, network_of_socket, offset, read, read_into},
     packet::flow,
 };
 
@@ -52,7 +52,7 @@ pub fn tcp_retransmit_skb(context: RawTracePointContext) -> i32 {
         (*record).ca_state = congestion_state(socket);
         (*record).pending = read(socket, offset!(connection_pending)).unwrap_or(u8::MAX);
         (*record).reserved = [0; 3];
-        (*record).reserved_too = 0;
+        (*record).network = network_of_socket(socket);
         (*record).family = ends.family;
         (*record).local_port = ends.source_port;
         (*record).remote_port = ends.destination_port;
@@ -86,14 +86,21 @@ pub fn tcp_send_reset(context: RawTracePointContext) -> i32 {
     } else {
         ends::of_socket(socket)
     };
-    report(reset::SENT, ends, reason);
+    let network = if socket != 0 {
+        network_of_socket(socket)
+    } else {
+        0
+    };
+    report(reset::SENT, ends, network, reason);
     0
 }
 
 /// TP_PROTO(struct sock *sk)
 #[raw_tracepoint(tracepoint = "tcp_receive_reset")]
 pub fn tcp_receive_reset(context: RawTracePointContext) -> i32 {
-    report(reset::RECEIVED, ends::of_socket(context.arg(0)), UNKNOWN);
+    let socket: u64 = context.arg(0);
+    let network = network_of_socket(socket);
+    report(reset::RECEIVED, ends::of_socket(socket), network, UNKNOWN);
     0
 }
 
@@ -110,7 +117,7 @@ fn answer_to(packet: Ends) -> Ends {
 }
 
 #[inline(always)]
-fn report(action: u8, ends: Option<Ends>, reason: u32) {
+fn report(action: u8, ends: Option<Ends>, network: u32, reason: u32) {
     let Some(ends) = ends.filter(flow::is_known) else {
         return;
     };
@@ -127,7 +134,7 @@ fn report(action: u8, ends: Option<Ends>, reason: u32) {
         (*record).reserved = 0;
         (*record).local_port = ends.source_port;
         (*record).remote_port = ends.destination_port;
-        (*record).reserved_too = 0;
+        (*record).network = network;
         write_address(&raw mut (*record).local, ends.family, ends.source);
         write_address(&raw mut (*record).remote, ends.family, ends.destination);
     }

@@ -26,7 +26,7 @@ use tracer_common::{
 use crate::{
     emit,
     ends::{self, Ends, write_address},
-    layout::{offset, read, read_into},
+    layout::{network_of_socket, offset, read, read_into},
     packet::flow,
     retransmit,
     socket::TRACED_SOCKETS,
@@ -218,7 +218,7 @@ fn take(hook: u8, moment: u8, socket: u64, cookie: u64, ends: &Ends) {
         (*record).lost = number(offset!(tcp_lost_out));
         (*record).packets_out = number(offset!(tcp_packets_out));
         (*record).ca_state = retransmit::congestion_state(socket);
-        (*record).reserved = 0;
+        (*record).network = network_of_socket(socket);
         (*record).family = ends.family;
         (*record).local_port = ends.source_port;
         (*record).remote_port = ends.destination_port;

@@ -20,7 +20,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{offset, read, read_into},
+    layout::{network_of_socket, offset, read, read_into},
     task, tcp,
 };
 
@@ -98,7 +98,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
         (*record).protocol = (*address).protocol as u8;
         (*record).local_port = 0;
         (*record).remote_port = u16::from_be((*address).user_port as u16);
-        (*record).reserved = 0;
+        (*record).network = network_of_socket(socket_of(address));
         (*record).local = [0; 16];
         let remote = (&raw mut (*record).remote).cast::<u32>();
         if address_family == family::INET {
@@ -123,6 +123,23 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
     }
     slot.submit();
     PROCEED
+}
+
+/// The socket's address as a number, for the same reason as in [`task`].
+#[inline(always)]
+fn socket_of(address: *const bpf_sock_addr) -> u64 {
+    // SAFETY: the verifier lets this program read the member of its context.
+    let pointer = unsafe { (*address).__bindgen_anon_1.sk };
+    let mut number = 0_u64;
+    // SAFETY: both are variables of this function, eight bytes each.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            (&raw mut number).cast(),
+            size_of::<u64>() as u32,
+            (&raw const pointer).cast(),
+        );
+    }
+    number
 }
 
 /// TP_PROTO(struct sock *sk). Called from `tcp_recvmsg_locked` for every buffer a reader
@@ -160,8 +177,8 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).usage = usage::RECEIVE;
         (*record).protocol = TCP;
-        (*record).reserved = 0;
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        (*record).network = network_of_socket(socket);
+        task::write_name(&raw mut (*record).comm);
         read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
         tcp::endpoints(
             socket,

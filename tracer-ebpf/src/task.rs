@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use tracer_common::{config::scope, event::flag, layout::ABSENT, limits};
 
-use crate::layout::{config, offset, read};
+use crate::layout::{config, is_another, network_inode, offset, read, read_into};
 
 /// Thread group ids of traced processes. Filled by the tracer for the first one and by
 /// `process` for its descendants.
@@ -34,6 +34,40 @@ pub fn is_traced(tgid: u32) -> bool {
 #[inline(always)]
 pub fn current_is_wanted() -> bool {
     whole_host() || is_traced(current().0)
+}
+
+/// As [`current_is_wanted`], for what is told of processes and not of packets: a process of
+/// another network namespace is wanted only where it was asked for by itself.
+#[inline(always)]
+pub fn current_is_wanted_here() -> bool {
+    if is_traced(current().0) {
+        return true;
+    }
+    whole_host() && !is_another(current_network())
+}
+
+/// Writes the name of the current process, which is that of its first thread: others may have
+/// names of their own.
+///
+/// # Safety
+/// `into` is valid for writes.
+#[inline(always)]
+pub unsafe fn write_name(into: *mut [u8; limits::COMM]) {
+    // SAFETY: no arguments.
+    let task = unsafe { generated::bpf_get_current_task() };
+    let leader = read::<u64>(task, offset!(task_group_leader)).unwrap_or(task);
+    // SAFETY: as the caller promises.
+    unsafe { read_into(into, leader, offset!(task_comm)) };
+}
+
+/// inode number of the current task's network namespace, 0 where unknown.
+#[inline(always)]
+fn current_network() -> u32 {
+    // SAFETY: no arguments.
+    let task = unsafe { generated::bpf_get_current_task() };
+    read::<u64>(task, offset!(task_namespaces))
+        .and_then(|namespaces| read::<u64>(namespaces, offset!(namespaces_network)))
+        .map_or(0, network_inode)
 }
 
 /// A process becomes traced. False when the table is full.

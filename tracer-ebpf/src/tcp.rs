@@ -8,7 +8,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid},
+    helpers::bpf_get_current_uid_gid,
     macros::{btf_tracepoint, fentry, kprobe, map, raw_tracepoint},
     maps::HashMap,
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
@@ -21,7 +21,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{network_inode, offset, read, read_into},
+    layout::{network_of_socket, offset, read, read_into},
     task,
 };
 
@@ -184,9 +184,9 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         (*record).tgid = tgid;
         (*record).tid = tid;
         (*record).uid = bpf_get_current_uid_gid() as u32;
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_name(&raw mut (*record).comm);
         read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
-        (*record).network = read::<u64>(socket, offset!(sock_network)).map_or(0, network_inode);
+        (*record).network = network_of_socket(socket);
         endpoints(
             socket,
             &raw mut (*record).family,

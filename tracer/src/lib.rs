@@ -6,6 +6,8 @@ pub mod fence;
 pub mod journey;
 pub mod lab;
 pub mod launch;
+/// Network namespaces of others.
+pub mod network_namespace;
 /// Files that the user asked for.
 pub mod output_file;
 pub mod probe;

@@ -190,6 +190,7 @@ pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) 
         host: HostInfo::default(),
         capture: CaptureInfo {
             source: Source::File,
+            network_namespace: None,
             started_unix_nano: summary.started_unix_nano.unwrap_or(0).to_string(),
             duration_ns: summary.duration_ns,
             interfaces: summary.interfaces.clone(),

@@ -95,6 +95,7 @@ pub fn facts() -> Vec<Fact> {
             protocol: 6,
             local: Some(local),
             remote: Some(remote),
+            network_namespace: None,
             hook: HookKind::Cgroup,
         }),
         state(TcpState::Close, TcpState::SynSent),
@@ -139,6 +140,7 @@ fn processes() -> Vec<Fact> {
             executable: None,
             command: vec![comm(), url()],
             cgroup: None,
+            namespace_pid: None,
         }),
         client(ClientEvent::Started),
         Fact::GetAddrInfo(GetAddrInfoCall {

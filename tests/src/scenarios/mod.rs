@@ -9,9 +9,11 @@ mod host;
 mod kernel_path;
 mod lab;
 mod losses;
+mod namespaces;
 mod owners;
 mod privileges;
 mod recording;
+mod sockets;
 mod trouble;
 
 use crate::scenario::Scenario;
@@ -25,6 +27,8 @@ pub fn all() -> Vec<Scenario> {
         frames::SCENARIOS,
         host::SCENARIOS,
         owners::SCENARIOS,
+        sockets::SCENARIOS,
+        namespaces::SCENARIOS,
         facts::SCENARIOS,
         losses::SCENARIOS,
         recording::SCENARIOS,

@@ -57,7 +57,7 @@ fn in_own_network(work: fn() -> Result<()>) -> Result<()> {
 }
 
 /// A server process and its port.
-fn start_server() -> Result<(u64, u64, Running)> {
+pub(super) fn start_server() -> Result<(u64, u64, Running)> {
     let running = Program::new(env::current_exe()?)
         .args([crowd::KEEPING_SERVER])
         .start()?;

@@ -43,10 +43,10 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Files of one scenario, by short names.
-struct Files(TempDir);
+pub(super) struct Files(TempDir);
 
 impl Files {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         Ok(Self(tempfile::tempdir()?))
     }
 
@@ -54,16 +54,16 @@ impl Files {
         self.0.path().join(name)
     }
 
-    fn tracer(&self, arguments: &[&str]) -> Tracer {
+    pub(super) fn tracer(&self, arguments: &[&str]) -> Tracer {
         Tracer::new(arguments).with(|program| program.folder(self.0.path()))
     }
 
-    fn text(&self, name: &str) -> Result<String> {
+    pub(super) fn text(&self, name: &str) -> Result<String> {
         fs::read_to_string(self.path(name)).with_context(|| format!("no {name}"))
     }
 
     /// The recording says what the capture said, in every format.
-    fn check_replay(&self, live: &str) -> Result<()> {
+    pub(super) fn check_replay(&self, live: &str) -> Result<()> {
         let read = [
             "read",
             "capture.pcapng",

@@ -3,7 +3,7 @@
 use tracer_common::event::family;
 
 use crate::{
-    layout::{config, is_elsewhere, network_inode, offset, read},
+    layout::{is_another, is_elsewhere, network_of_socket, offset, read},
     tcp,
 };
 
@@ -36,12 +36,8 @@ impl Segment {
         if length >= TOO_LONG || read::<u16>(socket, offset!(sock_protocol))? != TCP {
             return None;
         }
-        let watched = config().network();
-        if watched != 0 {
-            let network = read::<u64>(socket, offset!(sock_network)).map_or(0, network_inode);
-            if network != 0 && network != watched {
-                return None;
-            }
+        if is_another(network_of_socket(socket)) {
+            return None;
         }
         let of_family = read::<u16>(socket, offset!(sock_family))?;
         let (family, source, destination) = if of_family == family::INET6 {

@@ -73,8 +73,10 @@ pub enum Fact {
     FileOpen(FileOpen),
     /// A traced process was born, replaced its program, or ended.
     Process(ProcessEvent),
-    /// An interface of this host, as rtnetlink describes it.
+    /// An interface of the watched network namespace, as rtnetlink describes it.
     Interface(Interface),
+    /// inode number of the network namespace whose interfaces are watched.
+    NetworkNamespace(u32),
     /// A line of a TLS key log (SSLKEYLOGFILE format, without the line end).
     TlsSecret(String),
     /// What a cooperating client (the built-in one) says it is doing.
@@ -280,13 +282,25 @@ pub struct SocketOwner {
     /// Thread id.
     pub tid: u32,
     pub uid: u32,
-    /// At most 15 bytes, as the kernel knows it.
+    /// The name of the process, at most 15 bytes, as the kernel knows it; of the thread where
+    /// the hook is a cgroup's.
     pub comm: String,
     /// IP protocol number (6 TCP, 17 UDP).
     pub protocol: u8,
     pub local: Option<SocketAddr>,
     pub remote: Option<SocketAddr>,
+    /// inode number of the socket's network namespace, where it is known.
+    #[serde(default)]
+    pub network_namespace: Option<u32>,
     pub hook: HookKind,
+}
+
+impl SocketOwner {
+    /// The name of the process, where it is told.
+    pub fn process_name(&self) -> Option<&String> {
+        let tells = self.hook != HookKind::Cgroup || self.tid == self.pid;
+        Some(&self.comm).filter(|_| tells)
+    }
 }
 
 /// One lookup in a forwarding table (fib_table_lookup, fib6_table_lookup).
@@ -406,6 +420,9 @@ pub enum ProcessEvent {
         executable: Option<String>,
         command: Vec<String>,
         cgroup: Option<String>,
+        /// Its number in its own pid namespace, where that is another one.
+        #[serde(default)]
+        namespace_pid: Option<u32>,
     },
     /// `code` as in wait(2): exit code in bits 8-15, signal in bits 0-6.
     Exit { pid: u32, comm: String, code: u32 },
@@ -418,6 +435,9 @@ pub enum ProcessEvent {
         executable: Option<String>,
         command: Vec<String>,
         cgroup: Option<String>,
+        /// Its number in its own pid namespace, where that is another one.
+        #[serde(default)]
+        namespace_pid: Option<u32>,
     },
 }
 

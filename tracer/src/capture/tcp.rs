@@ -97,6 +97,9 @@ pub struct TcpSample {
     /// Segments sent and not yet acknowledged.
     pub in_flight: Option<u32>,
     pub congestion: Option<CongestionState>,
+    /// inode number of the socket's network namespace, where it is known.
+    #[serde(default)]
+    pub network_namespace: Option<u32>,
     pub hook: HookKind,
 }
 
@@ -115,6 +118,9 @@ pub struct TcpRetransmit {
     /// The timer that led to it was that of a tail loss probe (RFC 8985, section 7).
     /// `None` where this kernel does not say.
     pub probes_for_loss: Option<bool>,
+    /// inode number of the socket's network namespace, where it is known.
+    #[serde(default)]
+    pub network_namespace: Option<u32>,
     pub hook: HookKind,
 }
 
@@ -144,6 +150,9 @@ pub struct TcpReset {
     pub remote: SocketAddr,
     /// The kernel's own word (`enum sk_rst_reason`, without its prefix), where it has one.
     pub reason: Option<String>,
+    /// inode number of the socket's network namespace, where it is known.
+    #[serde(default)]
+    pub network_namespace: Option<u32>,
     pub hook: HookKind,
 }
 
@@ -161,6 +170,9 @@ pub struct PacketDrop {
     /// The flags of a TCP segment: FIN, SYN, RST, PSH, ACK, URG, ECE, CWR from the lowest
     /// bit on.
     pub flags: u8,
+    /// inode number of the network namespace in which that happened, where it is known.
+    #[serde(default)]
+    pub network_namespace: Option<u32>,
     pub hook: HookKind,
 }
 

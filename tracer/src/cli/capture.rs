@@ -1,10 +1,11 @@
 //! From options to a running capture, and from its end to a report.
 
-use super::arguments::{CaptureOptions, ExitCode, HookOptions, OutputOptions};
+use super::arguments::{CaptureOptions, ExitCode, HookOptions, NetworkOptions, OutputOptions};
 use super::problem::Problem;
 use crate::capture::recording::{Recorder, RecordingError};
 use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
+use crate::network_namespace::NetworkNamespace;
 use crate::probe::{ProbeOptions, Scope};
 use crate::protocol::text;
 use crate::report::outputs::{Destination, Format, Outputs, Reporter, Request, Terminal};
@@ -45,6 +46,17 @@ pub(super) enum Subject {
     Host,
 }
 
+/// Moves this process, and the command that it will start, into the network namespace that was
+/// asked for.
+pub(super) fn enter(options: &NetworkOptions) -> Result<Option<NetworkNamespace>, Problem> {
+    let Some(name) = &options.netns else {
+        return Ok(None);
+    };
+    let namespace = NetworkNamespace::find(name)?;
+    namespace.enter()?;
+    Ok(Some(namespace))
+}
+
 /// How to capture. Creates the recording, so that a file that cannot be written fails before
 /// anything is traced.
 pub(super) fn session_options(
@@ -70,6 +82,7 @@ pub(super) fn session_options(
         show_secrets: output.show_secrets,
         live,
         command: shown_command_line(command_line, output.show_secrets),
+        network_namespace: None,
         recorder,
     })
 }

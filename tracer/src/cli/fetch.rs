@@ -15,17 +15,22 @@ pub(super) async fn fetch(
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
     let request = arguments.request();
     client::check(&request).map_err(|error| Problem::Usage(error.to_string()))?;
-    let options = capture::session_options(
+    let network = capture::enter(&arguments.network)?;
+    let mut options = capture::session_options(
         &arguments.capture,
         &arguments.output,
         capture::Subject::Request,
         command_line,
     )?;
+    options.network_namespace = network.as_ref().map(|it| it.name().to_owned());
     let (mut spec, pipes) = client::launch_spec(&request).map_err(|source| Problem::System {
         operation: "make pipes",
         source,
     })?;
     spec.user = Identity::invoking();
+    if let Some(network) = &network {
+        spec.resolver_files = network.resolver_files()?;
+    }
     if outputs.use_stdout() && !request.writes_body_to_stdout() {
         spec.stdout = Output::Stderr;
     }

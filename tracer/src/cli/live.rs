@@ -13,12 +13,14 @@ use std::time::Instant;
 
 pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     let outputs = capture::outputs(&arguments.output, Destination::Stdout)?;
-    let options = capture::session_options(
+    let network = capture::enter(&arguments.network)?;
+    let mut options = capture::session_options(
         &arguments.capture,
         &arguments.output,
         capture::Subject::Host,
         command_line,
     )?;
+    options.network_namespace = network.as_ref().map(|it| it.name().to_owned());
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
     let mut session = Session::start(options).await?;

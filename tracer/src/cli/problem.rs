@@ -6,6 +6,7 @@ use crate::capture::recording::RecordingError;
 use crate::fence::FenceError;
 use crate::lab::LabError;
 use crate::launch::LaunchError;
+use crate::network_namespace::NamespaceError;
 use crate::probe::ProbeError;
 use crate::report::outputs::OutputError;
 use std::io;
@@ -19,6 +20,8 @@ pub(super) enum Problem {
     Probe(#[from] ProbeError),
     #[error(transparent)]
     Lab(#[from] LabError),
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error(transparent)]
@@ -44,11 +47,15 @@ impl Problem {
         match self {
             Self::Usage(_) => ExitCode::Usage,
             Self::Probe(ProbeError::NotPermitted { .. })
-            | Self::Lab(LabError::NotPermitted { .. }) => ExitCode::NotPermitted,
+            | Self::Lab(LabError::NotPermitted { .. })
+            | Self::Namespace(NamespaceError::NotPermitted { .. }) => ExitCode::NotPermitted,
             Self::Probe(ProbeError::Unsupported { .. } | ProbeError::NotBuilt) => {
                 ExitCode::KernelLacks
             }
-            Self::Probe(ProbeError::Interface { .. }) => ExitCode::Usage,
+            Self::Probe(ProbeError::Interface { .. })
+            | Self::Namespace(NamespaceError::NoName(_) | NamespaceError::NoProcess(_)) => {
+                ExitCode::Usage
+            }
             Self::Output(OutputError::Contradiction { .. } | OutputError::Twice(_)) => {
                 ExitCode::Usage
             }

@@ -10,14 +10,19 @@ use std::ffi::OsString;
 pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<ExitCode, Problem> {
     // Like time(1) and strace(1): standard output belongs to the command.
     let outputs = capture::outputs(&arguments.output, Destination::Stderr)?;
-    let options = capture::session_options(
+    let network = capture::enter(&arguments.network)?;
+    let mut options = capture::session_options(
         &arguments.capture,
         &arguments.output,
         capture::Subject::Command,
         command_line,
     )?;
+    options.network_namespace = network.as_ref().map(|it| it.name().to_owned());
     let mut spec = command(arguments.command)?;
     spec.user = Identity::invoking();
+    if let Some(network) = &network {
+        spec.resolver_files = network.resolver_files()?;
+    }
     if outputs.use_stdout() {
         spec.stdout = Output::Stderr;
     }

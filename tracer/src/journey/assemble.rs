@@ -83,6 +83,8 @@ pub struct Assembler {
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
     pub(super) settling: Settling,
+    /// Everything on this host was wanted, not what one command does.
+    pub(super) of_whole_host: bool,
     /// The capture was cut: it did not end here by itself.
     pub(super) is_cut: bool,
     /// UDP sockets: who sent the DNS queries when the frame itself does not name a socket.
@@ -115,6 +117,7 @@ impl Assembler {
             reported: super::live::Reported::default(),
             next_journey: 1,
             settling: Settling::default(),
+            of_whole_host: options.live,
             is_cut: false,
             datagram_owners: Vec::new(),
             options,
@@ -134,25 +137,30 @@ impl Assembler {
             Fact::TcpState(change) => self.connections.state(at_ns, change),
             Fact::LayerPassage(passage) => self.connections.passage(at_ns, passage),
             Fact::TcpSample(sample) => {
-                if let Some((it, end)) = self.connections.end_between(sample.local, sample.remote) {
+                let ends = (sample.local, sample.remote);
+                let namespace = sample.network_namespace;
+                if let Some((it, end)) = self.connections.end_of_socket(ends, namespace) {
                     it.sample(at_ns, end, &sample);
                 }
             }
             Fact::TcpRetransmit(again) => {
-                if let Some((it, end)) = self.connections.end_between(again.local, again.remote) {
+                let ends = (again.local, again.remote);
+                let namespace = again.network_namespace;
+                if let Some((it, end)) = self.connections.end_of_socket(ends, namespace) {
                     it.retransmit_told(at_ns, end, &again);
                 }
             }
             Fact::TcpReset(reset) => {
-                if let Some((it, end)) = self.connections.end_between(reset.local, reset.remote) {
+                let ends = (reset.local, reset.remote);
+                let namespace = reset.network_namespace;
+                if let Some((it, end)) = self.connections.end_of_socket(ends, namespace) {
                     it.reset_told(at_ns, end, &reset);
                 }
             }
             Fact::PacketDrop(dropped) => {
-                if let Some((it, end)) = self
-                    .connections
-                    .end_between(dropped.source, dropped.destination)
-                {
+                let ends = (dropped.source, dropped.destination);
+                let namespace = dropped.network_namespace;
+                if let Some((it, end)) = self.connections.sender_of_packet(ends, namespace) {
                     it.dropped(at_ns, end, &dropped);
                 }
             }
@@ -168,7 +176,11 @@ impl Assembler {
             Fact::GetAddrInfo(call) => self.resolutions.call(at_ns, call),
             Fact::FileOpen(file) => self.resolutions.file(at_ns, file),
             Fact::Process(event) => self.processes.event(at_ns, event),
-            Fact::Interface(interface) => self.interfaces.insert(interface),
+            Fact::Interface(interface) => {
+                self.connections.watched.has(&interface);
+                self.interfaces.insert(interface);
+            }
+            Fact::NetworkNamespace(inode) => self.connections.watched.is(inode),
             Fact::TlsSecret(line) => self.secrets.add_line(&line),
             Fact::Client(report) => self.client_reports.push((at_ns, report)),
             Fact::Lost {

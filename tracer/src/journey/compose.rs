@@ -370,6 +370,17 @@ fn gaps(
     });
     let Some(carrier) = carrier else { return gaps };
     gaps.extend(cut(story, carrier));
+    if story.is_out_of_sight(carrier.connection) {
+        gaps.push(Gap {
+            class: "namespace".to_owned(),
+            count: 0,
+            at_ns: carrier.connection.first_at_ns,
+            duration_ns: 0,
+            message: "the client is in another network namespace, whose interfaces were not \
+                      watched: `--netns PID` watches them"
+                .to_owned(),
+        });
+    }
     for end in [End::Client, End::Server] {
         if let Some(hole) = carrier.connection.first_hole(end) {
             gaps.push(Gap {
@@ -409,6 +420,8 @@ pub(super) fn describe(
             .map(str::to_owned),
         client_process: story.process(connection, End::Client),
         server_process: story.process(connection, End::Server),
+        client_readers: story.readers(connection, End::Client),
+        server_readers: story.readers(connection, End::Server),
         handshake: connection.handshake(),
         states: connection.states.clone(),
         bytes: connection.bytes(),

@@ -32,6 +32,8 @@ const KEPT_FRAMES: usize = 64;
 /// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
 /// (tcp_syn_retries, ip-sysctl).
 const SYNS: usize = 64;
+/// Processes that read from one socket, remembered.
+const READERS: usize = 16;
 
 /// connect(2) as the calling process made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +75,12 @@ pub(super) struct EndState {
     pub segments: u64,
     /// Socket cookie of this end, when it is on this host.
     pub cookie: Option<u64>,
-    /// The first process that read from this end's socket.
-    pub reader: Option<u32>,
+    /// Processes that read from this end's socket, in order.
+    pub readers: Vec<u32>,
+    /// The process that had this end's socket open when the capture began.
+    pub holder: Option<u32>,
+    /// inode number of the network namespace of this end's socket, once it is known.
+    pub network_namespace: Option<u32>,
     /// The interface on which this end's frames were first seen: the same packet seen on
     /// a second interface (bridge, veth pair) must not count twice.
     interface: Option<u32>,
@@ -96,13 +102,23 @@ impl EndState {
             options: None,
             segments: 0,
             cookie: None,
-            reader: None,
+            readers: Vec::new(),
+            holder: None,
+            network_namespace: None,
             interface: None,
             fin: None,
             fin_acknowledged: false,
             hole: None,
             sent: Sent::default(),
             window_is_closed: false,
+        }
+    }
+}
+
+impl EndState {
+    pub fn read_by(&mut self, pid: u32) {
+        if self.readers.len() < READERS && !self.readers.contains(&pid) {
+            self.readers.push(pid);
         }
     }
 }

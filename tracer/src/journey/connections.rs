@@ -3,8 +3,10 @@
 use super::connection::{ConnectCall, TrackedConnection};
 use super::evidence::Mark;
 use super::model::{End, Endpoint, StateTransition};
+use super::older::{OlderSocket, OlderSockets};
 use super::quic::Flows;
 use super::skim::Skimmer;
+use super::watched::Watched;
 use crate::capture::{Frame, LayerPassage, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
 use foldhash::fast::RandomState;
@@ -39,6 +41,8 @@ pub(super) struct Connections {
     by_cookie: HashMap<u64, u64>,
     quic: Flows,
     sockets: HashMap<u64, Socket>,
+    pub watched: Watched,
+    older: OlderSockets,
     /// Ports on which somebody on this host listens.
     listening: HashSet<u16>,
     next_number: u64,
@@ -65,6 +69,8 @@ impl Connections {
             by_cookie: HashMap::new(),
             quic: Flows::default(),
             sockets: HashMap::new(),
+            watched: Watched::default(),
+            older: OlderSockets::default(),
             listening: HashSet::new(),
             next_number: 1,
             stream_limit,
@@ -321,13 +327,16 @@ impl Connections {
             return Some(number);
         }
         let number = if opens {
+            self.older.forget(source, destination);
             self.adopt(source, destination, cookie)
                 .unwrap_or_else(|| self.create(source, destination, mark.at_ns))
         } else if tcp.flags.syn {
             self.create(destination, source, mark.at_ns)
         } else if tcp.payload_length > 0 || self.every_segment {
             let (client, server) = self.roles(source, destination);
-            self.create(client, server, mark.at_ns)
+            let number = self.create(client, server, mark.at_ns);
+            self.recognise_older(number, client, server);
+            number
         } else {
             return None;
         };
@@ -368,10 +377,39 @@ impl Connections {
         Some(number)
     }
 
+    /// A connection that began before the capture: its sockets were listed when that began.
+    fn recognise_older(&mut self, number: u64, client: Endpoint, server: Endpoint) {
+        let ends = [(End::Client, client, server), (End::Server, server, client)];
+        for (end, local, remote) in ends {
+            let Some(older) = self.older.between(local, remote) else {
+                continue;
+            };
+            let (holder, cookie) = (older.pid, older.cookie);
+            if let Some(connection) = self.tracked.get_mut(&number)
+                && connection.is_in(end, older.namespace)
+            {
+                let state = connection.end_mut(end);
+                state.holder = Some(holder);
+                state.cookie = state.cookie.or(cookie);
+            }
+        }
+    }
+
     /// Takes what a process did with a TCP socket.
     pub fn owner(&mut self, at_ns: u64, owner: &SocketOwner) {
         if owner.usage == SocketUse::Receive {
             self.reader(owner);
+        }
+        if let (SocketUse::Seeded, Some(local), Some(remote)) =
+            (owner.usage, owner.local, owner.remote)
+            && !self.watched.is_double(owner.network_namespace, local.ip())
+        {
+            let socket = OlderSocket {
+                pid: owner.pid,
+                cookie: owner.cookie,
+                namespace: owner.network_namespace,
+            };
+            self.older.insert(local.into(), remote.into(), socket);
         }
         let listens = owner.usage == SocketUse::Listen
             || owner.usage == SocketUse::Seeded && owner.remote.is_none();
@@ -401,6 +439,7 @@ impl Connections {
         self.by_cookie.insert(cookie, number);
         if let Some(connection) = self.tracked.get_mut(&number) {
             connection.cookies.push(cookie);
+            let _ = connection.is_in(End::Client, owner.network_namespace);
             connection.end_mut(End::Client).cookie = Some(cookie);
             connection.connect = Some(ConnectCall {
                 at_ns,
@@ -413,19 +452,10 @@ impl Connections {
     /// reader is joined by the addresses.
     fn reader(&mut self, owner: &SocketOwner) {
         let addresses = owner.local.zip(owner.remote);
-        let Some((local, remote)) = addresses.map(|(l, r)| (Endpoint::from(l), Endpoint::from(r)))
-        else {
-            return;
-        };
-        let number = self.between(local, remote);
-        let connection = number.and_then(|number| self.tracked.get_mut(&number));
-        if let Some(connection) = connection {
-            let end = if connection.client == local {
-                End::Client
-            } else {
-                End::Server
-            };
-            connection.end_mut(end).reader.get_or_insert(owner.pid);
+        let Some(ends) = addresses else { return };
+        let found = self.end_of_socket(ends, owner.network_namespace);
+        if let Some((connection, end)) = found {
+            connection.end_mut(end).read_by(owner.pid);
         }
     }
 
@@ -436,7 +466,36 @@ impl Connections {
         }
     }
 
-    /// The connection between a socket of this host and its peer, and which end the socket is.
+    /// The connection of a socket in this network namespace, and which end of it that is.
+    pub fn end_of_socket(
+        &mut self,
+        (local, remote): (SocketAddr, SocketAddr),
+        namespace: Option<u32>,
+    ) -> Option<(&mut TrackedConnection, End)> {
+        if self.watched.is_double(namespace, local.ip()) {
+            return None;
+        }
+        let (connection, end) = self.end_between(local, remote)?;
+        connection
+            .is_in(end, namespace)
+            .then_some((connection, end))
+    }
+
+    /// The connection of a packet that was in this network namespace, and the end that sent it.
+    pub fn sender_of_packet(
+        &mut self,
+        (source, destination): (SocketAddr, SocketAddr),
+        namespace: Option<u32>,
+    ) -> Option<(&mut TrackedConnection, End)> {
+        // What leaves the watched namespace may be lost in another one.
+        let stays = self.watched.is_own(destination.ip());
+        if stays && self.watched.is_double(namespace, source.ip()) {
+            return None;
+        }
+        self.end_between(source, destination)
+    }
+
+    /// The connection between two addresses, and which end the first one is.
     pub fn end_between(
         &mut self,
         local: SocketAddr,
@@ -475,8 +534,17 @@ impl Connections {
             self.sockets.remove(&identity);
         }
         let found = self.end_of(&change);
+        let known = self.sockets.get(&identity).and_then(|it| it.end);
+        let is_on_the_wire = match (known, found) {
+            (Some((attempt, _)), Some((seen, End::Client))) => self.join(attempt, seen),
+            _ => false,
+        };
         let socket = self.sockets.entry(identity).or_default();
-        socket.end = socket.end.or(found);
+        socket.end = if is_on_the_wire {
+            found
+        } else {
+            known.or(found)
+        };
         if socket.pending.len() < PENDING_STATES {
             socket.pending.push((at_ns, change));
         }
@@ -489,14 +557,45 @@ impl Connections {
         }
     }
 
+    /// An attempt known by its socket's cookie alone turns out to be a connection that was
+    /// seen: frames that come out of another network namespace name no socket. False where
+    /// the two are not the same.
+    fn join(&mut self, attempt: u64, seen: u64) -> bool {
+        let is_same = attempt != seen
+            && self.get(attempt).zip(self.get(seen)).is_some_and(|(a, s)| {
+                !a.has_frames() && a.server == s.server && s.connect.is_none()
+            });
+        if !is_same {
+            return false;
+        }
+        let Some(mut attempt) = self.tracked.remove(&attempt) else {
+            return false;
+        };
+        self.unname(attempt.number, &attempt);
+        for cookie in std::mem::take(&mut attempt.cookies) {
+            self.name(seen, cookie);
+        }
+        if let Some(connection) = self.tracked.get_mut(&seen) {
+            connection.take_attempt(*attempt);
+        }
+        true
+    }
+
     fn end_of(&self, change: &TcpStateChange) -> Option<(u64, End)> {
         let (local, remote) = (Endpoint::from(change.local), Endpoint::from(change.remote));
         if local.port != 0
             && remote.port != 0
+            && !self.watched.is_double(change.network_namespace, local.ip)
             && let Some(number) = self.between(local, remote)
         {
-            let client = self.get(number)?.client == local;
-            return Some((number, if client { End::Client } else { End::Server }));
+            let connection = self.get(number)?;
+            let client = connection.client == local;
+            let end = if client { End::Client } else { End::Server };
+            let first = connection.end(end).network_namespace;
+            let other = first.zip(change.network_namespace);
+            if other.is_none_or(|(first, this)| first == this) {
+                return Some((number, end));
+            }
         }
         let number = *self.by_cookie.get(&change.cookie?)?;
         let connection = self.get(number)?;
@@ -515,6 +614,7 @@ impl Connections {
                 connection.end_mut(end).cookie.get_or_insert(cookie);
                 cookies.push(cookie);
             }
+            let _ = connection.is_in(end, change.network_namespace);
             connection.last_at_ns = connection.last_at_ns.max(at_ns);
             complete_client(connection, end, &change.local);
             connection.states.push(StateTransition {

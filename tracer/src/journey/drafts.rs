@@ -122,6 +122,10 @@ fn is_web(story: &Story<'_>, connection: &TrackedConnection, analysed: &Analysed
     if port == DNS_PORT {
         return false;
     }
+    // What others do elsewhere is none of this host's journeys; a command may be anywhere.
+    if story.memory.of_whole_host && story.is_out_of_sight(connection) {
+        return false;
+    }
     let spoken = analysed.quic.is_some() || analysed.tls.is_some() || !analysed.http.is_empty();
     let ours = !story.is_file() && !story.memory.options.live && connection.connect.is_some();
     spoken || ours || WEB_PORTS.contains(&port) && connection.handshake().syn_at_ns.is_some()

@@ -197,6 +197,9 @@ pub(super) fn resolver_error(code: i32) -> String {
 
 fn connection_failure(story: &Story<'_>, carrier: Carrier<'_>, path: &Path<'_>) -> Option<Failure> {
     let connection = carrier.connection;
+    if story.is_out_of_sight(connection) {
+        return None;
+    }
     if let Some(reading) = &carrier.analysed.quic {
         return quic_failure(story, carrier, reading, path);
     }

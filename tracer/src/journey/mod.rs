@@ -27,6 +27,7 @@ mod losses;
 /// The model, which is also the JSON document.
 pub mod model;
 mod neighbor;
+mod older;
 mod packets;
 /// What a stretch of a capture told.
 pub mod part;
@@ -52,3 +53,4 @@ mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
 mod told;
+mod watched;

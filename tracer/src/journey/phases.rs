@@ -81,6 +81,10 @@ pub(super) fn path<'a>(story: &'a Story<'_>, draft: &Draft) -> Path<'a> {
     let Some((connection, _)) = draft.attempts.first().and_then(|n| story.connection(*n)) else {
         return Path::default();
     };
+    // The tables of the watched network namespace say nothing of the way out of another one.
+    if story.is_of_another_namespace(connection) {
+        return Path::default();
+    }
     let destination = connection.server.ip;
     let resolved_at = resolution::span(story, &draft.resolved).map_or(0, |(_, end)| end);
     let (asked, left) = (asked_at(connection), left_at(connection));

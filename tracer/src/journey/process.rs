@@ -16,6 +16,9 @@ struct Known {
     command: Vec<String>,
     uid: Option<u32>,
     cgroup: Option<String>,
+    namespace_pid: Option<u32>,
+    /// The name of one of its threads, where that of the process never was known.
+    thread: String,
 }
 
 /// Who owns a socket, and how we know.
@@ -40,8 +43,9 @@ pub(super) struct Processes {
     known: HashMap<u32, Known>,
     parents: HashMap<u32, u32>,
     owners: HashMap<u64, Owner>,
-    /// Listening addresses; a port may be shared by several processes.
-    listeners: BTreeMap<u16, Owner>,
+    /// By network namespace (inode number, where known) and port; a port may be shared by
+    /// several processes.
+    listeners: BTreeMap<(Option<u32>, u16), Owner>,
     pub life: Vec<LifeEvent>,
 }
 
@@ -58,6 +62,8 @@ impl Processes {
             } => {
                 let mut inherited = self.known.get(&parent).cloned().unwrap_or_default();
                 inherited.comm.clone_from(&comm);
+                // The child may be the first one of a pid namespace.
+                inherited.namespace_pid = None;
                 self.known.insert(child, inherited);
                 self.parents.insert(child, parent);
                 let summary = format!("{comm}[{parent}] forks [{child}]");
@@ -71,6 +77,7 @@ impl Processes {
                 executable,
                 command,
                 cgroup,
+                namespace_pid,
             } => {
                 let shown = if command.is_empty() {
                     filename
@@ -79,7 +86,16 @@ impl Processes {
                 };
                 let summary = format!("{comm}[{pid}] runs {shown}");
                 self.remember(at_ns, pid, summary, "tracepoint sched_process_exec");
-                self.insert(pid, uid, comm, executable, command, cgroup);
+                let known = Known {
+                    comm,
+                    exe: executable,
+                    command,
+                    uid: Some(uid),
+                    cgroup,
+                    namespace_pid,
+                    ..Known::default()
+                };
+                self.known.insert(pid, known);
             }
             ProcessEvent::Exit { pid, comm, code } => {
                 let how = match (code >> 8 & 0xff, code & 0x7f) {
@@ -87,6 +103,11 @@ impl Processes {
                     (_, signal) => format!("is ended by signal {signal}"),
                 };
                 let summary = format!("{comm}[{pid}] {how}");
+                if let Some(known) = self.known.get_mut(&pid)
+                    && known.comm.is_empty()
+                {
+                    known.comm = comm;
+                }
                 self.remember(at_ns, pid, summary, "tracepoint sched_process_exit");
             }
             ProcessEvent::Seen {
@@ -96,27 +117,22 @@ impl Processes {
                 executable,
                 command,
                 cgroup,
-            } => self.insert(pid, uid, comm, executable, command, cgroup),
+                namespace_pid,
+            } => {
+                // Whoever was gone when it was looked up keeps what its fork and exec told.
+                let known = self.known.entry(pid).or_default();
+                known.uid = Some(uid);
+                known.exe = executable.or(known.exe.take());
+                known.cgroup = cgroup.or(known.cgroup.take());
+                known.namespace_pid = namespace_pid.or(known.namespace_pid);
+                if !comm.is_empty() {
+                    known.comm = comm;
+                }
+                if !command.is_empty() {
+                    known.command = command;
+                }
+            }
         }
-    }
-
-    fn insert(
-        &mut self,
-        pid: u32,
-        uid: u32,
-        comm: String,
-        exe: Option<String>,
-        command: Vec<String>,
-        cgroup: Option<String>,
-    ) {
-        let known = Known {
-            comm,
-            exe,
-            command,
-            uid: Some(uid),
-            cgroup,
-        };
-        self.known.insert(pid, known);
     }
 
     fn remember(&mut self, at_ns: u64, pid: u32, summary: String, evidence: &'static str) {
@@ -134,8 +150,10 @@ impl Processes {
     pub fn owner(&mut self, owner: &SocketOwner) {
         let known = self.known.entry(owner.pid).or_default();
         if known.comm.is_empty() {
-            known.comm.clone_from(&owner.comm);
+            let name = owner.process_name().cloned();
+            known.comm = name.unwrap_or_default();
         }
+        known.thread.clone_from(&owner.comm);
         known.uid.get_or_insert(owner.uid);
         let attribution = match owner.usage {
             SocketUse::Seeded => Attribution::Procfs,
@@ -149,14 +167,30 @@ impl Processes {
             if self.owners.len() > LIMIT {
                 self.owners.clear();
             }
-            self.owners.insert(cookie, entry);
+            self.name(cookie, entry, owner.usage);
         }
         let listening = owner.local.filter(|_| {
             owner.usage == SocketUse::Listen
                 || owner.usage == SocketUse::Seeded && owner.remote.is_none()
         });
         if let Some(local) = listening {
-            self.listeners.insert(local.port(), entry);
+            let place = (owner.network_namespace, local.port());
+            let known = self.listeners.get(&place);
+            // What /proc told of the past is no news of a socket that was seen to listen.
+            if known.is_none_or(|known| attribution <= known.attribution) {
+                self.listeners.insert(place, entry);
+            }
+        }
+    }
+
+    /// A socket belongs to the process that opened it. One that reads from it, or that holds
+    /// it as /proc has it, may have inherited it or been passed it: it is the owner only where
+    /// nobody better is known.
+    fn name(&mut self, cookie: u64, owner: Owner, usage: SocketUse) {
+        let known = self.owners.get(&cookie);
+        let opens = !matches!(usage, SocketUse::Receive | SocketUse::Seeded);
+        if opens || known.is_none_or(|known| owner.attribution < known.attribution) {
+            self.owners.insert(cookie, owner);
         }
     }
 
@@ -166,10 +200,11 @@ impl Processes {
         Some(self.describe(owner.pid, owner.attribution))
     }
 
-    /// Who listens on the port of `address`. A shared listener makes this a guess between
-    /// its processes, so it never claims more than `tuple`.
-    pub fn of_listener(&self, address: Endpoint) -> Option<Process> {
-        let owner = self.listeners.get(&address.port)?;
+    /// Who listens on the port of `address` in this network namespace. A shared listener makes
+    /// this a guess between its processes, so it never claims more than `tuple`.
+    pub fn of_listener(&self, address: Endpoint, namespace: Option<u32>) -> Option<Process> {
+        let there = self.listeners.get(&(namespace, address.port));
+        let owner = there.or_else(|| self.listeners.get(&(None, address.port)))?;
         Some(self.describe(owner.pid, owner.attribution.max(Attribution::Tuple)))
     }
 
@@ -177,7 +212,12 @@ impl Processes {
         let known = self.known.get(&pid).cloned().unwrap_or_default();
         Process {
             pid,
-            comm: known.comm,
+            comm: if known.comm.is_empty() {
+                known.thread
+            } else {
+                known.comm
+            },
+            namespace_pid: known.namespace_pid,
             exe: known.exe,
             command: known.command,
             uid: known.uid,

@@ -115,25 +115,55 @@ impl<'a> Story<'a> {
     pub fn process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
         if let (Some(_), End::Client) = (&connection.quic, end) {
             let cookie = connection.end(end).cookie;
-            return self.datagram_process(cookie, connection.server, connection.first_at_ns);
+            let ends = (connection.client, connection.server);
+            return self.datagram_process(cookie, ends, connection.first_at_ns);
         }
         let processes = &self.memory.processes;
-        let by_cookie = processes.of_cookie(connection.end(end).cookie).or_else(|| {
-            let reader = connection.end(end).reader?;
-            Some(processes.describe(reader, Attribution::Tuple))
-        });
-        match end {
-            End::Client => by_cookie.or_else(|| {
-                let call = connection.connect.as_ref()?;
-                Some(processes.describe(call.pid, Attribution::SocketCookie))
-            }),
-            End::Server => by_cookie.or_else(|| {
-                // Only when the server's socket is on this host; a listener on the same
-                // port says nothing of a remote one.
-                let here = connection.states.iter().any(|s| s.end == End::Server);
-                here.then(|| processes.of_listener(connection.server))?
-            }),
-        }
+        let state = connection.end(end);
+        let by_cookie = processes.of_cookie(state.cookie);
+        let opened = match end {
+            End::Client => connection
+                .connect
+                .as_ref()
+                .map(|call| processes.describe(call.pid, Attribution::SocketCookie)),
+            End::Server => None,
+        };
+        let reader = state.readers.first();
+        let reader = reader.map(|pid| processes.describe(*pid, Attribution::Tuple));
+        let holder = state.holder;
+        let holder = holder.map(|pid| processes.describe(pid, Attribution::Procfs));
+        let found = [by_cookie, opened, reader, holder].into_iter().flatten();
+        let surest = found.min_by_key(|process| process.attribution);
+        surest.or_else(|| {
+            // Only when the server's socket is on this host; a listener on the same
+            // port says nothing of a remote one.
+            let here = connection.states.iter().any(|s| s.end == End::Server);
+            let is_server = end == End::Server && here;
+            is_server.then(|| processes.of_listener(connection.server, state.network_namespace))?
+        })
+    }
+
+    /// Processes other than the owner that read from this end: the socket was inherited, or
+    /// passed on.
+    pub fn readers(&self, connection: &TrackedConnection, end: End) -> Vec<Process> {
+        let owner = self.process(connection, end).map(|process| process.pid);
+        let readers = connection.end(end).readers.iter();
+        let others = readers.filter(|pid| Some(**pid) != owner);
+        let processes = &self.memory.processes;
+        others
+            .map(|pid| processes.describe(*pid, Attribution::Tuple))
+            .collect()
+    }
+
+    /// The client's socket is in another network namespace than the watched one.
+    pub fn is_of_another_namespace(&self, connection: &TrackedConnection) -> bool {
+        let namespace = connection.end(End::Client).network_namespace;
+        self.memory.connections.watched.is_another(namespace)
+    }
+
+    /// None of its frames can have passed a watched interface.
+    pub fn is_out_of_sight(&self, connection: &TrackedConnection) -> bool {
+        !connection.has_frames() && self.is_of_another_namespace(connection)
     }
 
     pub fn pid(&self, connection: &TrackedConnection) -> Option<u32> {
@@ -144,14 +174,19 @@ impl<'a> Story<'a> {
     /// Who sent a DNS query: by its socket, else by the only process that used a datagram
     /// socket towards that server just before.
     pub fn query_process(&self, query: &TrackedQuery) -> Option<Process> {
-        self.datagram_process(query.cookie, query.server, query.first_at_ns)
+        self.datagram_process(
+            query.cookie,
+            (query.client, query.server),
+            query.first_at_ns,
+        )
     }
 
-    /// Who sent a datagram to `server` through the socket with this cookie, if it is known.
+    /// Who sent a datagram from `client` to `server`, through the socket with this cookie where
+    /// it is known.
     fn datagram_process(
         &self,
         cookie: Option<u64>,
-        server: Endpoint,
+        (client, server): (Endpoint, Endpoint),
         at_ns: u64,
     ) -> Option<Process> {
         let processes = &self.memory.processes;
@@ -159,12 +194,15 @@ impl<'a> Story<'a> {
             return Some(process);
         }
         let from = at_ns.saturating_sub(DATAGRAM_OWNER_WINDOW_NS);
+        let watched = &self.memory.connections.watched;
         let owners = &self.memory.datagram_owners;
         let since = owners.partition_point(|(at, _)| *at < from);
         let near = owners.iter().skip(since);
         let near = near.take_while(|(at, _)| *at <= at_ns);
         let recent = near.filter(|(_, owner)| {
-            owner.usage != SocketUse::Receive && owner.remote.map(Endpoint::from) == Some(server)
+            owner.usage != SocketUse::Receive
+                && owner.remote.map(Endpoint::from) == Some(server)
+                && !watched.is_double(owner.network_namespace, client.ip)
         });
         let mut pids: Vec<u32> = recent.map(|(_, owner)| owner.pid).collect();
         pids.dedup();

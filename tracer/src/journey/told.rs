@@ -168,6 +168,7 @@ mod tests {
             lost: None,
             in_flight: None,
             congestion: Some(CongestionState::Open),
+            network_namespace: None,
             hook: HookKind::SockOps,
         }
     }

@@ -14,6 +14,11 @@ pub enum ProbeError {
         purpose: String,
         mend: String,
     },
+    /// The tracer is inside a pid namespace.
+    #[error(
+        "cannot name processes from inside a pid namespace: the kernel tells their numbers on the host, and /proc here has others: run tracer on the host, or its container with the host's (docker run --pid=host)"
+    )]
+    PidNamespace,
     /// The kernel lacks something without which nothing works (exit code 4).
     #[error("this kernel lacks {what}: {reason}: {mend}")]
     Unsupported {

@@ -24,6 +24,7 @@ mod plan;
 mod privileges;
 mod reasons;
 mod ring;
+mod sockets;
 
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,10 @@ pub struct Probe {
     misses_asked: Instant,
     decoder: decode::Decoder,
     owners: owners::Owners,
+    /// inode number of the watched network namespace, where known.
+    network_namespace: Option<u32>,
+    /// Cookies of the sockets that were there before, by inode number.
+    older: std::collections::HashMap<u64, u64>,
     order: order::Reorder,
     /// Records that made no sense since they were last told.
     malformed: u64,
@@ -178,6 +183,8 @@ impl Probe {
                 .with_watchers(outcome.watchers)
                 .with_reasons(reasons::Reasons::of(&types)),
             owners: owners::Owners::default(),
+            network_namespace: object::network_namespace(),
+            older: std::collections::HashMap::new(),
             order: order::Reorder::default(),
             malformed: 0,
         })
@@ -219,20 +226,52 @@ impl Probe {
         &self.interfaces
     }
 
-    /// Traces a process and, from now on, its descendants. Call it before the process
-    /// replaces its program, so that nothing is missed.
+    /// inode number of the watched network namespace, where it is known.
+    pub fn network_namespace(&self) -> Option<u32> {
+        self.network_namespace
+    }
+
+    /// Which network namespace is watched, and the sockets that were there before the capture,
+    /// each with the process that had it open. Described in /proc: asked for once, right after
+    /// attaching, so that what is opened later is seen by a hook.
+    pub fn surroundings(&mut self) -> Vec<Observation> {
+        let older = sockets::list(self.network_namespace);
+        self.older = older.cookies;
+        let mut all = Vec::new();
+        all.extend(self.network_namespace.map(|inode| Observation {
+            at_ns: 0,
+            fact: Fact::NetworkNamespace(inode),
+        }));
+        for owner in older.owners {
+            let mut observation = sockets::observation(owner);
+            all.extend(self.owners.complete(&mut observation));
+            all.push(observation);
+        }
+        all
+    }
+
+    /// Traces a process and, from now on, its descendants, and the sockets that it inherited.
+    /// Call it before the process replaces its program, so that nothing is missed.
+    ///
+    /// # Errors
+    /// When the kernel refuses an entry in a map.
     pub fn trace_process(&mut self, pid: u32) -> Result<(), ProbeError> {
         self.traced
             .insert(pid, 1, 0)
             .map_err(|error| ProbeError::Map {
                 operation: "trace a process",
                 reason: error::chain(&error),
-            })
+            })?;
+        for inode in sockets::of_process(pid) {
+            if let Some(cookie) = self.older.get(&inode).copied() {
+                self.trace_socket(cookie, pid)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Counts a socket among the traced ones, for instance one that a process owned before
-    /// it was traced.
-    pub fn trace_socket(&mut self, cookie: u64, pid: u32) -> Result<(), ProbeError> {
+    /// Counts a socket among the traced ones.
+    fn trace_socket(&mut self, cookie: u64, pid: u32) -> Result<(), ProbeError> {
         self.traced_sockets
             .insert(cookie, pid, 0)
             .map_err(|error| ProbeError::Map {

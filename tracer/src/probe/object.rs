@@ -92,7 +92,7 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
         system_call_openat: number(libc::SYS_openat),
         system_call_openat2: number(libc::SYS_openat2),
         kernel_stack_bytes: KERNEL_STACK_BYTES,
-        network: network_namespace(),
+        network: network_namespace().unwrap_or(0),
         drop_not_specified: reasons::number_of_drop(types, "NOT_SPECIFIED"),
         drop_queue_purge: reasons::number_of_drop(types, "QUEUE_PURGE"),
         reset_reason: u32::from(reasons::of_resets_are_told(types)),
@@ -118,12 +118,10 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
 
 const _: () = assert!(size_of::<Config>() == 12 * 4);
 
-/// inode number of the calling thread's network namespace, 0 where unknown.
-fn network_namespace() -> u32 {
-    std::fs::metadata("/proc/thread-self/ns/net")
-        .ok()
-        .and_then(|namespace| u32::try_from(namespace.ino()).ok())
-        .unwrap_or(0)
+/// inode number of the calling thread's network namespace, where it is known.
+pub(super) fn network_namespace() -> Option<u32> {
+    let namespace = std::fs::metadata("/proc/thread-self/ns/net").ok()?;
+    u32::try_from(namespace.ino()).ok()
 }
 
 fn number(call: libc::c_long) -> u32 {

@@ -41,11 +41,13 @@ impl Owners {
                 executable,
                 command,
                 cgroup,
+                namespace_pid,
                 ..
             } => {
                 let found = Description::of(*pid);
                 self.first_meeting(*pid);
                 *cgroup = found.cgroup;
+                *namespace_pid = found.namespace_pid;
                 // A script's interpreter may have replaced itself again by now.
                 if found.comm.as_ref() == Some(comm) {
                     *executable = found.executable;
@@ -84,15 +86,17 @@ fn continues(longer: &[String], command: &[String]) -> bool {
 
 fn seen(at_ns: u64, owner: &SocketOwner) -> Observation {
     let found = Description::of(owner.pid);
+    let told = || owner.process_name().cloned();
     Observation {
         at_ns,
         fact: Fact::Process(ProcessEvent::Seen {
             pid: owner.pid,
             uid: owner.uid,
-            comm: owner.comm.clone(),
+            comm: found.comm.or_else(told).unwrap_or_default(),
             executable: found.executable,
             command: found.command,
             cgroup: found.cgroup,
+            namespace_pid: found.namespace_pid,
         }),
     }
 }
@@ -104,6 +108,7 @@ struct Description {
     executable: Option<String>,
     command: Vec<String>,
     cgroup: Option<String>,
+    namespace_pid: Option<u32>,
 }
 
 impl Description {
@@ -122,8 +127,17 @@ impl Description {
                 .map(|path| path.to_string_lossy().into_owned()),
             command: process.cmdline().unwrap_or_default(),
             cgroup: process.cgroups().ok().and_then(unified),
+            namespace_pid: process.status().ok().and_then(innermost),
         }
     }
+}
+
+/// The last of the numbers that a process has, one for each pid namespace from this one
+/// inwards, where there are several.
+fn innermost(status: procfs::process::Status) -> Option<u32> {
+    let numbers = status.nspid?;
+    let (inner, outer) = numbers.split_last()?;
+    u32::try_from(*inner).ok().filter(|_| !outer.is_empty())
 }
 
 /// The cgroup v2 path, which has hierarchy number 0; else the first one that says more
@@ -155,6 +169,7 @@ mod tests {
                 protocol: 6,
                 local: None,
                 remote: None,
+                network_namespace: None,
                 hook: HookKind::Cgroup,
             }),
         }
@@ -201,6 +216,7 @@ mod tests {
                 executable: None,
                 command: vec!["gone".to_owned(), "-v".to_owned()],
                 cgroup: None,
+                namespace_pid: None,
             }),
         };
         let before = exec.clone();

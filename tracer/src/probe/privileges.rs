@@ -39,12 +39,25 @@ const USEFUL: [Use; 2] = [
     },
     Use {
         capability: Capability::CAP_SYS_PTRACE,
-        purpose: "to learn the executables of other users' processes",
+        purpose: "to learn the executables and the older sockets of other users' processes",
     },
 ];
 
-/// Fails with the first capability that this process lacks.
+/// `PID_NS_INIT_INO` of include/uapi/linux/nsfs.h, which has been the same since Linux 3.8.
+const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+
+/// Are the numbers of processes in /proc those that the kernel tells?
+fn is_on_host() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    // Where it cannot be asked, nothing speaks against it.
+    std::fs::metadata("/proc/self/ns/pid").map_or(true, |own| own.ino() == FIRST_PID_NAMESPACE)
+}
+
+/// Fails with the first capability that this process lacks, and inside a pid namespace.
 pub(super) fn check() -> Result<(), ProbeError> {
+    if !is_on_host() {
+        return Err(ProbeError::PidNamespace);
+    }
     // An unreadable set is not a reason to refuse: the kernel will say so itself.
     match effective().and_then(missing) {
         None => Ok(()),

@@ -43,6 +43,8 @@ pub struct SessionOptions {
     pub live: bool,
     /// The command line, for the report.
     pub command: Vec<String>,
+    /// The name of the network namespace that the caller has entered, where it was asked for.
+    pub network_namespace: Option<String>,
     /// Takes down everything that is observed.
     pub recorder: Option<Recorder>,
 }
@@ -53,6 +55,7 @@ pub struct Session {
     assembler: Assembler,
     recorder: Option<Recorder>,
     command: Vec<String>,
+    network_namespace: Option<String>,
     routes_asked: BTreeSet<IpAddr>,
 }
 
@@ -86,12 +89,16 @@ impl Session {
             assembler,
             recorder: options.recorder,
             command: options.command,
+            network_namespace: options.network_namespace,
             routes_asked: BTreeSet::new(),
         };
         session.begin_recording(options.live, options.stream_limit);
         // Without rtnetlink the journeys are poorer, not wrong.
         for interface in netlink::interfaces().await.unwrap_or_default() {
             session.observe(at_start(Fact::Interface(interface)));
+        }
+        for observation in session.probe.surroundings() {
+            session.observe(observation);
         }
         for neighbor in netlink::neighbors().await.unwrap_or_default() {
             session.observe(at_start(Fact::Neighbor(neighbor)));
@@ -283,6 +290,7 @@ impl Session {
                 source: Source::Live,
                 started_unix_nano: clock.started_unix_nano().to_string(),
                 duration_ns: clock.elapsed_ns(),
+                network_namespace: self.network_namespace.clone(),
                 interfaces: self.probe.interfaces().to_vec(),
                 complete,
                 hooks,
@@ -336,12 +344,32 @@ impl Session {
 
     async fn observe_all(&mut self, batch: Vec<Observation>) {
         for observation in batch {
-            let destination = new_destination(&observation.fact);
+            let destination = self.new_destination(&observation.fact);
             let at_ns = observation.at_ns;
             self.observe(observation);
             if let Some(destination) = destination {
                 self.ask_route(destination, at_ns).await;
             }
+        }
+    }
+
+    /// The destination of a connect(2) that is worth asking this namespace's routing tables
+    /// about.
+    fn new_destination(&self, fact: &Fact) -> Option<IpAddr> {
+        match fact {
+            Fact::SocketOwner(SocketOwner {
+                usage: SocketUse::Connect,
+                protocol: TCP,
+                remote: Some(remote),
+                network_namespace,
+                ..
+            }) => {
+                let here = self.probe.network_namespace();
+                let both = here.zip(*network_namespace);
+                let is_here = both.is_none_or(|(here, other)| here == other);
+                is_here.then(|| remote.ip().to_canonical())
+            }
+            _ => None,
         }
     }
 
@@ -390,19 +418,6 @@ async fn end(launched: &mut Launched) {
 
 fn at_start(fact: Fact) -> Observation {
     Observation { at_ns: 0, fact }
-}
-
-/// The destination of a connect(2) that is worth asking the routing table about.
-fn new_destination(fact: &Fact) -> Option<IpAddr> {
-    match fact {
-        Fact::SocketOwner(SocketOwner {
-            usage: SocketUse::Connect,
-            protocol: TCP,
-            remote: Some(remote),
-            ..
-        }) => Some(remote.ip().to_canonical()),
-        _ => None,
-    }
 }
 
 /// The client's next statement; never, when there is no client or it has said all.

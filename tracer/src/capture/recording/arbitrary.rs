@@ -45,6 +45,7 @@ fn fact() -> impl Strategy<Value = Fact> {
             .prop_map(|(pid, path)| Fact::FileOpen(FileOpen { pid, path })),
         1 => process().prop_map(Fact::Process),
         1 => interface().prop_map(Fact::Interface),
+        1 => any::<u32>().prop_map(Fact::NetworkNamespace),
         2 => secret().prop_map(Fact::TlsSecret),
         1 => client().prop_map(Fact::Client),
         1 => (any::<u64>(), loss_place())
@@ -143,6 +144,7 @@ prop_compose! {
         bytes in any::<(u64, u64)>(),
         segments in (of(any::<u32>()), of(any::<u32>()), of(any::<u32>())),
         congestion in congestion(),
+        network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> TcpSample {
         TcpSample {
@@ -151,7 +153,7 @@ prop_compose! {
             cwnd: windows.0, ssthresh: windows.1,
             bytes_acked: bytes.0, bytes_received: bytes.1,
             retransmits: segments.0, lost: segments.1, in_flight: segments.2,
-            congestion, hook,
+            congestion, network_namespace, hook,
         }
     }
 }
@@ -165,10 +167,11 @@ prop_compose! {
         end_sequence in any::<u32>(),
         congestion in congestion(),
         probes_for_loss in of(any::<bool>()),
+        network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> TcpRetransmit {
         TcpRetransmit {
-            cookie, local, remote, sequence, end_sequence, congestion, probes_for_loss, hook,
+            cookie, local, remote, sequence, end_sequence, congestion, probes_for_loss, network_namespace, hook,
         }
     }
 }
@@ -179,9 +182,10 @@ prop_compose! {
         local in socket_address(),
         remote in socket_address(),
         reason in of(any::<String>()),
+        network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> TcpReset {
-        TcpReset { action, local, remote, reason, hook }
+        TcpReset { action, local, remote, reason, network_namespace, hook }
     }
 }
 
@@ -193,9 +197,10 @@ prop_compose! {
         destination in socket_address(),
         sequence in any::<u32>(),
         flags in any::<u8>(),
+        network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> PacketDrop {
-        PacketDrop { reason, protocol, source, destination, sequence, flags, hook }
+        PacketDrop { reason, protocol, source, destination, sequence, flags, network_namespace, hook }
     }
 }
 
@@ -227,10 +232,11 @@ prop_compose! {
         protocol in any::<u8>(),
         local in of(socket_address()),
         remote in of(socket_address()),
+        network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> SocketOwner {
         let [pid, tid, uid] = ids;
-        SocketOwner { cookie, usage, pid, tid, uid, comm, protocol, local, remote, hook }
+        SocketOwner { cookie, usage, pid, tid, uid, comm, protocol, local, remote, network_namespace, hook }
     }
 }
 
@@ -304,7 +310,12 @@ prop_compose! {
 fn process() -> impl Strategy<Value = ProcessEvent> {
     let known = || {
         let words = vec(any::<String>(), 0..4);
-        (of(any::<String>()), words, of(any::<String>()))
+        (
+            of(any::<String>()),
+            words,
+            of(any::<String>()),
+            of(any::<u32>()),
+        )
     };
     let number = any::<u32>;
     prop_oneof![
@@ -323,14 +334,17 @@ fn process() -> impl Strategy<Value = ProcessEvent> {
             known()
         )
             .prop_map(
-                |(pid, uid, comm, filename, (executable, command, cgroup))| ProcessEvent::Exec {
-                    pid,
-                    uid,
-                    comm,
-                    filename,
-                    executable,
-                    command,
-                    cgroup,
+                |(pid, uid, comm, filename, (executable, command, cgroup, namespace_pid))| {
+                    ProcessEvent::Exec {
+                        pid,
+                        uid,
+                        comm,
+                        filename,
+                        executable,
+                        command,
+                        cgroup,
+                        namespace_pid,
+                    }
                 }
             ),
         (number(), any::<String>(), number()).prop_map(|(pid, comm, code)| ProcessEvent::Exit {
@@ -339,13 +353,14 @@ fn process() -> impl Strategy<Value = ProcessEvent> {
             code
         }),
         (number(), number(), any::<String>(), known()).prop_map(
-            |(pid, uid, comm, (executable, command, cgroup))| ProcessEvent::Seen {
+            |(pid, uid, comm, (executable, command, cgroup, namespace_pid))| ProcessEvent::Seen {
                 pid,
                 uid,
                 comm,
                 executable,
                 command,
                 cgroup,
+                namespace_pid,
             }
         ),
     ]

@@ -17,6 +17,7 @@ const STARTED: u64 = 1_800_000_000_123_456_789;
 fn capture(duration_ns: u64) -> CaptureInfo {
     CaptureInfo {
         source: Source::Live,
+        network_namespace: None,
         started_unix_nano: STARTED.to_string(),
         duration_ns,
         interfaces: vec!["eth0".into()],

@@ -73,6 +73,16 @@ pub struct CaptureOptions {
     pub hooks: HookOptions,
 }
 
+/// Whose network is watched.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Capture")]
+pub struct NetworkOptions {
+    /// Watch this network namespace, named as by `ip netns` or by the pid of a process in it; a
+    /// command runs there, with the files of /etc/netns/NAME that say how names are resolved.
+    #[arg(long, value_name = "NAME|PID", value_parser = values::network_namespace)]
+    pub netns: Option<String>,
+}
+
 /// Which hooks are used, and where.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Capture")]

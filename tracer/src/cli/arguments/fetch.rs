@@ -1,5 +1,5 @@
 use super::values;
-use super::{CaptureOptions, OutputOptions};
+use super::{CaptureOptions, NetworkOptions, OutputOptions};
 use crate::client::RequestOptions;
 use clap::Args;
 
@@ -10,6 +10,7 @@ Examples:
   sudo tracer --layers --body page.html https://example.org/
   sudo tracer -X POST -H 'Content-Type: application/json' -d '{\"a\": 1}' \\
     https://api.example.org/
+  sudo tracer --netns blue http://10.0.0.2/   from the namespace `blue`
   sudo tracer --resolve shop.test:443:127.0.0.1 -k https://shop.test/
 
 Options that curl has too mean the same here. The body is discarded without --body.
@@ -23,6 +24,8 @@ pub struct Fetch {
     pub request: RequestOptions,
     #[command(flatten)]
     pub output: OutputOptions,
+    #[command(flatten)]
+    pub network: NetworkOptions,
     #[command(flatten)]
     pub capture: CaptureOptions,
 }

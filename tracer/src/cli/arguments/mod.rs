@@ -13,7 +13,7 @@ mod implicit;
 /// Texts that become values.
 pub mod values;
 
-pub use common::{CaptureOptions, HookOptions, OutputOptions};
+pub use common::{CaptureOptions, HookOptions, NetworkOptions, OutputOptions};
 pub use demo::Demo;
 pub use exit_code::ExitCode;
 pub use fetch::Fetch;
@@ -77,6 +77,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   sudo tracer run -- curl -s https://example.org/
   sudo tracer run -o trace.json -- ./fetch-all.sh
+  sudo tracer run --netns blue -- curl -s http://10.0.0.2/   in the namespace `blue`
 
 The command keeps its standard input, output and error; it runs as the user who called
 sudo. The report goes to standard error, or where -o says; with `-o -` it takes standard
@@ -97,6 +98,8 @@ pub struct Run {
     #[command(flatten)]
     pub output: OutputOptions,
     #[command(flatten)]
+    pub network: NetworkOptions,
+    #[command(flatten)]
     pub capture: CaptureOptions,
 }
 
@@ -105,6 +108,7 @@ Examples:
   sudo tracer live                           everything, until Ctrl-C
   sudo tracer live --comm firefox --duration 2m
   sudo tracer live --host '*.example.org' --format ndjson | jq .url
+  sudo tracer live --netns 4242              what the container of process 4242 does
 
 Each journey is printed when it ends. A journey must pass all filters.";
 
@@ -129,6 +133,8 @@ pub struct Live {
     pub duration: Option<Duration>,
     #[command(flatten)]
     pub output: OutputOptions,
+    #[command(flatten)]
+    pub network: NetworkOptions,
     #[command(flatten)]
     pub capture: CaptureOptions,
 }

@@ -114,6 +114,18 @@ pub(super) fn interface(text: &str) -> Result<String, String> {
     }
 }
 
+/// A name of ip-netns(8), which is a file's, or the pid of a process.
+pub(super) fn network_namespace(text: &str) -> Result<String, String> {
+    let valid = (1..256).contains(&text.len())
+        && text != "."
+        && text != ".."
+        && !text.contains(|c: char| c == '/' || c.is_control());
+    match valid {
+        true => Ok(text.into()),
+        false => Err("neither a name, which `ip netns` lists, nor a pid".into()),
+    }
+}
+
 /// A kind of hook by its word.
 pub(super) fn hook(text: &str) -> Result<HookKind, String> {
     let found = HookKind::ALL.into_iter().find(|hook| hook.name() == text);

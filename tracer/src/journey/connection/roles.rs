@@ -44,6 +44,29 @@ impl TrackedConnection {
         expected || !self.is_closed() && self.syn_ack.is_none()
     }
 
+    /// Whether a socket of this network namespace can be this end: the first one told decides.
+    pub fn is_in(&mut self, end: End, namespace: Option<u32>) -> bool {
+        let known = &mut self.end_mut(end).network_namespace;
+        match (*known, namespace) {
+            (Some(known), Some(other)) => known == other,
+            (None, Some(_)) => {
+                *known = namespace;
+                true
+            }
+            (_, None) => true,
+        }
+    }
+
+    /// What was known of the attempt before its frames were seen.
+    pub fn take_attempt(&mut self, attempt: Self) {
+        self.first_at_ns = self.first_at_ns.min(attempt.first_at_ns);
+        self.connect = self.connect.take().or(attempt.connect);
+        self.states.extend(attempt.states);
+        self.states.sort_by_key(|state| state.at_ns);
+        let client = self.end_mut(End::Client);
+        client.cookie = client.cookie.or(attempt.client_end.cookie);
+    }
+
     /// Decides who the client is where no handshake was seen: the one that asks.
     pub fn settle_roles(&mut self) {
         let known = [End::Client, End::Server]

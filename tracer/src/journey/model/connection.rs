@@ -71,6 +71,11 @@ pub struct Connection {
     pub client_process: Option<Process>,
     /// The process at the other end, when it is on this host.
     pub server_process: Option<Process>,
+    /// Processes other than `client_process` that read what arrived at the client's end, in
+    /// order: they inherited its socket, or were passed it.
+    pub client_readers: Vec<Process>,
+    /// The same of the server's end.
+    pub server_readers: Vec<Process>,
     pub handshake: Handshake,
     /// State transitions of each end that is on this host, in time order.
     pub states: Vec<StateTransition>,

@@ -63,6 +63,10 @@ pub struct CaptureInfo {
     /// JSON numbers lose digits there.
     pub started_unix_nano: String,
     pub duration_ns: u64,
+    /// The network namespace that was watched, by the name or pid that the command line gave;
+    /// null where it was that of the tracer.
+    #[serde(default)]
+    pub network_namespace: Option<String>,
     /// Names of the interfaces that were watched.
     pub interfaces: Vec<String>,
     /// Which hook serves which fact, and which were refused and why.

@@ -120,7 +120,8 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Gap {
     /// Class of event; `payload`; `capture` where the capture was cut, `connections` where a
-    /// connection was not followed to its end.
+    /// connection was not followed to its end, `namespace` where it was not seen because its
+    /// client is in another network namespace.
     pub class: String,
     /// Events, or bytes for `payload`; 0 where it is not known how many are missing.
     pub count: u64,

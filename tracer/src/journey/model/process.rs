@@ -32,6 +32,8 @@ pub struct Container {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Process {
     pub pid: u32,
+    /// Its number in its own pid namespace, where that is another one.
+    pub namespace_pid: Option<u32>,
     /// Name of the program as the kernel keeps it (at most 15 bytes).
     pub comm: String,
     /// Path of the executable.

@@ -32,6 +32,7 @@ fn sent_again(congestion: CongestionState, probes_for_loss: Option<bool>) -> Con
         end_sequence,
         congestion: Some(congestion),
         probes_for_loss,
+        network_namespace: None,
         hook: HookKind::Tracepoint,
     }));
     script.response(&mut wire);
@@ -86,6 +87,7 @@ fn sent_again_soon(kernel_tells: bool) -> Connection {
             end_sequence,
             congestion: Some(CongestionState::Recovery),
             probes_for_loss: Some(false),
+            network_namespace: None,
             hook: HookKind::Tracepoint,
         }));
     }
@@ -117,6 +119,7 @@ fn what_the_kernel_says_of_another_connection_changes_nothing() {
         local,
         remote,
         reason: None,
+        network_namespace: None,
         hook: HookKind::Tracepoint,
     }));
     script.exchange(&mut wire, "shop.test", "/");
@@ -136,6 +139,7 @@ fn refused(reason: &str) -> (Connection, Journey) {
         destination,
         sequence: wire.client_next.wrapping_sub(1),
         flags: 0x02,
+        network_namespace: None,
         hook: HookKind::Tracepoint,
     }));
     script.segment(&mut wire, false, Flags::Reset, b"");
@@ -172,6 +176,7 @@ fn a_segment_that_the_kernel_sends_for_a_closed_socket_changes_no_owner() {
         protocol: 6,
         local: Some(client),
         remote: Some(peer),
+        network_namespace: None,
         hook: HookKind::Tracepoint,
     }));
     script.close(&mut wire);

@@ -52,6 +52,7 @@ fn who_is_listened_to_is_the_server_of_an_older_connection() {
         protocol: 6,
         local: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 45_000))),
         remote: None,
+        network_namespace: None,
         hook: HookKind::Netlink,
     }));
     let mut unseen = Script::new(true);

@@ -9,6 +9,7 @@ mod live;
 mod losses;
 mod memory;
 mod names;
+mod namespaces;
 mod odd;
 mod parts;
 
@@ -131,6 +132,7 @@ impl Script {
             protocol: IP_TCP,
             local: None,
             remote: Some(SocketAddr::from(server)),
+            network_namespace: None,
             hook: HookKind::Cgroup,
         }));
         Wire {
@@ -270,6 +272,7 @@ impl Script {
             protocol: IP_UDP,
             local: None,
             remote: Some(SocketAddr::from((resolver, 53))),
+            network_namespace: None,
             hook: HookKind::Cgroup,
         }));
         self.datagram(true, port, resolver, &question(id, 0x0100, 0, name));
@@ -382,6 +385,7 @@ fn document() -> Document {
         },
         capture: CaptureInfo {
             source: Source::Live,
+            network_namespace: None,
             started_unix_nano: "0".to_owned(),
             duration_ns: 0,
             interfaces: Vec::new(),

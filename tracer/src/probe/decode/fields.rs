@@ -71,6 +71,11 @@ pub(super) fn arguments(bytes: &[u8], length: u32) -> Vec<String> {
         .collect()
 }
 
+/// inode number of a network namespace, `None` where unknown.
+pub(super) fn namespace(inode: u32) -> Option<u32> {
+    (inode != 0).then_some(inode)
+}
+
 /// An address in the first 4 or all 16 bytes, network byte order. An IPv4 address that
 /// travels in an IPv6 socket (RFC 4291, section 2.5.5.2) is the IPv4 address it is.
 pub(super) fn address(of_family: u16, bytes: &[u8; 16]) -> Result<IpAddr, Malformed> {

@@ -14,7 +14,9 @@ use crate::capture::{
     LinkType, NeighborAction, NeighborEvent, Observation, ProcessEvent, RouteLookup, SocketOwner,
     SocketUse, TcpState, TcpStateChange,
 };
-use fields::{address, known_address, known_socket_address, record, socket_address, text};
+use fields::{
+    address, known_address, known_socket_address, namespace, record, socket_address, text,
+};
 
 /// A record that is too short for what it claims to be, or holds a number that has no
 /// meaning.
@@ -191,10 +193,14 @@ fn tcp_state(
     state: record::TcpState,
     hook: HookKind,
 ) -> Result<(TcpStateChange, Option<SocketOwner>), Malformed> {
-    let cookie = (state.cookie != 0).then_some(state.cookie);
+    let from = TcpState::try_from(state.from).map_err(|_| Malformed)?;
+    let to = TcpState::try_from(state.to).map_err(|_| Malformed)?;
+    // A child that leaves LISTEN still has the cookie of its listener, where that has one: it
+    // gets its own a few lines later (inet_csk_clone_lock, net/ipv4/inet_connection_sock.c).
+    let is_copy = from == TcpState::Listen && to == TcpState::SynRecv;
+    let cookie = (state.cookie != 0 && !is_copy).then_some(state.cookie);
     let local = socket_address(state.family, &state.local, state.local_port)?;
     let remote = socket_address(state.family, &state.remote, state.remote_port)?;
-    let to = TcpState::try_from(state.to).map_err(|_| Malformed)?;
     let by_system_call = state.header.flags & event::flag::PROCESS_CONTEXT != 0;
     let listener = (to == TcpState::Listen && by_system_call).then(|| SocketOwner {
         cookie,
@@ -206,13 +212,14 @@ fn tcp_state(
         protocol: 6,
         local: Some(local),
         remote: None,
+        network_namespace: namespace(state.network),
         hook,
     });
     let change = TcpStateChange {
         socket: state.socket,
         cookie,
-        network_namespace: (state.network != 0).then_some(state.network),
-        from: TcpState::try_from(state.from).map_err(|_| Malformed)?,
+        network_namespace: namespace(state.network),
+        from,
         to,
         local,
         remote,
@@ -275,6 +282,7 @@ fn socket_owner(owner: record::SocketOwner, hook: HookKind) -> Result<SocketOwne
         protocol: owner.protocol,
         local: known_socket_address(owner.family, &owner.local, owner.local_port)?,
         remote: known_socket_address(owner.family, &owner.remote, owner.remote_port)?,
+        network_namespace: namespace(owner.network),
         hook,
     })
 }
@@ -332,6 +340,7 @@ fn exec(exec: &record::ProcessExec) -> ProcessEvent {
         executable: None,
         command: fields::arguments(&exec.arguments, exec.arguments_length),
         cgroup: None,
+        namespace_pid: None,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use tracer_common::{event, record, record::UNKNOWN};
 
-use super::{Malformed, fields::socket_address};
+use super::{
+    Malformed,
+    fields::{namespace, socket_address},
+};
 use crate::{
     capture::{
         CongestionState, HookKind, PacketDrop, ResetAction, SampleMoment, TcpReset, TcpRetransmit,
@@ -41,6 +44,7 @@ pub(super) fn sample(sample: &record::TcpSample, hook: HookKind) -> Result<TcpSa
         lost: known(sample.lost),
         in_flight: known(sample.packets_out),
         congestion: CongestionState::from_number(sample.ca_state),
+        network_namespace: namespace(sample.network),
         hook,
     })
 }
@@ -67,6 +71,7 @@ pub(super) fn retransmit(
         end_sequence: again.end_sequence,
         congestion: CongestionState::from_number(again.ca_state),
         probes_for_loss: (again.pending != u8::MAX).then_some(again.pending == LOSS_PROBE),
+        network_namespace: namespace(again.network),
         hook,
     })
 }
@@ -85,6 +90,7 @@ pub(super) fn reset(
         local: socket_address(reset.family, &reset.local, reset.local_port)?,
         remote: socket_address(reset.family, &reset.remote, reset.remote_port)?,
         reason: reasons.reset(reset.reason),
+        network_namespace: namespace(reset.network),
         hook,
     })
 }
@@ -105,6 +111,7 @@ pub(super) fn dropped(
         )?,
         sequence: dropped.sequence,
         flags: dropped.flags,
+        network_namespace: namespace(dropped.network),
         hook,
     })
 }

@@ -65,6 +65,19 @@ fn listening_says_both_the_state_and_whose_socket_it_is() {
 }
 
 #[test]
+fn a_child_that_leaves_its_listener_has_no_cookie_of_its_own_yet() {
+    for (to, cookie) in [(3, None), (7, Some(9))] {
+        let mut record = state(10, to);
+        record.cookie = 9;
+        let facts = decode(&bytes_of(&record)).expect("valid");
+        let [Fact::TcpState(change)] = facts.as_slice() else {
+            panic!("{facts:?}");
+        };
+        assert_eq!(change.cookie, cookie, "to {to}");
+    }
+}
+
+#[test]
 fn a_transition_in_softirq_blames_nobody() {
     let mut record = state(7, 10);
     record.header.flags = 0;
@@ -158,7 +171,7 @@ fn numbers(srtt: u32, ssthresh: u32) -> record::TcpSample {
         ca_state: 3,
         local_port: 40_000,
         remote_port: 80,
-        reserved: 0,
+        network: 0,
         local: [127; 16],
         remote: [127; 16],
     }

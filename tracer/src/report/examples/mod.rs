@@ -62,6 +62,7 @@ fn document(
         },
         capture: CaptureInfo {
             source: Source::Live,
+            network_namespace: None,
             started_unix_nano: "1767225600000000000".into(),
             duration_ns: 12_400_000,
             interfaces: vec!["client0".into(), "lo".into()],

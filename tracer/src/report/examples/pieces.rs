@@ -87,6 +87,7 @@ pub fn phase(start: u64, at_us: u64, duration_us: u64) -> Option<Phase> {
 pub fn process(pid: u32, comm: &str, command: &[&str]) -> Process {
     Process {
         pid,
+        namespace_pid: None,
         comm: comm.into(),
         exe: Some(format!("/usr/bin/{comm}")),
         command: command.iter().map(|word| (*word).into()).collect(),
@@ -185,6 +186,8 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         interface: Some("client0".into()),
         client_process: Some(process(4242, "curl", &["curl"])),
         server_process: None,
+        client_readers: Vec::new(),
+        server_readers: Vec::new(),
         handshake: Handshake::default(),
         states: Vec::new(),
         bytes: PerEnd::default(),

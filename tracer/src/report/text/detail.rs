@@ -20,6 +20,8 @@ pub(super) fn write_process(page: &mut Page, journey: &Journey) {
     };
     let mut words = Vec::new();
     words.extend(process.exe.clone());
+    let inner = process.namespace_pid;
+    words.extend(inner.map(|pid| format!("{pid} in its own pid namespace")));
     words.extend(process.uid.map(|uid| format!("uid {uid}")));
     words.extend(
         process

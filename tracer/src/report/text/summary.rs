@@ -16,7 +16,9 @@ pub(super) fn write(page: &mut Page, capture: &CaptureInfo, journeys: u64, verbo
     });
     sentence.fact(units::duration(capture.duration_ns));
     if !capture.interfaces.is_empty() {
-        sentence.fact(format!("on {}", capture.interfaces.join(" and ")));
+        let place = capture.network_namespace.as_ref();
+        let place = place.map_or_else(String::new, |name| format!(" in network namespace {name}"));
+        sentence.fact(format!("on {}{place}", capture.interfaces.join(" and ")));
     }
     let total = capture
         .lost

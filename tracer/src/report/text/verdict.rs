@@ -60,13 +60,17 @@ fn write_states(page: &mut Page, journey: &Journey, connection: &Connection) {
         if transitions.is_empty() {
             continue;
         }
-        let owner = match end {
-            End::Client => connection.client_process.as_ref(),
-            End::Server => connection.server_process.as_ref(),
+        let (owner, readers) = match end {
+            End::Client => (&connection.client_process, &connection.client_readers),
+            End::Server => (&connection.server_process, &connection.server_readers),
         };
         let mut text = end.name().to_owned();
         if owner.is_some() {
-            text.push_str(&format!(" {}", process(owner)));
+            text.push_str(&format!(" {}", process(owner.as_ref())));
+        }
+        if !readers.is_empty() {
+            let names: Vec<String> = readers.iter().map(|it| process(Some(it))).collect();
+            text.push_str(&format!(", read by {}", names.join(" and ")));
         }
         let mut sentence = Sentence::default();
         sentence.say(Role::Plain, format!("{text}: {}", path(&transitions)));

@@ -74,7 +74,10 @@ fn messages(sentence: &mut Sentence, connection: &Connection) {
         }
     }
     let silent = connection.segments == PerEnd::default();
-    if steps.is_empty() && silent {
+    let mut states = connection.states.iter();
+    if steps.is_empty() && silent && states.any(|state| state.to == "ESTABLISHED") {
+        sentence.say(Role::Warning, ": not seen on any watched interface");
+    } else if steps.is_empty() && silent {
         sentence.say(Role::Bad, ": no SYN left this host");
     } else if steps.is_empty() {
         sentence.say(Role::Plain, ", opened before the capture began");

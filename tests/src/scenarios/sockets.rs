@@ -1,0 +1,232 @@
+//! Sockets that outlive the moment when their owner was to be seen: older than the tracer,
+//! inherited, passed on, used by a thread, kept over an execve(2), of a process that is gone.
+
+use std::env;
+use std::io::BufReader;
+use std::net::{Ipv4Addr, TcpStream};
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::namespaces::{said, write_request};
+use super::owners::start_server;
+use crate::crowd;
+use crate::handover;
+use crate::network::Network;
+use crate::program::{Program, watching};
+use crate::requests;
+use crate::running::Running;
+use crate::scenario::Scenario;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "requests_on_connections_older_than_the_tracer_have_their_processes",
+        run: || alone(older),
+    },
+    Scenario {
+        name: "an_inherited_connection_belongs_to_who_opened_it_and_names_who_reads",
+        run: || alone(inherited),
+    },
+    Scenario {
+        name: "a_passed_connection_belongs_to_who_opened_it_and_names_who_reads",
+        run: || alone(passed),
+    },
+    Scenario {
+        name: "a_connection_of_a_preforking_server_belongs_to_the_child_that_serves",
+        run: || alone(preforked),
+    },
+    Scenario {
+        name: "a_thread_with_a_name_of_its_own_is_told_by_its_process",
+        run: || alone(thread),
+    },
+    Scenario {
+        name: "a_program_that_replaced_itself_keeps_its_connection",
+        run: || alone(replaced),
+    },
+    Scenario {
+        name: "a_process_that_is_gone_when_it_is_looked_up_is_still_named",
+        run: || alone(gone),
+    },
+];
+
+/// In a network of its own: journeys are numbered, and others' would count.
+fn alone(work: fn() -> Result<()>) -> Result<()> {
+    Network::create()?.inside(work)
+}
+
+/// Ends a live capture once it has told `count` journeys.
+fn journeys(live: Running, count: usize) -> Result<Vec<Value>> {
+    live.wait_for_stdout(&format!("\"id\":\"j{count}\""))?;
+    live.signal(Signal::SIGINT)?;
+    let lines = live.finish()?.expect_code(0)?.json_lines()?;
+    let lines = lines.into_iter().filter(|line| line["type"] == "journey");
+    let journeys: Vec<Value> = lines.collect();
+    ensure!(journeys.len() == count, "{} journeys", journeys.len());
+    Ok(journeys)
+}
+
+fn one(live: Running) -> Result<Value> {
+    Ok(journeys(live, 1)?.remove(0))
+}
+
+fn is(process: &Value, pid: u64, attribution: &str) -> Result<()> {
+    ensure!(process["pid"] == pid, "{pid} expected: {process}");
+    let told = &process["attribution"];
+    ensure!(told == attribution, "{attribution} expected: {process}");
+    Ok(())
+}
+
+fn older() -> Result<()> {
+    let (port, server, _running) = start_server()?;
+    let this = u64::from(std::process::id());
+    let connect = || {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, u16::try_from(port)?)).map_err(anyhow::Error::from)
+    };
+    // Both ends have read before, as with any connection that is used again.
+    let mut reading = BufReader::new(connect()?);
+    crowd::ask(&mut reading, u16::try_from(port)?, 0, 0, false)?;
+    let mut silent = BufReader::new(connect()?);
+    crowd::ask(&mut silent, u16::try_from(port)?, 0, 1, false)?;
+    let live = watching(&port.to_string())?;
+    crowd::ask(&mut reading, u16::try_from(port)?, 0, 2, false)?;
+    live.wait_for_stdout("\"id\":\"j1\"")?;
+    // Nobody reads the answer: only /proc knows whose socket that is.
+    write_request(silent.get_mut(), port, "/unread")?;
+    let told = journeys(live, 2)?;
+    for (journey, grade) in told.iter().zip(["socket-cookie", "procfs"]) {
+        let connection = &journey["connection"];
+        is(&journey["process"], this, grade)?;
+        is(&connection["client_process"], this, grade)?;
+        is(&connection["server_process"], server, "socket-cookie")?;
+        ensure!(journey["outcome"] == "ok", "{journey:#}");
+    }
+    Ok(())
+}
+
+/// One request by this part, and its processes: the parent and the child that it names.
+fn handed_over(part: &str) -> Result<(Value, u64, u64)> {
+    let (port, _, _server) = start_server()?;
+    let live = watching(&port.to_string())?;
+    let program = Program::new(env::current_exe()?);
+    let parent = program.args([handover::PART, part, &port.to_string()]);
+    let parent = parent.start()?;
+    let (pid, child) = (u64::from(parent.pid()), said(&parent, "child")?);
+    parent.finish()?.expect_code(0)?;
+    Ok((one(live)?, pid, child))
+}
+
+fn check_handed_over(part: &str) -> Result<()> {
+    let (journey, parent, child) = handed_over(part)?;
+    let connection = &journey["connection"];
+    is(&connection["client_process"], parent, "socket-cookie")?;
+    is(&journey["process"], parent, "socket-cookie")?;
+    let readers = connection["client_readers"].as_array();
+    let readers = readers.map(Vec::as_slice).unwrap_or_default();
+    let [reader] = readers else {
+        anyhow::bail!("{connection:#}");
+    };
+    ensure!(reader["pid"] == child, "{child} expected: {reader}");
+    ensure!(connection["server_readers"] == json!([]), "{connection:#}");
+    Ok(())
+}
+
+fn inherited() -> Result<()> {
+    check_handed_over("inherit")
+}
+
+fn passed() -> Result<()> {
+    check_handed_over("pass")
+}
+
+fn preforked() -> Result<()> {
+    // The tracer meets the server as most tracers do: it is there already.
+    let server = Program::new(env::current_exe()?).args([handover::PART, "prefork"]);
+    let server = server.start()?;
+    let (child, port) = (said(&server, "child")?, said(&server, "port")?);
+    let live = watching(&port.to_string())?;
+    let client = Program::new(env::current_exe()?);
+    let client = client.args([requests::CLIENT, &port.to_string(), "1"]);
+    let client = client.start()?;
+    let pid = u64::from(client.pid());
+    // It expects the body of another server, and says so.
+    client.finish()?;
+    let journey = one(live)?;
+    let connection = &journey["connection"];
+    is(&connection["server_process"], child, "socket-cookie")?;
+    is(&connection["client_process"], pid, "socket-cookie")?;
+    ensure!(connection["server_readers"] == json!([]), "{connection:#}");
+    Ok(())
+}
+
+fn thread() -> Result<()> {
+    let (port, _, _server) = start_server()?;
+    // Whoever is there already was seen by no fork and no exec.
+    let client = Program::new(env::current_exe()?);
+    let client = client.args([handover::PART, "thread", &port.to_string()]);
+    let client = client.start()?;
+    client.wait_for_stdout("ready")?;
+    let live = watching(&port.to_string())?;
+    client.signal(Signal::SIGUSR1)?;
+    client.finish()?.expect_code(0)?;
+    let journey = one(live)?;
+    let connection = &journey["connection"];
+    // The server's threads have the program's name, the client's has one of its own.
+    for end in ["client_process", "server_process"] {
+        ensure!(connection[end]["comm"] == "end_to_end", "{connection:#}");
+    }
+    Ok(())
+}
+
+fn replaced() -> Result<()> {
+    let (port, _, _server) = start_server()?;
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("second-act");
+    std::os::unix::fs::symlink(env::current_exe()?, &program)?;
+    let live = watching(&port.to_string())?;
+    let client = Program::new(env::current_exe()?);
+    let name = program.to_string_lossy();
+    let client = client.args([handover::PART, "exec", &port.to_string(), &name]);
+    let client = client.start()?;
+    let pid = u64::from(client.pid());
+    client.finish()?.expect_code(0)?;
+    let journey = one(live)?;
+    let connection = &journey["connection"];
+    is(&connection["client_process"], pid, "socket-cookie")?;
+    // Who asked is the program that it became; when it became that is told.
+    ensure!(journey["process"]["comm"] == "second-act", "{journey:#}");
+    ensure!(connection["client_readers"] == json!([]), "{connection:#}");
+    let events = journey["timeline"].as_array();
+    let mut events = events.into_iter().flatten();
+    let becomes = |event: &Value| {
+        let summary = event["summary"].as_str().unwrap_or_default();
+        summary.starts_with(&format!("second-act[{pid}] runs"))
+    };
+    ensure!(events.any(becomes), "{journey:#}");
+    Ok(())
+}
+
+fn gone() -> Result<()> {
+    let port = requests::server(false)?.port().to_string();
+    let live = watching(&port)?;
+    // What it is told meanwhile stays in the ring; /proc is read only when it goes on.
+    live.signal(Signal::SIGSTOP)?;
+    let client = Program::new(env::current_exe()?);
+    let client = client.args([requests::CLIENT, &port, "1"]).start();
+    let ended = client.and_then(|client| {
+        let pid = u64::from(client.pid());
+        client.finish()?.expect_code(0)?;
+        Ok(pid)
+    });
+    live.signal(Signal::SIGCONT)?;
+    let pid = ended?;
+    let journey = one(live)?;
+    let process = &journey["process"];
+    is(process, pid, "socket-cookie")?;
+    ensure!(process["comm"] == "end_to_end", "{process}");
+    ensure!(process["exe"].is_null(), "it was there: {process}");
+    let command = crate::journey::strings(&process["command"]);
+    let part = command.get(1).map(String::as_str);
+    ensure!(part == Some(requests::CLIENT), "{process}");
+    Ok(())
+}
