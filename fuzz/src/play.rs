@@ -134,6 +134,7 @@ pub fn capture() -> CaptureInfo {
         hooks: Vec::new(),
         lost: std::collections::BTreeMap::new(),
         losses: Vec::new(),
+        cost: None,
         complete: true,
     }
 }

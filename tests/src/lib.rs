@@ -12,6 +12,7 @@
 
 pub mod crowd;
 pub mod journey;
+pub mod load;
 pub mod outcome;
 pub mod program;
 pub mod reading;

@@ -28,7 +28,7 @@ use crate::{
     ends::{self, Ends, write_address},
     layout::{offset, read, read_into},
     packet::flow,
-    retransmit,
+    ports, retransmit,
     socket::TRACED_SOCKETS,
     task,
 };
@@ -83,7 +83,15 @@ pub fn tcp_sock_ops(context: SockOpsContext) -> u32 {
 
 #[inline(always)]
 fn established(context: &SockOpsContext) {
-    let (cookie, socket) = (cookie(context), socket(context));
+    let cookie = cookie(context);
+    // In network byte order, in the upper half (sock_ops_convert_ctx_access, net/core/filter.c).
+    let remote_port = u32::from_be(context.remote_port()) as u16;
+    if !ports::may_be_wanted(context.local_port() as u16, remote_port)
+        && TRACED_SOCKETS.get_ptr(cookie).is_none()
+    {
+        return;
+    }
+    let socket = socket(context);
     let Some(ends) = ends::of_socket(socket) else {
         return;
     };

@@ -1,6 +1,7 @@
 //! All scenarios, in the order they run. A new file is registered here.
 
 mod command_line;
+mod cost;
 mod facts;
 mod faults;
 mod files;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Scenario> {
         owners::SCENARIOS,
         facts::SCENARIOS,
         losses::SCENARIOS,
+        cost::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
         privileges::SCENARIOS,

@@ -12,7 +12,7 @@ use super::{
     parse::kind,
     work::{Work, recall},
 };
-use crate::{layout::config, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
+use crate::{layout::config, ports, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
 
 /// Everything there is.
 const WHOLE: u32 = u32::MAX;
@@ -79,6 +79,11 @@ fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
     let destination_port = recall!(work.packet.destination_port);
     if source_port == 53 || destination_port == 53 {
         return WHOLE;
+    }
+    if !ports::may_be_wanted(source_port as u16, destination_port as u16)
+        && !is_of_traced_socket(arrival)
+    {
+        return NOTHING;
     }
     let own_port = if arrival.direction == direction::IN {
         destination_port

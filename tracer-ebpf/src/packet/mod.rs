@@ -19,6 +19,7 @@ use aya_ebpf::{
 };
 use tracer_common::event::{direction, hook, link};
 
+use crate::layout::config;
 use source::Source;
 
 /// Link type by interface index, for interfaces that are not Ethernet.
@@ -125,6 +126,9 @@ fn observe(source: &impl Source, arrival: &Arrival) {
 
 #[inline(always)]
 fn link_type(interface: u32) -> u8 {
+    if config().has_raw_ip() == 0 {
+        return link::ETHERNET;
+    }
     match LINK_TYPES.get_ptr(interface) {
         // SAFETY: written by the tracer before the programs are attached.
         Some(kind) => unsafe { *kind as u8 },

@@ -213,9 +213,14 @@ fn transport(source: &impl Source, work: *mut Work) -> Option<u32> {
     if protocol != TCP && protocol != UDP {
         return None;
     }
-    write_fragments_key(work);
-    if recall!(work.network.fragment_offset) != 0 {
-        return Some(kind::FRAGMENT);
+    let fragmented = recall!(work.network.fragmented);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe { (*work).packet.fragmented = fragmented };
+    if fragmented != 0 {
+        write_fragments_key(work);
+        if recall!(work.network.fragment_offset) != 0 {
+            return Some(kind::FRAGMENT);
+        }
     }
     let offset = recall!(work.network.offset);
     write_ports(source, offset, work)?;
@@ -238,11 +243,9 @@ fn transport(source: &impl Source, work: *mut Work) -> Option<u32> {
 /// Their identification stands in for the ports, which later fragments do not have.
 #[inline(always)]
 fn write_fragments_key(work: *mut Work) {
-    let fragmented = recall!(work.network.fragmented);
     let identification = recall!(work.network.identification);
     // SAFETY: `work` is this CPU's entry of the map.
     unsafe {
-        (*work).packet.fragmented = fragmented;
         flow::write_key(
             &raw mut (*work).packet.fragments,
             work,

@@ -5,7 +5,7 @@
 
 use super::lookup::Lookup;
 use crate::journey::model::{
-    CaptureInfo, Connection, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
+    CaptureInfo, Connection, Cost, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
     HookReport, HostInfo, HttpExchange, Journey, LossReport, NeighborExchange, Outcome, OwnAddress,
     Phases, Process, Resolution, Route, Source, TimelineEvent, Trace, TracerInfo,
 };
@@ -67,6 +67,8 @@ pub struct Losses<'a> {
     pub lost: &'a BTreeMap<String, u64>,
     /// Where and when they were lost, per class and processor.
     pub losses: &'a [LossReport],
+    /// What watching took of this host; null in files that are no recordings.
+    pub cost: Option<&'a Cost>,
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
     pub duration_ns: u64,
@@ -205,6 +207,7 @@ impl<W: Write> Writer<W> {
         self.line(&Line::Lost(Losses {
             lost: &capture.lost,
             losses: &capture.losses,
+            cost: capture.cost.as_ref(),
             complete: capture.complete,
             duration_ns: capture.duration_ns,
         }))

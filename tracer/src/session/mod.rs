@@ -288,6 +288,7 @@ impl Session {
                 hooks,
                 lost: BTreeMap::new(),
                 losses: Vec::new(),
+                cost: None,
             },
             dns: Vec::new(),
             neighbors: Vec::new(),
@@ -308,7 +309,8 @@ impl Session {
 
     /// The header of the report at the end of the capture; ends the recording, too.
     pub fn close(&mut self) -> (Document, Result<(), RecordingError>) {
-        let document = self.document();
+        let mut document = self.document();
+        document.capture.cost = Some(self.probe.cost());
         let recorder = self.recorder.take();
         let recorded = recorder.map_or(Ok(()), |it| it.finish(&document.capture));
         (document, recorded)

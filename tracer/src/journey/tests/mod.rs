@@ -387,6 +387,7 @@ fn document() -> Document {
             hooks: Vec::new(),
             lost: std::collections::BTreeMap::new(),
             losses: Vec::new(),
+            cost: None,
             complete: true,
         },
         dns: Vec::new(),

@@ -68,6 +68,7 @@ fn document(
             hooks: pieces::hooks(),
             lost: std::collections::BTreeMap::new(),
             losses: Vec::new(),
+            cost: None,
             complete: true,
         },
         dns,
