@@ -40,6 +40,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 const ONE_LINER: &str = "tracepoint:sock:inet_sock_set_state { @[args->newstate] = count(); } \
                          interval:ms:50 /!@said/ { @said = 1; printf(\"ready\\n\"); }";
 
+/// Not every machine has it mounted, and bpftrace finds nothing without. Nobody else sees this.
+const WITH_TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing; \
+                            exec bpftrace -B line -e \"$0\"";
+
 impl Observer {
     pub fn name(self) -> &'static str {
         match self {
@@ -84,8 +88,8 @@ impl Observer {
                 Some(running)
             }
             Self::Bpftrace => {
-                let running = Program::new("bpftrace")
-                    .args(["-B", "line", "-e", ONE_LINER])
+                let running = Program::new("unshare")
+                    .args(["-m", "sh", "-c", WITH_TRACEFS, ONE_LINER])
                     .limit(LIMIT)
                     .start()?;
                 running.wait_for_stdout("ready")?;

@@ -68,12 +68,15 @@ impl Server {
             .limit(Duration::from_secs(3600))
             .start()?;
         let deadline = Instant::now() + START;
-        while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            ensure!(Instant::now() < deadline, "nginx does not listen");
+        // It listens before it makes its worker.
+        let worker = loop {
+            let workers = processor::children_of(running.pid())?;
+            if let Some(worker) = workers.first() {
+                break *worker;
+            }
+            ensure!(Instant::now() < deadline, "nginx has no worker");
             std::thread::yield_now();
-        }
-        let workers = processor::children_of(running.pid())?;
-        let worker = *workers.first().context("nginx has no worker")?;
+        };
         Ok(Self {
             port,
             tls_port,

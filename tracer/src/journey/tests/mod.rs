@@ -311,8 +311,7 @@ impl Script {
 
     /// The journeys that are over now, by what they asked for.
     pub fn finished(&mut self) -> Vec<Journey> {
-        let finished = self.assembler.take_finished(self.at_ns);
-        finished.into_iter().map(|entry| entry.journey).collect()
+        self.assembler.take_finished(self.at_ns).journeys
     }
 
     pub fn finish(self) -> Trace {
