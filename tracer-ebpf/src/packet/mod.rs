@@ -117,10 +117,18 @@ fn observe(source: &impl Source, arrival: &Arrival) {
     let Some(work) = work::place() else {
         return;
     };
-    let kind = parse::packet(source, arrival.link, work);
+    // SAFETY: this CPU's own buffer, which is longer than the beginning of a frame.
+    let begun = unsafe {
+        let bytes = (&raw mut (*work).frame.bytes).cast();
+        source::Begun::new(source, bytes)
+    };
+    let Some(begun) = begun else {
+        return;
+    };
+    let kind = parse::packet(&begun, arrival.link, work);
     let wanted = filter::bytes_wanted(kind, work, arrival);
     if wanted != 0 {
-        copy::frame(source, arrival, work, (kind, wanted));
+        copy::frame(&begun, arrival, work, (kind, wanted));
     }
 }
 

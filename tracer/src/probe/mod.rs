@@ -342,7 +342,7 @@ impl Probe {
             clock,
             ..
         } = self;
-        losses.since_last(clock, |lost| order.push(lost));
+        losses.since_last(with_misses, clock, |lost| order.push(lost));
         let at_ns = self.clock.elapsed_ns();
         if self.malformed != 0 {
             let malformed = std::mem::take(&mut self.malformed);

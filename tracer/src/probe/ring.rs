@@ -14,7 +14,7 @@ use tokio::{
 use super::error::{self, ProbeError};
 
 /// The kernel wakes us only when the ring fills up: below, we look this often.
-const PERIOD: Duration = Duration::from_millis(5);
+const PERIOD: Duration = Duration::from_millis(10);
 /// Bytes handled before other tasks of this thread get their turn.
 const MOST_BYTES: usize = 4 << 20;
 
