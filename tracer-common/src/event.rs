@@ -141,7 +141,7 @@ pub mod sample {
     pub const ROUND_TRIP: u8 = 2;
     /// The retransmission timer ran out.
     pub const TIMEOUT: u8 = 3;
-    /// The connection began to close, or is closed.
+    /// The connection is closed.
     pub const CLOSING: u8 = 4;
     /// A segment arrived.
     pub const SEGMENT: u8 = 5;

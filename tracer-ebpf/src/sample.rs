@@ -52,10 +52,9 @@ const PERIOD_NS: u64 = 10_000_000;
 /// Proceed: what a sock_ops program returns that answers nothing.
 const PROCEED: u32 = 1;
 
-// include/net/tcp_states.h
-const FIN_WAIT1: u32 = 4;
+/// include/net/tcp_states.h. The totals are final then, also of a socket that was closed for
+/// one direction first.
 const CLOSE: u32 = 7;
-const CLOSE_WAIT: u32 = 8;
 
 const CALLBACKS: u32 =
     BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
@@ -74,7 +73,7 @@ pub fn tcp_sock_ops(context: SockOpsContext) -> u32 {
     } else if operation == BPF_SOCK_OPS_STATE_CB {
         // SAFETY: the verifier lets this program read its arguments: old and new state.
         let to = unsafe { (*context.ops).__bindgen_anon_1.args[1] };
-        if to == FIN_WAIT1 || to == CLOSE_WAIT || to == CLOSE {
+        if to == CLOSE {
             again(&context, sample::CLOSING);
         }
     }

@@ -135,8 +135,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
-    let local_port = tcp::local_port(socket);
-    let remote_port = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
+    let (local_port, remote_port) = tcp::connected_ports(socket);
     let (tgid, tid) = task::current();
     if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
         return 0;

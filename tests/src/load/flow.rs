@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use serde_json::Value;
+
 use super::{alone, cost};
 use crate::program::Program;
 
@@ -75,9 +77,10 @@ pub fn measure(tracer: &Path, rate: u32, seconds: u32) -> Result<Flow> {
         let lost = lost.as_object().context("no losses")?;
         // Payload beyond the budget is counted there, too, and is no event.
         let lost = lost.iter().filter(|(class, _)| *class != "payload");
-        let lost: f64 = lost.filter_map(|(_, count)| count.as_f64()).sum();
+        let lost: u64 = lost.filter_map(|(_, count)| count.as_u64()).sum();
         let events = cost["events"].as_object().context("no events")?;
-        let events: f64 = events.values().filter_map(|count| count.as_f64()).sum();
+        let events: u64 = events.values().filter_map(Value::as_u64).sum();
+        let (events, lost) = (events as f64, lost as f64);
         let number = |name: &str, part: &str| {
             let number = cost[name][part].as_f64();
             number.with_context(|| format!("no {name}.{part} in {cost}"))
