@@ -45,7 +45,7 @@ struct Sampling {
     count: u64,
 }
 
-/// The first round trips are told one by one: handshake and slow start.
+/// The first round trips of traced processes are told one by one: handshake and slow start.
 const ALL_OF_THE_FIRST: u64 = 32;
 /// Later ones at most this often: newer kernels call for every acknowledgement.
 const PERIOD_NS: u64 = 10_000_000;
@@ -101,14 +101,9 @@ fn established(context: &SockOpsContext) {
     }
     // Another program may have asked for other callbacks.
     let _ = context.set_cb_flags((context.cb_flags() | CALLBACKS) as i32);
-    let _ = SAMPLED.insert(
-        &cookie,
-        &Sampling {
-            last_at_ns: 0,
-            count: 0,
-        },
-        0,
-    );
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let _ = SAMPLED.insert(&cookie, &begun(now), 0);
     take(hook::SOCK_OPS, sample::ESTABLISHED, socket, cookie, &ends);
 }
 
@@ -141,17 +136,29 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
         Some(sampling) if !is_due(sampling) => return 0,
         Some(_) => {}
         None => {
-            let new = Sampling {
-                last_at_ns: 0,
-                count: 0,
-            };
-            let _ = SAMPLED.insert(&cookie, &new, 0);
+            // SAFETY: no arguments.
+            let now = unsafe { bpf_ktime_get_boot_ns() };
+            let _ = SAMPLED.insert(&cookie, &begun(now), 0);
         }
     }
     if let Some(ends) = ends::of_socket(socket) {
         take(hook::TRACEPOINT, sample::SEGMENT, socket, cookie, &ends);
     }
     0
+}
+
+/// A new entry. With the whole host in scope the first round trips are like all others: most
+/// connections are over within a few, and each sample costs as much as a frame.
+#[inline(always)]
+fn begun(now: u64) -> Sampling {
+    Sampling {
+        last_at_ns: now,
+        count: if task::whole_host() {
+            ALL_OF_THE_FIRST
+        } else {
+            0
+        },
+    }
 }
 
 /// Counts a sample that may be left out, and says whether it is to be taken.

@@ -28,7 +28,7 @@ pub(super) fn write(page: &mut Page, cost: &Cost) {
         units::duration(cost.tracer.user_ns)
     ));
     sentence.fact(format!("{} system", units::duration(cost.tracer.system_ns)));
-    sentence.fact_about_each(cost.tracer.ns_per_event, "event");
+    sentence.time_of_an_event(cost.tracer.ns_per_event);
     below(page, sentence);
 
     match &cost.kernel {
@@ -45,14 +45,16 @@ fn write_kernel(page: &mut Page, kernel: &KernelCost) {
     let mut sentence = Sentence::default();
     sentence.fact(format!("kernel {}", units::duration(kernel.run_time_ns)));
     sentence.fact(units::counted(kernel.run_count, "run"));
-    sentence.fact_about_each(kernel.ns_per_event, "event");
+    sentence.time_of_an_event(kernel.ns_per_event);
     below(page, sentence);
     for program in kernel.programs.iter().take(PROGRAMS) {
         let mut sentence = Sentence::default();
         sentence.fact(format!("  {} ({})", program.name, program.fact));
-        sentence.fact(units::duration(program.run_time_ns));
-        sentence.fact(units::counted(program.run_count, "run"));
-        sentence.fact_about_each(Some(program.ns_per_run), "run");
+        sentence.fact(format!(
+            "{} of {}",
+            units::counted(program.run_count, "run"),
+            units::duration(program.ns_per_run)
+        ));
         below(page, sentence);
     }
 }
@@ -64,9 +66,9 @@ fn below(page: &mut Page, sentence: Sentence) {
 
 impl Sentence {
     /// What one of many took, where that is known.
-    fn fact_about_each(&mut self, nanoseconds: Option<u64>, noun: &str) {
+    fn time_of_an_event(&mut self, nanoseconds: Option<u64>) {
         if let Some(nanoseconds) = nanoseconds {
-            self.fact(format!("{} each {noun}", units::duration(nanoseconds)));
+            self.fact(format!("{} an event", units::duration(nanoseconds)));
         }
     }
 }
