@@ -5,10 +5,10 @@ use tracer::capture::file::FileSummary;
 use tracer::capture::recording::{Event, Header};
 use tracer::journey::assemble::{Assembler, AssemblerOptions};
 use tracer::journey::limits::Limits;
-use tracer::journey::live::FinishedJourney;
 use tracer::journey::model::{
     CaptureInfo, Document, HostInfo, SCHEMA_VERSION, Source, Trace, TracerInfo,
 };
+use tracer::journey::part::Part;
 
 /// Payload kept per direction of a connection, as `tracer read` has it.
 const STREAM_LIMIT: usize = 16 << 20;
@@ -18,7 +18,7 @@ const STREAM_LIMIT: usize = 16 << 20;
 pub struct Player {
     assembler: Option<Assembler>,
     live: bool,
-    finished: Vec<FinishedJourney>,
+    finished: Vec<Part>,
 }
 
 impl Player {
@@ -31,7 +31,7 @@ impl Player {
             Event::Observation(observation) => self.assembler().observe(observation),
             Event::Take { now_ns } => {
                 let finished = self.assembler().take_finished(now_ns);
-                self.finished.extend(finished);
+                self.finished.push(finished);
             }
             Event::End(_) => {}
         }
@@ -45,7 +45,7 @@ impl Player {
     pub fn finish(mut self, summary: &FileSummary) {
         let mut assembler = self.assembler.take().unwrap_or_else(|| begin(None));
         let mut trace = if self.live {
-            self.finished.extend(assembler.take_remaining());
+            self.finished.push(assembler.take_remaining());
             told(self.finished)
         } else {
             assembler.finish(empty())
@@ -73,7 +73,7 @@ fn begin(header: Option<&Header>) -> Assembler {
 }
 
 /// What was told while the capture went on; what several journeys refer to stands once.
-fn told(finished: Vec<FinishedJourney>) -> Trace {
+fn told(finished: Vec<Part>) -> Trace {
     let mut trace = Trace {
         document: empty(),
         packets: Vec::new(),
@@ -104,7 +104,7 @@ fn told(finished: Vec<FinishedJourney>) -> Trace {
                 document.neighbors.push(neighbor);
             }
         }
-        document.journeys.push(one.journey);
+        document.journeys.extend(one.journeys);
         trace.packets.extend(one.packets);
     }
     trace
@@ -135,6 +135,7 @@ pub fn capture() -> CaptureInfo {
         hooks: Vec::new(),
         lost: std::collections::BTreeMap::new(),
         losses: Vec::new(),
+        cost: None,
         complete: true,
     }
 }

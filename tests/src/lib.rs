@@ -13,6 +13,7 @@
 pub mod crowd;
 pub mod handover;
 pub mod journey;
+pub mod load;
 pub mod network;
 pub mod outcome;
 pub mod pieces;

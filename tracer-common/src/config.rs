@@ -28,6 +28,8 @@ pub struct Config {
     pub drop_queue_purge: u32,
     /// Not 0: `tcp:tcp_send_reset` has the reason as its third argument.
     pub reset_reason: u32,
+    /// Not 0: some interface has frames without a link layer.
+    pub has_raw_ip: u32,
 }
 
 /// Whose events are wanted.

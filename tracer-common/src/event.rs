@@ -1,6 +1,8 @@
 //! Event, hook and flag numbers. They are grouped by concern with holes between the
 //! groups; a number never changes its meaning, so that recordings stay readable.
 
+use crate::loss;
+
 /// A frame: [`crate::record::FrameHead`] and the captured bytes.
 pub const FRAME: u16 = 0x10;
 /// [`crate::record::TcpState`].
@@ -31,6 +33,27 @@ pub const PROCESS_EXEC: u16 = 0x71;
 pub const PROCESS_EXIT: u16 = 0x72;
 /// [`crate::record::LayerPassage`].
 pub const LAYER_PASSAGE: u16 = 0x80;
+
+/// The class under which a lost record of this event is counted, `None` for a number that is
+/// not in use.
+pub const fn class(event: u16) -> Option<u32> {
+    Some(match event {
+        FRAME => loss::FRAME,
+        TCP_STATE => loss::TCP_STATE,
+        TCP_SAMPLE => loss::TCP_SAMPLE,
+        TCP_RETRANSMIT => loss::TCP_RETRANSMIT,
+        TCP_RESET => loss::TCP_RESET,
+        PACKET_DROP => loss::PACKET_DROP,
+        SOCKET_OWNER => loss::SOCKET_OWNER,
+        ROUTE => loss::ROUTE,
+        NEIGHBOR => loss::NEIGHBOR,
+        GET_ADDR_INFO => loss::GET_ADDR_INFO,
+        FILE_OPEN => loss::FILE_OPEN,
+        PROCESS_FORK | PROCESS_EXEC | PROCESS_EXIT => loss::PROCESS,
+        LAYER_PASSAGE => loss::KERNEL_PATH,
+        _ => return None,
+    })
+}
 
 /// Which kind of hook wrote a record.
 pub mod hook {
@@ -118,7 +141,7 @@ pub mod sample {
     pub const ROUND_TRIP: u8 = 2;
     /// The retransmission timer ran out.
     pub const TIMEOUT: u8 = 3;
-    /// The connection began to close, or is closed.
+    /// The connection is closed.
     pub const CLOSING: u8 = 4;
     /// A segment arrived.
     pub const SEGMENT: u8 = 5;

@@ -1,4 +1,4 @@
-//! Lengths the verifier believes.
+//! Lengths and places the verifier believes.
 
 use aya_ebpf::check_bounds_signed;
 
@@ -8,6 +8,17 @@ use aya_ebpf::check_bounds_signed;
 /// and removes exactly the half that the verifier of older kernels (seen on 6.1) needs.
 #[inline(always)]
 pub fn from_one(length: u64, most: u64) -> Option<u64> {
-    let length = length as i64;
-    check_bounds_signed(length, 1, most as i64).then_some(length as u64)
+    within(length, 1, most)
+}
+
+/// `place` when it is from 0 to `most`.
+#[inline(always)]
+pub fn from_zero(place: u64, most: u64) -> Option<u64> {
+    within(place, 0, most)
+}
+
+#[inline(always)]
+fn within(number: u64, least: u64, most: u64) -> Option<u64> {
+    let number = number as i64;
+    check_bounds_signed(number, least as i64, most as i64).then_some(number as u64)
 }

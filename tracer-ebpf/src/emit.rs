@@ -12,7 +12,7 @@ use aya_ebpf::{
     maps::{PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use tracer_common::{
-    limits, loss,
+    event, limits, loss,
     record::{Header, Lost},
 };
 
@@ -43,34 +43,37 @@ pub struct Slot<T: 'static> {
 /// The implementor is `repr(C)` with a [`Header`] as its first member.
 pub unsafe trait Record: Sized + 'static {
     const EVENT: u16;
-    const CLASS: u32;
+    /// Under which it is counted when it is lost.
+    const CLASS: u32 = match event::class(Self::EVENT) {
+        Some(class) => class,
+        None => panic!("an event without a class"),
+    };
 }
 
 macro_rules! records {
-    ($($record:ident: $event:ident, $class:ident;)*) => {$(
+    ($($record:ident: $event:ident;)*) => {$(
         // SAFETY: each of these starts with a `Header`, see tracer_common::record.
         unsafe impl Record for tracer_common::record::$record {
-            const EVENT: u16 = tracer_common::event::$event;
-            const CLASS: u32 = loss::$class;
+            const EVENT: u16 = event::$event;
         }
     )*};
 }
 
 records! {
-    TcpState: TCP_STATE, TCP_STATE;
-    SocketOwner: SOCKET_OWNER, SOCKET_OWNER;
-    LayerPassage: LAYER_PASSAGE, KERNEL_PATH;
-    TcpSample: TCP_SAMPLE, TCP_SAMPLE;
-    TcpRetransmit: TCP_RETRANSMIT, TCP_RETRANSMIT;
-    TcpReset: TCP_RESET, TCP_RESET;
-    PacketDrop: PACKET_DROP, PACKET_DROP;
-    Route: ROUTE, ROUTE;
-    Neighbor: NEIGHBOR, NEIGHBOR;
-    GetAddrInfo: GET_ADDR_INFO, GET_ADDR_INFO;
-    FileOpen: FILE_OPEN, FILE_OPEN;
-    ProcessFork: PROCESS_FORK, PROCESS;
-    ProcessExec: PROCESS_EXEC, PROCESS;
-    ProcessExit: PROCESS_EXIT, PROCESS;
+    TcpState: TCP_STATE;
+    SocketOwner: SOCKET_OWNER;
+    LayerPassage: LAYER_PASSAGE;
+    TcpSample: TCP_SAMPLE;
+    TcpRetransmit: TCP_RETRANSMIT;
+    TcpReset: TCP_RESET;
+    PacketDrop: PACKET_DROP;
+    Route: ROUTE;
+    Neighbor: NEIGHBOR;
+    GetAddrInfo: GET_ADDR_INFO;
+    FileOpen: FILE_OPEN;
+    ProcessFork: PROCESS_FORK;
+    ProcessExec: PROCESS_EXEC;
+    ProcessExit: PROCESS_EXIT;
 }
 
 /// Reserves a record and writes its header; counts it as lost when the ring is full.

@@ -22,6 +22,7 @@ static CONFIG: Config = Config {
     drop_not_specified: u32::MAX,
     drop_queue_purge: u32::MAX,
     reset_reason: 0,
+    has_raw_ip: 0,
 };
 
 /// One offset of the kernel's layout: `offset!(sock_cookie)`.
@@ -73,7 +74,8 @@ config_view!(
     network,
     drop_not_specified,
     drop_queue_purge,
-    reset_reason
+    reset_reason,
+    has_raw_ip
 );
 
 /// Reads a member of a kernel structure. `None` when this kernel has no such member or the

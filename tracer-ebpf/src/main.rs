@@ -19,6 +19,7 @@ mod layers;
 mod layout;
 mod neighbor;
 mod packet;
+mod ports;
 mod process;
 mod resolver;
 mod retransmit;

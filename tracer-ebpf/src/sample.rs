@@ -28,7 +28,7 @@ use crate::{
     ends::{self, Ends, write_address},
     layout::{network_of_socket, offset, read, read_into},
     packet::flow,
-    retransmit,
+    ports, retransmit,
     socket::TRACED_SOCKETS,
     task,
 };
@@ -45,17 +45,16 @@ struct Sampling {
     count: u64,
 }
 
-/// The first round trips are told one by one: handshake and slow start.
+/// The first round trips of traced processes are told one by one: handshake and slow start.
 const ALL_OF_THE_FIRST: u64 = 32;
 /// Later ones at most this often: newer kernels call for every acknowledgement.
 const PERIOD_NS: u64 = 10_000_000;
 /// Proceed: what a sock_ops program returns that answers nothing.
 const PROCEED: u32 = 1;
 
-// include/net/tcp_states.h
-const FIN_WAIT1: u32 = 4;
+/// include/net/tcp_states.h. The totals are final then, also of a socket that was closed for
+/// one direction first.
 const CLOSE: u32 = 7;
-const CLOSE_WAIT: u32 = 8;
 
 const CALLBACKS: u32 =
     BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
@@ -74,7 +73,7 @@ pub fn tcp_sock_ops(context: SockOpsContext) -> u32 {
     } else if operation == BPF_SOCK_OPS_STATE_CB {
         // SAFETY: the verifier lets this program read its arguments: old and new state.
         let to = unsafe { (*context.ops).__bindgen_anon_1.args[1] };
-        if to == FIN_WAIT1 || to == CLOSE_WAIT || to == CLOSE {
+        if to == CLOSE {
             again(&context, sample::CLOSING);
         }
     }
@@ -83,7 +82,15 @@ pub fn tcp_sock_ops(context: SockOpsContext) -> u32 {
 
 #[inline(always)]
 fn established(context: &SockOpsContext) {
-    let (cookie, socket) = (cookie(context), socket(context));
+    let cookie = cookie(context);
+    // In network byte order, in the upper half (sock_ops_convert_ctx_access, net/core/filter.c).
+    let remote_port = u32::from_be(context.remote_port()) as u16;
+    if !ports::may_be_wanted(context.local_port() as u16, remote_port)
+        && TRACED_SOCKETS.get_ptr(cookie).is_none()
+    {
+        return;
+    }
+    let socket = socket(context);
     let Some(ends) = ends::of_socket(socket) else {
         return;
     };
@@ -94,14 +101,9 @@ fn established(context: &SockOpsContext) {
     }
     // Another program may have asked for other callbacks.
     let _ = context.set_cb_flags((context.cb_flags() | CALLBACKS) as i32);
-    let _ = SAMPLED.insert(
-        &cookie,
-        &Sampling {
-            last_at_ns: 0,
-            count: 0,
-        },
-        0,
-    );
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let _ = SAMPLED.insert(&cookie, &begun(now), 0);
     take(hook::SOCK_OPS, sample::ESTABLISHED, socket, cookie, &ends);
 }
 
@@ -134,17 +136,29 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
         Some(sampling) if !is_due(sampling) => return 0,
         Some(_) => {}
         None => {
-            let new = Sampling {
-                last_at_ns: 0,
-                count: 0,
-            };
-            let _ = SAMPLED.insert(&cookie, &new, 0);
+            // SAFETY: no arguments.
+            let now = unsafe { bpf_ktime_get_boot_ns() };
+            let _ = SAMPLED.insert(&cookie, &begun(now), 0);
         }
     }
     if let Some(ends) = ends::of_socket(socket) {
         take(hook::TRACEPOINT, sample::SEGMENT, socket, cookie, &ends);
     }
     0
+}
+
+/// A new entry. With the whole host in scope the first round trips are like all others: most
+/// connections are over within a few, and each sample costs as much as a frame.
+#[inline(always)]
+fn begun(now: u64) -> Sampling {
+    Sampling {
+        last_at_ns: now,
+        count: if task::whole_host() {
+            ALL_OF_THE_FIRST
+        } else {
+            0
+        },
+    }
 }
 
 /// Counts a sample that may be left out, and says whether it is to be taken.

@@ -21,7 +21,7 @@ use tracer_common::{
 use crate::{
     emit,
     layout::{network_of_socket, offset, read, read_into},
-    task, tcp,
+    ports, task, tcp,
 };
 
 /// Cookies of the sockets that traced processes connected or sent from.
@@ -77,6 +77,11 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
     }
     // SAFETY: the helper takes this program's own context.
     let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
+    // SAFETY: the verifier lets this program read the member of its context.
+    let port = u16::from_be(unsafe { (*address).user_port } as u16);
+    if !whole_host {
+        ports::note(port);
+    }
     if TRACED_SOCKETS.get_ptr(cookie).is_none() {
         // Full tables give up their oldest entry, so this cannot fail for lack of room.
         let _ = TRACED_SOCKETS.insert(cookie, tgid, 0);
@@ -97,7 +102,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
         (*record).usage = used_for;
         (*record).protocol = (*address).protocol as u8;
         (*record).local_port = 0;
-        (*record).remote_port = u16::from_be((*address).user_port as u16);
+        (*record).remote_port = port;
         (*record).network = network_of_socket(socket_of(address));
         (*record).local = [0; 16];
         let remote = (&raw mut (*record).remote).cast::<u32>();
@@ -147,9 +152,11 @@ fn socket_of(address: *const bpf_sock_addr) -> u64 {
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
+    let (local_port, remote_port) = tcp::connected_ports(socket);
     let (tgid, tid) = task::current();
-    let local_port = tcp::local_port(socket);
-    let remote_port = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
+    if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
+        return 0;
+    }
     let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
     let reader = Reader {
         socket,

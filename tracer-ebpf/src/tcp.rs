@@ -22,10 +22,11 @@ use tracer_common::{
 use crate::{
     emit,
     layout::{network_of_socket, offset, read, read_into},
-    task,
+    ports, task,
 };
 
-/// TCP_LISTEN, include/net/tcp_states.h.
+// include/net/tcp_states.h
+const SYN_SENT: u8 = 2;
 const LISTEN: u8 = 10;
 /// IPPROTO_TCP.
 const TCP: u16 = 6;
@@ -157,9 +158,9 @@ fn probe(
     }
 }
 
-/// Every transition of every TCP socket on this host is reported: the server of a traced
-/// client may be any process in any namespace, and a child's addresses are not yet set
-/// when it leaves LISTEN, so that nothing here could tell which are wanted.
+/// The server of a traced client may be any process in any namespace, and a child's addresses
+/// are not yet set when it leaves LISTEN: what is wanted is told by its ports, of which the
+/// child has its listener's.
 #[inline(always)]
 fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u8) {
     // tcp_done sets CLOSE on sockets that are closed already.
@@ -167,9 +168,21 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         return;
     }
     let (tgid, tid) = task::current();
-    if to == LISTEN && task::is_traced(tgid) {
-        // A full table only means that flows start with the answer to them.
-        let _ = LISTENERS.insert(local_port(socket), tgid, 0);
+    if !task::whole_host() {
+        let remote = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
+        let traced = task::is_traced(tgid);
+        if to == LISTEN && traced {
+            // A full table only means that flows start with the answer to them.
+            let _ = LISTENERS.insert(local_port(socket), tgid, 0);
+            ports::note(local_port(socket));
+        }
+        if to == SYN_SENT && traced {
+            ports::note(remote);
+        }
+        // Listening is told of all: it says who is a server.
+        if to != LISTEN && !ports::may_be_wanted(local_port(socket), remote) {
+            return;
+        }
     }
     let flags = task::context_flags(context);
     let Some(mut slot) = emit::reserve_of::<TcpState>(hook, flags, || ports(socket)) else {
@@ -211,6 +224,21 @@ pub fn local_port(socket: u64) -> u16 {
     } else {
         port
     }
+}
+
+/// Local and remote port of a connected socket, by one read where they stand side by side.
+#[inline(always)]
+pub fn connected_ports(socket: u64) -> (u16, u16) {
+    let place = offset!(sock_remote_port);
+    if offset!(sock_local_port) == place.wrapping_add(2) {
+        let [remote, local] = read::<[u16; 2]>(socket, place).unwrap_or_default();
+        // A closed socket has given it back.
+        if local != 0 {
+            return (local, u16::from_be(remote));
+        }
+    }
+    let remote = read::<u16>(socket, place).unwrap_or(0);
+    (local_port(socket), u16::from_be(remote))
 }
 
 /// The ports of a socket's connection, for when a record of it is lost.

@@ -203,6 +203,7 @@ pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) 
             }],
             lost: BTreeMap::new(),
             losses: Vec::new(),
+            cost: None,
             complete: whole,
         },
         dns: Vec::new(),

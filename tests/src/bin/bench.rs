@@ -8,6 +8,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nix::sys::signal::Signal;
+use tracer_tests::load;
+use tracer_tests::load::flow::Flow;
+use tracer_tests::load::{Mode, Observer, Rounds, median};
 use tracer_tests::program::Program;
 use tracer_tests::reading::mix::Shape;
 use tracer_tests::reading::{self, Captures, Cost};
@@ -45,6 +48,10 @@ struct Bench {
     captures: Captures,
     /// Of each reader, the median.
     readings: OnceCell<[Reading; READERS.len()]>,
+    /// What watching a web server took.
+    watched: OnceCell<Rounds>,
+    /// What became of a steady stream of events.
+    flow: OnceCell<Flow>,
 }
 
 /// What reading a packet takes.
@@ -111,6 +118,44 @@ impl Bench {
         captures.cost(program, arguments, Shape::Mix, packets)
     }
 
+    fn watched(&self) -> Result<&Rounds> {
+        if let Some(known) = self.watched.get() {
+            return Ok(known);
+        }
+        let rounds = load::measure(&self.arguments.tracer)?;
+        load::show(&rounds);
+        Ok(self.watched.get_or_init(|| rounds))
+    }
+
+    /// Processor time of the watched, times that of the unwatched.
+    fn times(&self, mode: Mode, observer: Observer) -> Result<f64> {
+        let rounds = self.watched()?;
+        Ok(load::ratio(rounds, mode, observer))
+    }
+
+    /// What the tracer adds to a request beyond what tcpdump adds, points of percent.
+    fn above_tcpdump(&self, mode: Mode) -> Result<f64> {
+        let of = |observer| self.times(mode, observer);
+        Ok((of(Observer::Live)? - of(Observer::Tcpdump)?) * 100.0)
+    }
+
+    fn own(&self, mode: Mode, observer: Observer) -> Result<f64> {
+        let rounds = load::rounds_of(self.watched()?, mode, observer);
+        Ok(median(rounds.iter().map(|round| round.own).collect()))
+    }
+
+    fn kernel(&self, mode: Mode) -> Result<f64> {
+        load::cost::of_kernel_per_event(&self.arguments.tracer, mode)
+    }
+
+    fn flow(&self) -> Result<Flow> {
+        if let Some(known) = self.flow.get() {
+            return Ok(*known);
+        }
+        let flow = load::flow::measure(&self.arguments.tracer, EVENTS, SECONDS)?;
+        Ok(*self.flow.get_or_init(|| flow))
+    }
+
     /// How many times the time of a packet a packet takes when there are ten times as many.
     fn growth(&self, shape: Shape, packets: u32) -> Result<f64> {
         let cost = |packets| {
@@ -126,6 +171,17 @@ impl Bench {
         Ok(cost(packets)? / cost(packets / 10)?)
     }
 }
+
+/// Times the processor time of an unwatched request, of server and client together.
+const NOTHING_MATCHES: f64 = 1.05;
+const MATCHES: f64 = 1.08;
+/// Points of percent.
+const ABOVE_TCPDUMP: f64 = 3.0;
+/// Processor time of the tracer for a request, microseconds.
+const OWN: f64 = 2.5;
+/// Captured events that the default ring must bear, a second, and for how long.
+const EVENTS: u32 = 100_000;
+const SECONDS: u32 = 60;
 
 const FIGURES: &[Figure] = &[
     Figure {
@@ -230,16 +286,139 @@ const FIGURES: &[Figure] = &[
         limit: GROWTH,
         measure: |bench| bench.growth(Shape::Unanswered, 100_000),
     },
+    Figure {
+        name: "live: keep-alive, nothing matches",
+        unit: "x",
+        limit: NOTHING_MATCHES,
+        measure: |bench| bench.times(Mode::KeepAlive, Observer::Elsewhere),
+    },
+    Figure {
+        name: "live: keep-alive, it matches",
+        unit: "x",
+        limit: MATCHES,
+        measure: |bench| bench.times(Mode::KeepAlive, Observer::Live),
+    },
+    Figure {
+        name: "live: keep-alive, it matches, above tcpdump",
+        unit: "points",
+        limit: ABOVE_TCPDUMP,
+        measure: |bench| bench.above_tcpdump(Mode::KeepAlive),
+    },
+    Figure {
+        name: "live: keep-alive, own time, nothing matches",
+        unit: "µs",
+        limit: OWN,
+        measure: |bench| bench.own(Mode::KeepAlive, Observer::Elsewhere),
+    },
+    Figure {
+        name: "live: keep-alive, own time, it matches",
+        unit: "µs",
+        limit: OWN,
+        measure: |bench| bench.own(Mode::KeepAlive, Observer::Live),
+    },
+    Figure {
+        name: "live: keep-alive, kernel, per event",
+        unit: "ns",
+        limit: 250.0,
+        measure: |bench| bench.kernel(Mode::KeepAlive),
+    },
+    Figure {
+        name: "live: new connections, nothing matches",
+        unit: "x",
+        limit: NOTHING_MATCHES,
+        measure: |bench| bench.times(Mode::Close, Observer::Elsewhere),
+    },
+    Figure {
+        name: "live: new connections, it matches",
+        unit: "x",
+        limit: MATCHES,
+        measure: |bench| bench.times(Mode::Close, Observer::Live),
+    },
+    Figure {
+        name: "live: new connections, it matches, above tcpdump",
+        unit: "points",
+        limit: ABOVE_TCPDUMP,
+        measure: |bench| bench.above_tcpdump(Mode::Close),
+    },
+    Figure {
+        name: "live: new connections, own time, nothing matches",
+        unit: "µs",
+        limit: OWN,
+        measure: |bench| bench.own(Mode::Close, Observer::Elsewhere),
+    },
+    Figure {
+        name: "live: new connections, own time, it matches",
+        unit: "µs",
+        limit: OWN,
+        measure: |bench| bench.own(Mode::Close, Observer::Live),
+    },
+    Figure {
+        name: "live: new connections, kernel, per event",
+        unit: "ns",
+        limit: 400.0,
+        measure: |bench| bench.kernel(Mode::Close),
+    },
+    Figure {
+        name: "live: TLS, nothing matches",
+        unit: "x",
+        limit: NOTHING_MATCHES,
+        measure: |bench| bench.times(Mode::Tls, Observer::Elsewhere),
+    },
+    Figure {
+        name: "live: TLS, it matches",
+        unit: "x",
+        limit: MATCHES,
+        measure: |bench| bench.times(Mode::Tls, Observer::Live),
+    },
+    Figure {
+        name: "live: TLS, it matches, above tcpdump",
+        unit: "points",
+        limit: ABOVE_TCPDUMP,
+        measure: |bench| bench.above_tcpdump(Mode::Tls),
+    },
+    Figure {
+        name: "live: TLS, own time, it matches",
+        unit: "µs",
+        limit: OWN,
+        measure: |bench| bench.own(Mode::Tls, Observer::Live),
+    },
+    Figure {
+        name: "events: reached a second",
+        unit: "events",
+        limit: f64::INFINITY,
+        measure: |bench| Ok(bench.flow()?.rate),
+    },
+    Figure {
+        name: "events: lost in a minute",
+        unit: "events",
+        limit: 0.0,
+        measure: |bench| Ok(bench.flow()?.lost),
+    },
+    Figure {
+        name: "events: own time, per event",
+        unit: "µs",
+        limit: f64::INFINITY,
+        measure: |bench| Ok(bench.flow()?.own),
+    },
+    Figure {
+        name: "events: most in the ring",
+        unit: "%",
+        limit: f64::INFINITY,
+        measure: |bench| Ok(bench.flow()?.peak),
+    },
 ];
 
 fn main() -> Result<ExitCode> {
-    if let Some(code) = requests::part().or_else(reading::part) {
+    let part = requests::part().or_else(reading::part);
+    if let Some(code) = part.or_else(load::flow::part) {
         return Ok(code);
     }
     let bench = Bench {
         arguments: Arguments::parse(),
         captures: Captures::new()?,
         readings: OnceCell::new(),
+        watched: OnceCell::new(),
+        flow: OnceCell::new(),
     };
     let arguments = &bench.arguments;
     let wanted = |figure: &&Figure| {
@@ -350,9 +529,4 @@ fn resident_memory(bench: &Bench) -> Result<f64> {
     let words = line.context("no VmHWM in /proc/PID/status")?;
     let number = words.split_whitespace().nth(1).context("no number")?;
     Ok(number.parse::<f64>()? / 1024.0)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,6 +1,7 @@
 //! All scenarios, in the order they run. A new file is registered here.
 
 mod command_line;
+mod cost;
 mod facts;
 mod faults;
 mod files;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         namespaces::SCENARIOS,
         facts::SCENARIOS,
         losses::SCENARIOS,
+        cost::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
         privileges::SCENARIOS,

@@ -9,7 +9,7 @@ use tracer_common::{event, limits, loss, record::FrameHead};
 use super::{
     Arrival,
     parse::kind,
-    source::Source,
+    source::{Begun, Source},
     work::{Work, recall},
 };
 use crate::{bounds, emit};
@@ -18,8 +18,8 @@ use crate::{bounds, emit};
 const MOST: u64 = limits::FRAME_BYTES as u64 - 1;
 
 #[inline(always)]
-pub fn frame(
-    source: &impl Source,
+pub fn frame<S: Source>(
+    source: &Begun<'_, S>,
     arrival: &Arrival,
     work: *mut Work,
     (of_kind, wanted): (u32, u32),
@@ -34,7 +34,8 @@ pub fn frame(
     // SAFETY: this CPU's own buffer; the bound keeps the copy inside it.
     unsafe {
         let buffer = &raw mut (*work).frame;
-        if !source.copy(0, (&raw mut (*buffer).bytes).cast(), length as u32) {
+        let is_copied = length <= u64::from(source.copied());
+        if !is_copied && !source.copy(0, (&raw mut (*buffer).bytes).cast(), length as u32) {
             return;
         }
         let head = &raw mut (*buffer).head;

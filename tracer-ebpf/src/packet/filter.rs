@@ -12,7 +12,7 @@ use super::{
     parse::kind,
     work::{Work, recall},
 };
-use crate::{layout::config, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
+use crate::{layout::config, ports, socket::TRACED_SOCKETS, task, tcp::LISTENERS};
 
 /// Everything there is.
 const WHOLE: u32 = u32::MAX;
@@ -80,11 +80,18 @@ fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
     if source_port == 53 || destination_port == 53 {
         return WHOLE;
     }
-    let own_port = if arrival.direction == direction::IN {
-        destination_port
+    let (own_port, peer_port) = if arrival.direction == direction::IN {
+        (destination_port, source_port)
     } else {
-        source_port
+        (source_port, destination_port)
     };
+    if !ports::may_be_wanted(source_port as u16, destination_port as u16) {
+        if !is_of_traced_socket(arrival) {
+            return NOTHING;
+        }
+        // Opened before it was traced: an inherited socket. Answers to it carry no cookie.
+        ports::note(peer_port as u16);
+    }
     let Some(flow) = known_flow(work).or_else(|| {
         let wanted =
             task::whole_host() || is_of_traced_socket(arrival) || is_of_traced_listener(own_port);

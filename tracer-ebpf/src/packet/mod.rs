@@ -19,6 +19,7 @@ use aya_ebpf::{
 };
 use tracer_common::event::{direction, hook, link};
 
+use crate::layout::config;
 use source::Source;
 
 /// Link type by interface index, for interfaces that are not Ethernet.
@@ -116,15 +117,26 @@ fn observe(source: &impl Source, arrival: &Arrival) {
     let Some(work) = work::place() else {
         return;
     };
-    let kind = parse::packet(source, arrival.link, work);
+    // SAFETY: this CPU's own buffer, which is longer than the beginning of a frame.
+    let begun = unsafe {
+        let bytes = (&raw mut (*work).frame.bytes).cast();
+        source::Begun::new(source, bytes)
+    };
+    let Some(begun) = begun else {
+        return;
+    };
+    let kind = parse::packet(&begun, arrival.link, work);
     let wanted = filter::bytes_wanted(kind, work, arrival);
     if wanted != 0 {
-        copy::frame(source, arrival, work, (kind, wanted));
+        copy::frame(&begun, arrival, work, (kind, wanted));
     }
 }
 
 #[inline(always)]
 fn link_type(interface: u32) -> u8 {
+    if config().has_raw_ip() == 0 {
+        return link::ETHERNET;
+    }
     match LINK_TYPES.get_ptr(interface) {
         // SAFETY: written by the tracer before the programs are attached.
         Some(kind) => unsafe { *kind as u8 },

@@ -7,6 +7,9 @@ use aya_ebpf::{
     helpers::generated,
     programs::{TcContext, XdpContext},
 };
+use tracer_common::limits;
+
+use crate::bounds;
 
 /// A frame whose bytes can be copied.
 pub trait Source {
@@ -28,6 +31,69 @@ pub trait Source {
             self.copy(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
                 .then(|| value.assume_init())
         }
+    }
+}
+
+/// A frame whose first bytes were copied already, by one call instead of one for each header.
+pub struct Begun<'a, S> {
+    source: &'a S,
+    /// At least [`BEGINNING`] bytes, of which `copied` are the frame's.
+    bytes: *const u8,
+    copied: u32,
+}
+
+/// Most frames have all their headers within so many bytes.
+pub const BEGINNING: u32 = limits::FRAME_HEADERS;
+
+impl<'a, S: Source> Begun<'a, S> {
+    /// Copies the beginning of the frame to `into`. `None` for a frame without any byte.
+    ///
+    /// # Safety
+    /// `into` is valid for [`BEGINNING`] bytes for as long as this lives, and the verifier can
+    /// see that.
+    #[inline(always)]
+    pub unsafe fn new(source: &'a S, into: *mut u8) -> Option<Self> {
+        let length = u64::from(source.length().min(BEGINNING));
+        let length = bounds::from_one(length, u64::from(BEGINNING))?;
+        // SAFETY: as the caller promises.
+        if !unsafe { source.copy(0, into, length as u32) } {
+            return None;
+        }
+        Some(Self {
+            source,
+            bytes: into,
+            copied: length as u32,
+        })
+    }
+
+    /// Bytes that are copied.
+    #[inline(always)]
+    pub fn copied(&self) -> u32 {
+        self.copied
+    }
+}
+
+impl<S: Source> Source for Begun<'_, S> {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.source.length()
+    }
+
+    #[inline(always)]
+    unsafe fn copy(&self, offset: u32, into: *mut u8, length: u32) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe { self.source.copy(offset, into, length) }
+    }
+
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: u32) -> Option<T> {
+        let size = size_of::<T>() as u32;
+        if offset.saturating_add(size) > self.copied {
+            return self.source.load(offset);
+        }
+        let place = bounds::from_zero(u64::from(offset), u64::from(BEGINNING - size))?;
+        // SAFETY: within the bytes that were copied; plain bytes, wherever they are.
+        Some(unsafe { self.bytes.add(place as usize).cast::<T>().read_unaligned() })
     }
 }
 

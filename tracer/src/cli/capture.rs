@@ -30,6 +30,7 @@ pub(super) fn outputs(options: &OutputOptions, default: Destination) -> Result<O
         color: options.color,
         layers: options.layers,
         verbose: options.verbose,
+        cost: options.cost,
         show_secrets: options.show_secrets,
     };
     Ok(Outputs::plan(&request, default, &Terminal::detect())?)
@@ -71,7 +72,8 @@ pub(super) fn session_options(
     let stream_limit = if capture.full { 64 << 20 } else { budget };
     let recorder = capture.save.as_deref().map(Recorder::create).transpose()?;
     let probe = ProbeOptions {
-        kernel_path: wants_kernel_path(capture, output, subject),
+        kernel_path: capture.kernel_path || wants_all(output, subject),
+        statistics: output.cost || wants_all(output, subject),
         ring_bytes: capture.ring,
         ..probe_options(&capture.hooks, Some(budget), capture.full, live)
     };
@@ -87,9 +89,10 @@ pub(super) fn session_options(
     })
 }
 
-/// Timing the kernel's layers costs time with every packet of the host, and half of all events:
-/// only where the result is shown, and where there may be many requests only when asked for.
-fn wants_kernel_path(capture: &CaptureOptions, output: &OutputOptions, subject: Subject) -> bool {
+/// Timing the kernel's layers costs time with every packet of the host, and half of all events;
+/// letting the kernel count the runs of the programs costs time with every run: only where the
+/// result is shown, and where there may be many requests only when asked for.
+fn wants_all(output: &OutputOptions, subject: Subject) -> bool {
     let is_data = |format: Format| format != Format::Text;
     let in_data = output.format.is_some_and(is_data)
         || output
@@ -97,8 +100,7 @@ fn wants_kernel_path(capture: &CaptureOptions, output: &OutputOptions, subject: 
             .iter()
             .filter_map(|file| Format::of_path(file))
             .any(is_data);
-    let shown = output.layers || output.verbose > 0 || in_data && subject == Subject::Request;
-    capture.kernel_path || shown
+    output.layers || output.verbose > 0 || in_data && subject == Subject::Request
 }
 
 /// What the probe is to attach, and what it hands over.

@@ -3,8 +3,8 @@
 use super::arguments::{ExitCode, Live};
 use super::capture;
 use super::problem::Problem;
-use crate::journey::live::FinishedJourney;
-use crate::journey::part::note_lost;
+use crate::journey::model::Journey;
+use crate::journey::part::{Part, note_lost};
 use crate::report::outputs::{Destination, OutputError, Reporter};
 use crate::session::Session;
 use std::ffi::OsString;
@@ -48,9 +48,8 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     if let Some(error) = failed {
         return Err(error.into());
     }
-    for finished in session.remaining().await {
-        print(&arguments, &mut reporter, finished)?;
-    }
+    let remaining = session.remaining().await;
+    print(&arguments, &mut reporter, remaining)?;
     let (mut document, recorded) = session.close();
     document.dhcp = session.dhcp();
     document.capture.losses = session.loss_reports();
@@ -61,20 +60,16 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     Ok(ExitCode::Done)
 }
 
-fn print(
-    arguments: &Live,
-    reporter: &mut Reporter,
-    finished: FinishedJourney,
-) -> Result<(), OutputError> {
-    if !wanted(arguments, &finished) {
+fn print(arguments: &Live, reporter: &mut Reporter, mut finished: Part) -> Result<(), OutputError> {
+    finished.keep(|journey| wanted(arguments, journey));
+    if finished.journeys.is_empty() {
         return Ok(());
     }
-    reporter.part(&finished.into())
+    reporter.part(&finished)
 }
 
 /// A journey must pass all filters.
-fn wanted(arguments: &Live, finished: &FinishedJourney) -> bool {
-    let journey = &finished.journey;
+fn wanted(arguments: &Live, journey: &Journey) -> bool {
     let process = journey.process.as_ref();
     let pid = arguments
         .pid

@@ -10,7 +10,6 @@ use crate::capture::recording::{Event, Header, Replay as Recorded};
 use crate::fence;
 use crate::journey::assemble::Assembler;
 use crate::journey::limits::Limits;
-use crate::journey::live::FinishedJourney;
 use crate::journey::model::{CaptureInfo, Document, SCHEMA_VERSION, Source};
 use crate::journey::part::Part;
 use crate::replay::{self, ReplayOptions};
@@ -138,7 +137,7 @@ impl Reading<'_> {
             }
             Event::Take { now_ns } => {
                 let finished = self.memory().assembler.take_finished(now_ns);
-                self.tell_finished(finished);
+                self.tell_finished(&finished);
             }
             Event::End(capture) => self.end = Some(*capture),
         }
@@ -184,9 +183,9 @@ impl Reading<'_> {
         self.note(begun);
     }
 
-    fn tell_finished(&mut self, finished: Vec<FinishedJourney>) {
-        for finished in finished {
-            self.tell(&finished.into());
+    fn tell_finished(&mut self, finished: &Part) {
+        if !finished.journeys.is_empty() {
+            self.tell(finished);
         }
     }
 
@@ -227,7 +226,7 @@ impl Reading<'_> {
             }
             Some(header) if header.live => {
                 let remaining = assembler.take_remaining();
-                self.tell_finished(remaining);
+                self.tell_finished(&remaining);
                 recorded_document(header, self.end.take(), now_ns)
             }
             Some(header) => {

@@ -4,10 +4,11 @@ use super::assemble::Assembler;
 use super::compose::{self, Told};
 use super::connection::TrackedConnection;
 use super::drafts::{self, Draft};
-use super::model::{Connection, DnsExchange, End, Journey, NeighborExchange, Packet};
+use super::model::{Connection, End, Journey};
+use super::part::Part;
 use super::resolution;
 use super::story::{Analysed, Story};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A connection without traffic for this long has nothing more to say for now.
 const QUIET_NS: u64 = 1_000_000_000;
@@ -29,17 +30,6 @@ const FAILURES_NS: u64 = 60_000_000_000;
 const PAYLOAD_BYTES: u64 = 256 << 20;
 /// Connections followed at once; beyond this the least recently used are dropped and counted.
 const CONNECTIONS: usize = 8192;
-
-/// A finished journey with everything it refers to.
-#[derive(Debug, Clone)]
-pub struct FinishedJourney {
-    pub journey: Journey,
-    pub connections: Vec<Connection>,
-    pub dns: Vec<DnsExchange>,
-    pub neighbors: Vec<NeighborExchange>,
-    /// For the layers view.
-    pub packets: Vec<Packet>,
-}
 
 /// What was already reported, so that nothing is reported twice.
 #[derive(Debug, Default)]
@@ -77,9 +67,9 @@ impl Reported {
 }
 
 impl Assembler {
-    /// The journeys that are over at `now_ns` and were not returned before. What is no
-    /// longer needed is forgotten.
-    pub fn take_finished(&mut self, now_ns: u64) -> Vec<FinishedJourney> {
+    /// The journeys that are over at `now_ns` and were not returned before, with what they
+    /// refer to. What is no longer needed is forgotten.
+    pub fn take_finished(&mut self, now_ns: u64) -> Part {
         compose::dns_over_tcp(self, TrackedConnection::is_closed);
         let youngest = self.youngest_attempts(now_ns);
         let touched = self.connections.iter().filter(|c| c.touched);
@@ -89,7 +79,7 @@ impl Assembler {
     }
 
     /// Every journey that was not returned before, at the end of the capture.
-    pub fn take_remaining(&mut self) -> Vec<FinishedJourney> {
+    pub fn take_remaining(&mut self) -> Part {
         compose::dns_over_tcp(self, |_| true);
         // Nothing follows: what is under way is told as far as it went.
         let due = self.connections.iter().map(|c| c.number).collect();
@@ -97,14 +87,14 @@ impl Assembler {
         self.take(&due, self.last_at_ns)
     }
 
-    fn take(&mut self, due: &BTreeSet<u64>, now_ns: u64) -> Vec<FinishedJourney> {
+    fn take(&mut self, due: &BTreeSet<u64>, now_ns: u64) -> Part {
         for number in due {
             if let Some(connection) = self.connections.get_mut(*number) {
                 connection.close_gaps();
             }
         }
         let story = Story::new(self, |connection| due.contains(&connection.number));
-        let mut finished = Vec::new();
+        let mut finished = Part::default();
         let mut failures = Vec::new();
         let mut used = Vec::new();
         let mut number = self.next_journey;
@@ -118,8 +108,9 @@ impl Assembler {
             }
             let told = compose::tell(&story, &draft, format!("j{number}"));
             number += 1;
-            finished.push(refer(&story, told));
+            refer(&story, told, &mut finished);
         }
+        finished.connections = referred(&story, &finished.journeys);
         let counts: Vec<(u64, usize, Option<u64>)> = story
             .connections()
             .map(|(connection, analysed)| {
@@ -271,24 +262,36 @@ fn done_at(connection: &TrackedConnection, analysed: &Analysed) -> Option<u64> {
     Some(connection.last_at_ns.saturating_add(quiet))
 }
 
-fn refer(story: &Story<'_>, told: Told) -> FinishedJourney {
+/// Adds a journey with what it alone refers to.
+fn refer(story: &Story<'_>, told: Told, finished: &mut Part) {
     let journey = told.journey;
-    let connections = story
-        .connections()
-        .filter(|(connection, _)| journey.attempts.contains(&connection.id()))
-        .map(|(connection, analysed)| compose::describe(story, connection, analysed))
-        .collect();
-    let dns = compose::dns_of(story, &journey);
-    let neighbors = compose::neighbor_on_wire(story, &journey)
-        .into_iter()
-        .chain(told.cached_neighbor)
-        .filter(|exchange| journey.neighbor.as_ref() == Some(&exchange.id))
-        .collect();
-    FinishedJourney {
-        journey,
-        connections,
-        dns,
-        neighbors,
-        packets: told.packets,
+    let on_wire = compose::neighbor_on_wire(story, &journey);
+    let neighbors = on_wire.into_iter().chain(told.cached_neighbor);
+    for exchange in neighbors.filter(|one| journey.neighbor.as_ref() == Some(&one.id)) {
+        if finished
+            .neighbors
+            .iter()
+            .all(|known| known.id != exchange.id)
+        {
+            finished.neighbors.push(exchange);
+        }
     }
+    for exchange in compose::dns_of(story, &journey) {
+        if finished.dns.iter().all(|known| known.id != exchange.id) {
+            finished.dns.push(exchange);
+        }
+    }
+    finished.packets.extend(told.packets);
+    finished.journeys.push(journey);
+}
+
+/// The connections of journeys, each once however many of them it carried.
+fn referred(story: &Story<'_>, journeys: &[Journey]) -> Vec<Connection> {
+    let attempts = journeys.iter().flat_map(|journey| &journey.attempts);
+    let wanted: HashSet<&String> = attempts.collect();
+    story
+        .connections()
+        .filter(|(connection, _)| wanted.contains(&connection.id()))
+        .map(|(connection, analysed)| compose::describe(story, connection, analysed))
+        .collect()
 }

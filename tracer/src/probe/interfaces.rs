@@ -18,6 +18,8 @@ pub(super) struct Interface {
     pub index: u32,
     pub name: String,
     pub link_type: LinkType,
+    /// What leaves it arrives on it.
+    pub is_loopback: bool,
 }
 
 // Hardware types of include/uapi/linux/if_arp.h whose frames have an Ethernet header
@@ -93,6 +95,7 @@ fn describe(socket: &OwnedFd, name: &CStr, index: u32) -> io::Result<(Interface,
         index,
         name: name.to_string_lossy().into_owned(),
         link_type,
+        is_loopback: hardware_type == ARPHRD_LOOPBACK,
     };
     Ok((interface, i32::from(flags) & libc::IFF_UP != 0))
 }
@@ -135,6 +138,7 @@ mod tests {
         let found = select(&["lo".to_owned()]).expect("lo");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].link_type, LinkType::Ethernet);
+        assert!(found[0].is_loopback);
     }
 
     #[test]

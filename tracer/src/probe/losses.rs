@@ -53,10 +53,18 @@ impl Losses {
         })
     }
 
-    /// Hands over every loss since the last call.
-    pub(super) fn since_last(&mut self, clock: &Clock, mut each: impl FnMut(Observation)) {
+    /// Hands over every loss since the last call. The counters are a system call: they are
+    /// looked at where there are losses, or when they are `due`.
+    pub(super) fn since_last(
+        &mut self,
+        due: bool,
+        clock: &Clock,
+        mut each: impl FnMut(Observation),
+    ) {
         let mut open: BTreeMap<Kind, Stretch> = BTreeMap::new();
+        let mut any = false;
         while let Some(bytes) = self.told.next() {
+            any = true;
             let Ok(lost) = decode::lost(&bytes) else {
                 continue;
             };
@@ -65,7 +73,10 @@ impl Losses {
         for (kind, stretch) in open {
             each(stretch.observation(kind));
         }
-        self.count_untold(clock, each);
+        // There is always one that was told before the first that was not.
+        if any || due {
+            self.count_untold(clock, each);
+        }
     }
 
     /// Those can have happened at any time since the last look.

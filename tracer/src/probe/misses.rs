@@ -4,15 +4,11 @@
 //! and leads to the same hook, the kernel skips the second run and counts it (Linux 5.12).
 //! Such an event never reached the ring, so the ring's own counters do not know of it.
 
-use std::{
-    mem::size_of,
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
-};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use aya::Ebpf;
-use aya_obj::generated::bpf_prog_info;
 
-use super::plan::FACTS;
+use super::{information, plan::FACTS};
 
 /// Facts of which a skipped run is a lost event. The others look at many events of which
 /// few matter: there a skipped run says nothing.
@@ -73,32 +69,7 @@ impl Misses {
     }
 }
 
-/// `recursion_misses` of a program; `None` on kernels that do not count.
+/// `recursion_misses` of a program; 0 on kernels that do not count.
 fn skipped_runs(program: BorrowedFd<'_>) -> Option<u64> {
-    /// The member of `union bpf_attr` for BPF_OBJ_GET_INFO_BY_FD.
-    #[repr(C)]
-    struct Query {
-        program: u32,
-        length: u32,
-        information: u64,
-    }
-    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-
-    // SAFETY: plain data, for which zeros are a value: no buffers are offered to fill.
-    let mut information: bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut query = Query {
-        program: u32::try_from(program.as_raw_fd()).ok()?,
-        length: u32::try_from(size_of::<bpf_prog_info>()).ok()?,
-        information: (&raw mut information).addr() as u64,
-    };
-    // SAFETY: the query names a structure of the length it says, which outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_OBJ_GET_INFO_BY_FD,
-            &raw mut query,
-            size_of::<Query>(),
-        )
-    };
-    (result == 0).then_some(information.recursion_misses)
+    Some(information::of(program)?.recursion_misses)
 }

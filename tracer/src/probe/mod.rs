@@ -6,9 +6,11 @@ mod attach;
 mod cgroup;
 mod cleanup;
 mod clock;
+mod cost;
 mod counters;
 mod decode;
 mod error;
+mod information;
 mod interfaces;
 mod layout;
 mod libraries;
@@ -40,7 +42,7 @@ pub use error::ProbeError;
 use crate::{
     capture::{Fact, HookKind, LinkType, LossPlace, Observation},
     fence::Capability,
-    journey::model::{HookReport, HookStatus},
+    journey::model::{Cost, HookReport, HookStatus},
 };
 use interfaces::Interface;
 
@@ -75,6 +77,9 @@ pub struct ProbeOptions {
     /// Watch the layers that the traced flows' segments pass in the kernel. That costs time
     /// with every packet.
     pub kernel_path: bool,
+    /// Let the kernel count the runs of its programs and their time. That costs time with
+    /// every run.
+    pub statistics: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
 }
@@ -91,6 +96,7 @@ impl Default for ProbeOptions {
             without: Vec::new(),
             force: Vec::new(),
             kernel_path: false,
+            statistics: false,
             xdp_native: false,
         }
     }
@@ -123,6 +129,7 @@ pub struct Probe {
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
     ring: ring::Reader,
+    meter: cost::Meter,
     losses: losses::Losses,
     misses: misses::Misses,
     counters: counters::Counters,
@@ -148,13 +155,14 @@ impl Probe {
     pub async fn attach(options: ProbeOptions) -> Result<Self, ProbeError> {
         privileges::check()?;
         let restrictions = privileges::restrictions();
-        let (mut ebpf, types, offsets) = open(&options)?;
         let interfaces = interfaces::select(&options.interfaces)?;
+        let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
         name_link_types(&mut ebpf, &interfaces)?;
         // Not being able to look for leftovers is no reason not to work.
         let _ = cleanup::remove_leftovers(&interfaces).await;
         let ring = ring::Reader::new(&mut ebpf)?;
         let losses = losses::Losses::new(&mut ebpf)?;
+        let meter = cost::Meter::start(options.statistics, object::ring_bytes(&options));
         let clock = Clock::now();
         let ground = attach::Ground {
             options: &options,
@@ -178,6 +186,7 @@ impl Probe {
             qdiscs: outcome.qdiscs,
             leaves_filters: outcome.classifier == Some(HookKind::Clsact),
             ring,
+            meter,
             losses,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
                 .with_watchers(outcome.watchers)
@@ -224,6 +233,11 @@ impl Probe {
     /// Names of the watched interfaces.
     pub fn interfaces(&self) -> &[String] {
         &self.interfaces
+    }
+
+    /// What watching took so far.
+    pub fn cost(&self) -> Cost {
+        self.meter.read(&self.ebpf)
     }
 
     /// inode number of the watched network namespace, where it is known.
@@ -336,6 +350,7 @@ impl Probe {
     fn read_ring(&mut self) -> bool {
         let Self {
             ring,
+            meter,
             decoder,
             owners,
             order,
@@ -343,7 +358,8 @@ impl Probe {
             ..
         } = self;
         let mut said = Vec::new();
-        ring.read(|record| {
+        let reading = ring.read(|record| {
+            meter.count(record);
             if decoder.decode(record, &mut said).is_err() {
                 *malformed += 1;
             }
@@ -353,7 +369,9 @@ impl Probe {
                 }
                 order.push(observation);
             }
-        })
+        });
+        meter.found(reading.bytes);
+        reading.is_whole
     }
 
     fn note_losses(&mut self, with_misses: bool) {
@@ -363,7 +381,7 @@ impl Probe {
             clock,
             ..
         } = self;
-        losses.since_last(clock, |lost| order.push(lost));
+        losses.since_last(with_misses, clock, |lost| order.push(lost));
         let at_ns = self.clock.elapsed_ns();
         if self.malformed != 0 {
             let malformed = std::mem::take(&mut self.malformed);
@@ -431,8 +449,8 @@ pub fn is_optional(fact: &str) -> bool {
 pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
     privileges::check()?;
     let options = ProbeOptions::default();
-    let (mut ebpf, types, offsets) = open(&options)?;
     let interfaces = interfaces::select(&["lo".to_owned()])?;
+    let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
     name_link_types(&mut ebpf, &interfaces)?;
     let ground = attach::Ground {
         options: &options,
@@ -449,6 +467,7 @@ pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
 /// Opens the object with what this kernel's types say.
 fn open(
     options: &ProbeOptions,
+    interfaces: &[Interface],
 ) -> Result<(Ebpf, layout::KernelTypes, layout::Offsets), ProbeError> {
     // Both read the kernel's types, each in its own way.
     let (loader, types) = std::thread::scope(|scope| {
@@ -461,7 +480,7 @@ fn open(
     });
     let types = types?;
     let offsets = layout::Offsets::resolve(&types);
-    let ebpf = object::open(options, &types, &offsets, loader)?;
+    let ebpf = object::open(options, &types, &offsets, interfaces, loader)?;
     Ok((ebpf, types, offsets))
 }
 

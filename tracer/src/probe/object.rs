@@ -7,9 +7,12 @@ use aya::{Ebpf, EbpfLoader, util::KernelVersion};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use tracer_common::{Config, config::scope};
 
+use crate::capture::LinkType;
+
 use super::{
     ProbeOptions, Scope,
     error::{self, ProbeError},
+    interfaces::Interface,
     layout::{KernelTypes, Offsets},
     privileges, reasons,
 };
@@ -41,14 +44,16 @@ pub(super) fn open(
     options: &ProbeOptions,
     types: &KernelTypes,
     offsets: &Offsets,
+    interfaces: &[Interface],
     loader: EbpfLoader<'_>,
 ) -> Result<Ebpf, ProbeError> {
     check()?;
     raise_locked_memory();
-    let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
-    let ring_bytes = ring_bytes.unwrap_or(1 << 31);
+    let ring_bytes = ring_bytes(options);
     let layout = offsets.bytes();
-    let config = config_bytes(options, types, ring_bytes);
+    let mut link_types = interfaces.iter().map(|interface| interface.link_type);
+    let has_raw_ip = link_types.any(|link_type| link_type == LinkType::RawIp);
+    let config = config_bytes(options, types, ring_bytes, has_raw_ip);
     let processors = aya::util::nr_cpus().map_err(|(_, source)| ProbeError::System {
         operation: "count the processors",
         source,
@@ -67,6 +72,12 @@ pub(super) fn open(
         .map_err(|error| refusal(&error))
 }
 
+/// The size that the ring really gets.
+pub(super) fn ring_bytes(options: &ProbeOptions) -> u32 {
+    let ring_bytes = options.ring_bytes.max(4096).checked_next_power_of_two();
+    ring_bytes.unwrap_or(1 << 31)
+}
+
 /// Before 5.11 the kernel counts maps and programs as locked memory. Only there, because a
 /// traced command would inherit the limit. If it may not be raised, the kernel will say so
 /// when there is too little.
@@ -78,7 +89,12 @@ fn raise_locked_memory() {
 }
 
 /// The constants of this run, as the programs read them.
-fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) -> Vec<u8> {
+fn config_bytes(
+    options: &ProbeOptions,
+    types: &KernelTypes,
+    ring_bytes: u32,
+    has_raw_ip: bool,
+) -> Vec<u8> {
     let config = Config {
         scope: match options.scope {
             Scope::Processes => scope::PROCESSES,
@@ -96,6 +112,7 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
         drop_not_specified: reasons::number_of_drop(types, "NOT_SPECIFIED"),
         drop_queue_purge: reasons::number_of_drop(types, "QUEUE_PURGE"),
         reset_reason: u32::from(reasons::of_resets_are_told(types)),
+        has_raw_ip: u32::from(has_raw_ip),
     };
     [
         config.scope,
@@ -110,13 +127,14 @@ fn config_bytes(options: &ProbeOptions, types: &KernelTypes, ring_bytes: u32) ->
         config.drop_not_specified,
         config.drop_queue_purge,
         config.reset_reason,
+        config.has_raw_ip,
     ]
     .iter()
     .flat_map(|word| word.to_ne_bytes())
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 12 * 4);
+const _: () = assert!(size_of::<Config>() == 13 * 4);
 
 /// inode number of the calling thread's network namespace, where it is known.
 pub(super) fn network_namespace() -> Option<u32> {

@@ -22,7 +22,7 @@ struct Bench {
 
 impl Bench {
     fn new(options: &ProbeOptions) -> Self {
-        let (mut ebpf, _, _) = open(options).expect("root and the real object");
+        let (mut ebpf, _, _) = open(options, &[]).expect("root and the real object");
         let ring = take_map(&mut ebpf, "EVENTS").expect("ring");
         let ring = RingBuf::try_from(ring).expect("ring");
         for name in ["tracer_xdp", "tracer_out", "tracer_in"] {

@@ -63,8 +63,8 @@ pub(super) enum Target {
 /// Attached only when it is asked for: it costs time with every packet.
 pub(super) const KERNEL_PATH: &str = "kernel_path";
 const PACKET_DROP: &str = "packet_drop";
-const FRAMES_IN: &str = "frames_in";
-const FRAMES_OUT: &str = "frames_out";
+pub(super) const FRAMES_IN: &str = "frames_in";
+pub(super) const FRAMES_OUT: &str = "frames_out";
 
 /// The XDP programs; which of the two is used is an option of the run.
 pub(super) const XDP_GENERIC: &str = "tracer_xdp";

@@ -14,9 +14,21 @@ use tokio::{
 use super::error::{self, ProbeError};
 
 /// The kernel wakes us only when the ring fills up: below, we look this often.
-const PERIOD: Duration = Duration::from_millis(5);
+const PERIOD: Duration = Duration::from_millis(10);
 /// Bytes handled before other tasks of this thread get their turn.
 const MOST_BYTES: usize = 4 << 20;
+
+/// What stands before each record, BPF_RINGBUF_HDR_SZ.
+const RECORD_HEADER: usize = 8;
+
+/// What one look at the ring gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Room that the records took.
+    pub bytes: usize,
+    /// The ring was read to its end.
+    pub is_whole: bool,
+}
 
 /// The ring and when to look at it.
 pub(super) struct Reader {
@@ -63,17 +75,24 @@ impl Reader {
         }
     }
 
-    /// Hands every record to `each`; true when the ring was read to its end.
-    pub(super) fn read(&mut self, mut each: impl FnMut(&[u8])) -> bool {
+    /// Hands every record to `each`.
+    pub(super) fn read(&mut self, mut each: impl FnMut(&[u8])) -> Reading {
         let ring = self.ring.get_mut();
         let mut bytes = 0;
         while let Some(record) = ring.next() {
             each(&record);
-            bytes += record.len();
+            // As the kernel places them, kernel/bpf/ringbuf.c.
+            bytes += (record.len() + RECORD_HEADER).next_multiple_of(8);
             if bytes >= MOST_BYTES {
-                return false;
+                return Reading {
+                    bytes,
+                    is_whole: false,
+                };
             }
         }
-        true
+        Reading {
+            bytes,
+            is_whole: true,
+        }
     }
 }

@@ -5,9 +5,9 @@
 
 use super::lookup::Lookup;
 use crate::journey::model::{
-    CaptureInfo, Connection, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
+    CaptureInfo, Connection, Cost, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
     HookReport, HostInfo, HttpExchange, Journey, LossReport, NeighborExchange, Outcome, OwnAddress,
-    Phases, Process, Resolution, Route, Source, TimelineEvent, Trace, TracerInfo,
+    Phases, Process, Resolution, Route, Source, TcpSample, TimelineEvent, Trace, TracerInfo,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
@@ -67,6 +67,8 @@ pub struct Losses<'a> {
     pub lost: &'a BTreeMap<String, u64>,
     /// Where and when they were lost, per class and processor.
     pub losses: &'a [LossReport],
+    /// What watching took of this host; null in files that are no recordings.
+    pub cost: Option<&'a Cost>,
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
     pub duration_ns: u64,
@@ -98,7 +100,8 @@ pub struct JourneyLine<'a> {
     pub neighbor: Option<&'a NeighborExchange>,
     /// Every connection tried, in order.
     pub attempts: Vec<Connection>,
-    /// The connection that carried it; its `http` holds this journey's exchange only.
+    /// The connection that carried it; its `http` holds this journey's exchange only, its
+    /// `tcp_samples` those of this journey's time.
     pub connection: Option<Connection>,
     /// The HTTP exchange of this journey.
     pub http: Option<&'a HttpExchange>,
@@ -147,14 +150,43 @@ impl<'a> JourneyLine<'a> {
     }
 }
 
-/// A connection without the exchanges of other journeys: with them, the lines of a long
-/// keep-alive connection would grow with the square of its requests.
+/// A connection without the exchanges and samples of other journeys: with them, the lines of
+/// a long keep-alive connection would grow with the square of its requests.
 fn of_this_journey(connection: &Connection, journey: &Journey) -> Connection {
-    let mut connection = connection.clone();
-    connection
-        .http
-        .retain(|exchange| journey.http.as_deref() == Some(exchange.id.as_str()));
-    connection
+    let end_ns = journey.started_at_ns.saturating_add(journey.duration_ns);
+    let is_own = |exchange: &&HttpExchange| journey.http.as_ref() == Some(&exchange.id);
+    let is_meanwhile = |sample: &&TcpSample| {
+        let begun = !journey.reused_connection || sample.at_ns >= journey.started_at_ns;
+        begun && sample.at_ns <= end_ns
+    };
+    let samples = connection.tcp_samples.iter();
+    // Member by member: what is left out must not even be copied.
+    Connection {
+        id: connection.id.clone(),
+        transport: connection.transport,
+        client: connection.client,
+        server: connection.server,
+        interface: connection.interface.clone(),
+        client_process: connection.client_process.clone(),
+        server_process: connection.server_process.clone(),
+        client_readers: connection.client_readers.clone(),
+        server_readers: connection.server_readers.clone(),
+        handshake: connection.handshake.clone(),
+        states: connection.states.clone(),
+        bytes: connection.bytes,
+        segments: connection.segments,
+        retransmissions: connection.retransmissions.clone(),
+        srtt_ns: connection.srtt_ns,
+        drops: connection.drops.clone(),
+        tcp_samples: samples.filter(is_meanwhile).cloned().collect(),
+        resets: connection.resets.clone(),
+        zero_windows: connection.zero_windows.clone(),
+        close: connection.close.clone(),
+        kernel_path: connection.kernel_path.clone(),
+        quic: connection.quic.clone(),
+        tls: connection.tls.clone(),
+        http: connection.http.iter().filter(is_own).cloned().collect(),
+    }
 }
 
 /// Writes lines as they become known. Nothing is flushed.
@@ -205,6 +237,7 @@ impl<W: Write> Writer<W> {
         self.line(&Line::Lost(Losses {
             lost: &capture.lost,
             losses: &capture.losses,
+            cost: capture.cost.as_ref(),
             complete: capture.complete,
             duration_ns: capture.duration_ns,
         }))

@@ -106,7 +106,9 @@ mod tests {
     /// All members of all objects but those whose keys are data.
     fn collect(value: &Value, path: String, paths: &mut Vec<(String, String)>) {
         match value {
-            Value::Object(members) if !path.ends_with("/lost") => {
+            Value::Object(members)
+                if !path.ends_with("/lost") && !path.ends_with("/cost/events") =>
+            {
                 for (name, member) in members {
                     paths.push((path.clone(), name.clone()));
                     collect(member, format!("{path}/{name}"), paths);

@@ -6,11 +6,11 @@ use crate::client::ClientPipes;
 use crate::fence::{self, Capability, FenceError};
 use crate::journey::assemble::{Assembler, AssemblerOptions};
 use crate::journey::limits::Limits;
-use crate::journey::live::FinishedJourney;
 use crate::journey::model::{
     CaptureInfo, DhcpExchange, Document, HookStatus, HostInfo, LossReport, SCHEMA_VERSION, Source,
     Trace, TracerInfo,
 };
+use crate::journey::part::Part;
 use crate::launch::{self, Launched};
 use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,11 +129,11 @@ impl Session {
 
     /// The journeys that are over. When they are taken decides how they are told, so a
     /// recording notes it.
-    fn take_finished(&mut self) -> Vec<FinishedJourney> {
+    fn take_finished(&mut self) -> Part {
         let now_ns = self.probe.clock().elapsed_ns();
         let finished = self.assembler.take_finished(now_ns);
         if let Some(recorder) = &mut self.recorder {
-            recorder.take(now_ns, !finished.is_empty());
+            recorder.take(now_ns, !finished.journeys.is_empty());
             recorder.release(now_ns);
         }
         finished
@@ -230,7 +230,7 @@ impl Session {
         }
     }
 
-    /// Watches the whole host and hands out each journey when it is over, until `duration`
+    /// Watches the whole host and hands out the journeys when they are over, until `duration`
     /// has passed, the user interrupts, or `report` says stop.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl Session {
     pub async fn watch(
         &mut self,
         duration: Option<Duration>,
-        mut report: impl FnMut(FinishedJourney) -> std::ops::ControlFlow<()>,
+        mut report: impl FnMut(Part) -> std::ops::ControlFlow<()>,
     ) -> Result<(), ProbeError> {
         let mut interrupts = Interrupts::new();
         let end = duration.map(|duration| Instant::now() + duration);
@@ -250,10 +250,9 @@ impl Session {
                 () = interrupts.next() => return Ok(()),
                 () = at(end) => return Ok(()),
                 _ = tick.tick() => {
-                    for finished in self.take_finished() {
-                        if report(finished).is_break() {
-                            return Ok(());
-                        }
+                    let finished = self.take_finished();
+                    if report(finished).is_break() {
+                        return Ok(());
                     }
                 }
                 batch = self.probe.next() => self.observe_all(batch?).await,
@@ -262,7 +261,7 @@ impl Session {
     }
 
     /// The journeys that were not handed out yet, at the end of [`Session::watch`].
-    pub async fn remaining(&mut self) -> Vec<FinishedJourney> {
+    pub async fn remaining(&mut self) -> Part {
         let rest = self.probe.drain().await;
         self.observe_all(rest).await;
         self.assembler.take_remaining()
@@ -296,6 +295,7 @@ impl Session {
                 hooks,
                 lost: BTreeMap::new(),
                 losses: Vec::new(),
+                cost: None,
             },
             dns: Vec::new(),
             neighbors: Vec::new(),
@@ -316,7 +316,8 @@ impl Session {
 
     /// The header of the report at the end of the capture; ends the recording, too.
     pub fn close(&mut self) -> (Document, Result<(), RecordingError>) {
-        let document = self.document();
+        let mut document = self.document();
+        document.capture.cost = Some(self.probe.cost());
         let recorder = self.recorder.take();
         let recorded = recorder.map_or(Ok(()), |it| it.finish(&document.capture));
         (document, recorded)

@@ -107,9 +107,9 @@ fn of_tracer(name: &str) -> ByConnection {
     }
     // Damaged captures are part of the collection: what stands before the damage counts.
     let _ = file::read(&capture(name), &mut |seen| assembler.observe(seen));
-    let journeys = assembler.take_remaining().into_iter();
+    let told = assembler.take_remaining();
     let mut found = ByConnection::new();
-    for connection in journeys.flat_map(|journey| journey.connections) {
+    for connection in told.connections {
         if connection.transport == Transport::Quic {
             let end = |end: tracer::journey::model::Endpoint| format!("{}  {}", end.ip, end.port);
             let mut ends = [end(connection.client), end(connection.server)];

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{build, run};
+use crate::machine::packages;
 use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
@@ -18,6 +19,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
+    packages::ensure_for_benches()?;
     let (tracer, bench) =
         build::tracer_and_test_program(&workspace, build::Arguments::default(), "bench")?;
     let mut words = vec![OsString::from("--tracer"), tracer.into_os_string()];

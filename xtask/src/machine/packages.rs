@@ -64,6 +64,40 @@ pub const FOR_TESTS: [Program; 9] = [
     },
 ];
 
+/// What `cargo xtask bench` measures beside the tracer, or puts under load; nothing else needs it.
+pub const FOR_BENCHES: [Program; 6] = [
+    Program {
+        name: "nginx",
+        package: "nginx",
+        purpose: "a server under load",
+    },
+    Program {
+        name: "wrk",
+        package: "wrk",
+        purpose: "its clients",
+    },
+    Program {
+        name: "openssl",
+        package: "openssl",
+        purpose: "its certificate",
+    },
+    Program {
+        name: "tcpdump",
+        package: "tcpdump",
+        purpose: "comparison of costs",
+    },
+    Program {
+        name: "tshark",
+        package: "tshark",
+        purpose: "comparison of costs",
+    },
+    Program {
+        name: "bpftrace",
+        package: "bpftrace",
+        purpose: "comparison of costs",
+    },
+];
+
 /// What looking closer by hand needs; the tests run without them.
 pub const OPTIONAL: [Program; 2] = [
     Program {
@@ -100,8 +134,17 @@ pub fn missing(programs: &[Program]) -> Vec<Program> {
 
 /// Installs what is missing of the tests' programs; what is only useful may stay away.
 pub fn ensure_for_tests() -> Result<()> {
-    let needed = missing(&FOR_TESTS);
-    let useful = missing(&OPTIONAL);
+    ensure("tests", &FOR_TESTS, &OPTIONAL)
+}
+
+/// Installs what is missing of the benches' programs.
+pub fn ensure_for_benches() -> Result<()> {
+    ensure("benches", &FOR_BENCHES, &[])
+}
+
+fn ensure(who: &str, needed: &[Program], useful: &[Program]) -> Result<()> {
+    let needed = missing(needed);
+    let useful = missing(useful);
     if needed.is_empty() && useful.is_empty() {
         return Ok(());
     }
@@ -111,7 +154,7 @@ pub fn ensure_for_tests() -> Result<()> {
         }
         let names: Vec<_> = needed.iter().map(|program| program.name).collect();
         bail!(
-            "the tests need the programs {}, and this system has no apt: install them with its own package manager",
+            "the {who} need the programs {}, and this system has no apt: install them with its own package manager",
             names.join(", ")
         );
     }
@@ -127,7 +170,7 @@ pub fn ensure_for_tests() -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    eprintln!("setup: installing {} for the tests", names.join(" "));
+    eprintln!("setup: installing {} for the {who}", names.join(" "));
     install_updated(&names)
 }
 

@@ -24,6 +24,7 @@ fn capture(duration_ns: u64) -> CaptureInfo {
         hooks: Vec::new(),
         lost: BTreeMap::new(),
         losses: Vec::new(),
+        cost: None,
         complete: true,
     }
 }

@@ -25,6 +25,10 @@ pub struct OutputOptions {
     /// Show every event; twice: hellos, certificates and headers in full, too.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Show what watching took of this host: of the kernel, per program, and of the tracer
+    /// (always with -v).
+    #[arg(long)]
+    pub cost: bool,
     /// No progress and no hints.
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

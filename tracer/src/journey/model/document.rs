@@ -1,6 +1,6 @@
 //! The document and how its capture was made.
 
-use super::{Connection, DhcpExchange, DnsExchange, Journey, NeighborExchange};
+use super::{Connection, Cost, DhcpExchange, DnsExchange, Journey, NeighborExchange};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,6 +77,10 @@ pub struct CaptureInfo {
     /// itself (payload, connections) is only in `lost`.
     #[serde(default)]
     pub losses: Vec<LossReport>,
+    /// What watching took of this host; null in files that are no recordings, and until the
+    /// end of a capture.
+    #[serde(default)]
+    pub cost: Option<Cost>,
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
 }

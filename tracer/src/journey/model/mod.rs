@@ -5,6 +5,7 @@
 //! `capture.started_unix_nano`, `*_ns` durations. `null` means "not known".
 
 mod connection;
+mod cost;
 mod dhcp;
 mod document;
 mod http;
@@ -17,6 +18,7 @@ mod resolution;
 mod tls;
 
 pub use connection::*;
+pub use cost::*;
 pub use dhcp::*;
 pub use document::*;
 pub use http::*;

@@ -2,6 +2,7 @@
 
 use super::{MS, SECOND, Script, check, server};
 use crate::journey::model::{Outcome, ResolutionSource};
+use crate::journey::part::Part;
 
 #[test]
 fn a_slow_answer_is_waited_for() {
@@ -19,7 +20,7 @@ fn a_slow_answer_is_waited_for() {
     check(&finished[0]);
     script.wait(5 * SECOND);
     assert_eq!(script.finished().len(), 0);
-    assert_eq!(script.assembler.take_remaining().len(), 0);
+    assert_eq!(script.assembler.take_remaining().journeys.len(), 0);
 }
 
 #[test]
@@ -29,9 +30,9 @@ fn an_answer_that_never_came_is_told_at_the_end() {
     script.request(&mut wire, "10.77.2.1", "/never");
     script.wait(3 * SECOND);
     assert_eq!(script.finished().len(), 0);
-    let rest = script.assembler.take_remaining();
+    let rest = script.assembler.take_remaining().journeys;
     assert_eq!(rest.len(), 1);
-    assert_eq!(rest[0].journey.outcome, Outcome::Incomplete);
+    assert_eq!(rest[0].outcome, Outcome::Incomplete);
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn each_request_of_a_kept_connection_is_told_once() {
         assert_eq!(finished[0].url.as_ref(), Some(&url));
         assert_eq!(finished[0].reused_connection, path != "/1");
     }
-    assert_eq!(script.assembler.take_remaining().len(), 0);
+    assert_eq!(script.assembler.take_remaining().journeys.len(), 0);
 }
 
 #[test]
@@ -96,9 +97,31 @@ fn a_told_journey_brings_what_it_refers_to() {
     script.exchange(&mut wire, "www.shop.test", "/");
     script.wait(SECOND);
     let told = script.assembler.take_finished(script.at_ns);
-    assert_eq!(told.len(), 1);
-    let ids: Vec<_> = told[0].dns.iter().map(|exchange| &exchange.id).collect();
-    assert_eq!(ids, told[0].journey.dns.iter().collect::<Vec<_>>());
-    assert_eq!(told[0].dns[0].question.name, "www.shop.test");
-    assert_eq!(told[0].connections.len(), 1);
+    assert_eq!(told.journeys.len(), 1);
+    let ids: Vec<_> = told.dns.iter().map(|exchange| &exchange.id).collect();
+    assert_eq!(ids, told.journeys[0].dns.iter().collect::<Vec<_>>());
+    assert_eq!(told.dns[0].question.name, "www.shop.test");
+    assert_eq!(told.connections.len(), 1);
+}
+
+#[test]
+fn journeys_that_are_over_together_share_their_connection() {
+    let mut script = Script::new(true);
+    let mut kept = script.connect(40_001, (server(1), 80));
+    for path in ["/1", "/2", "/3"] {
+        script.exchange(&mut kept, "10.77.2.1", path);
+    }
+    let mut other = script.connect(40_002, (server(2), 80));
+    script.exchange(&mut other, "10.77.2.2", "/other");
+    script.wait(2 * SECOND);
+    let mut told = script.assembler.take_finished(script.at_ns);
+    assert_eq!(told.journeys.len(), 4);
+    let exchanges = |told: &Part| -> Vec<usize> {
+        let connections = told.connections.iter();
+        connections.map(|it| it.http.len()).collect()
+    };
+    assert_eq!(exchanges(&told), [3, 1]);
+    told.keep(|journey| journey.host.as_deref() == Some("10.77.2.2"));
+    assert_eq!(told.journeys.len(), 1);
+    assert_eq!(exchanges(&told), [1]);
 }

@@ -315,8 +315,7 @@ impl Script {
 
     /// The journeys that are over now, by what they asked for.
     pub fn finished(&mut self) -> Vec<Journey> {
-        let finished = self.assembler.take_finished(self.at_ns);
-        finished.into_iter().map(|entry| entry.journey).collect()
+        self.assembler.take_finished(self.at_ns).journeys
     }
 
     pub fn finish(self) -> Trace {
@@ -392,6 +391,7 @@ fn document() -> Document {
             hooks: Vec::new(),
             lost: std::collections::BTreeMap::new(),
             losses: Vec::new(),
+            cost: None,
             complete: true,
         },
         dns: Vec::new(),

@@ -134,7 +134,7 @@ fn a_name_that_fails_again_much_later_fails_twice() {
     );
     script.wait(200 * SECOND);
     assert_eq!(script.finished().len(), 0);
-    assert_eq!(script.assembler.take_remaining().len(), 0);
+    assert_eq!(script.assembler.take_remaining().journeys.len(), 0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use aya::programs::{
 use super::{Attacher, Refusal, single};
 use crate::{
     capture::{HookKind, LinkType},
+    journey::model::{HookReport, HookStatus},
     probe::{
         cleanup, error,
         error::ProbeError,
@@ -24,10 +25,16 @@ pub(super) fn is_about_frames(candidate: &Candidate) -> bool {
 }
 
 impl Attacher<'_> {
-    /// Each interface gets the first hook that it accepts.
+    /// Each interface gets the first hook that it accepts; see also [`arriving_on_loopback`].
     pub(super) fn serve_frames(&mut self, fact: &Fact) -> Result<(), ProbeError> {
-        let interfaces = self.ground.interfaces;
-        let mut waiting: Vec<&Interface> = interfaces.iter().collect();
+        let options = self.ground.options;
+        let is_forced = options.force.iter().any(|(name, _)| name == fact.name);
+        let leaves_out = fact.name == plan::FRAMES_IN && !is_forced;
+        let interfaces = self.ground.interfaces.iter();
+        let interfaces: Vec<&Interface> = interfaces
+            .filter(|interface| !(leaves_out && interface.is_loopback))
+            .collect();
+        let mut waiting = interfaces.clone();
         for candidate in fact.candidates {
             if waiting.is_empty() {
                 self.report_unused(fact, candidate, "a better hook serves this already");
@@ -154,6 +161,29 @@ impl Attacher<'_> {
             _ => Err(single::mismatch(part)),
         }
     }
+}
+
+/// A frame that arrives on loopback is one that was seen when it left, and a second look at it
+/// costs more than the first (generic XDP copies it). So what serves the leaving ones serves
+/// the arriving ones, too.
+pub(super) fn arriving_on_loopback(
+    interfaces: &[Interface],
+    reports: &[HookReport],
+) -> Vec<HookReport> {
+    let is_served = |report: &&HookReport| {
+        let on_loopback = |it: &Interface| it.is_loopback && it.name == report.target;
+        report.fact == plan::FRAMES_OUT
+            && report.status == HookStatus::Attached
+            && interfaces.iter().any(on_loopback)
+    };
+    let served = reports.iter().filter(is_served);
+    served
+        .map(|report| HookReport {
+            fact: plan::FRAMES_IN.to_owned(),
+            reason: Some("seen where they leave".to_owned()),
+            ..report.clone()
+        })
+        .collect()
 }
 
 /// Ahead of all others: a program before ours could drop or redirect what is to be seen.

@@ -101,6 +101,8 @@ pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, Pr
             Err(error) => failure = failure.or(Some(error)),
         }
     }
+    let arriving = frames::arriving_on_loopback(ground.interfaces, &whole.reports);
+    whole.reports.extend(arriving);
     let Some(error) = failure else {
         return Ok(whole);
     };

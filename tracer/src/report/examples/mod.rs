@@ -69,6 +69,7 @@ fn document(
             hooks: pieces::hooks(),
             lost: std::collections::BTreeMap::new(),
             losses: Vec::new(),
+            cost: None,
             complete: true,
         },
         dns,

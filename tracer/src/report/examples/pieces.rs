@@ -20,6 +20,42 @@ pub fn hook(
     }
 }
 
+/// What it took, with the kernel's own count.
+pub fn cost() -> Cost {
+    let program = |name: &str, fact: &str, run_count, run_time_ns| ProgramCost {
+        name: name.into(),
+        fact: fact.into(),
+        run_count,
+        run_time_ns,
+        ns_per_run: run_time_ns / run_count,
+    };
+    let events = [("frame", 52), ("tcp_state", 10), ("process", 2)];
+    Cost {
+        duration_ns: 12_400_000,
+        events: events.map(|(class, count)| (class.into(), count)).into(),
+        events_per_second: 5_161,
+        kernel: Some(KernelCost {
+            run_count: 1_262,
+            run_time_ns: 61_440,
+            ns_per_event: Some(960),
+            programs: vec![
+                program("sys_enter", "file_open", 1_200, 36_000),
+                program("tracer_out", "frames_out", 52, 20_800),
+                program("tracepoint_inet_sock_set_state", "tcp_state", 10, 4_640),
+            ],
+        }),
+        tracer: TracerCost {
+            user_ns: 3_100_000,
+            system_ns: 1_900_000,
+            ns_per_event: Some(78_125),
+        },
+        ring: RingCost {
+            bytes: 8 << 20,
+            peak_bytes: 14_336,
+        },
+    }
+}
+
 /// The plan as it comes out on a kernel without kprobes.
 pub fn hooks() -> Vec<HookReport> {
     use HookStatus::{Attached, NotNeeded, Unavailable};

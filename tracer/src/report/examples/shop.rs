@@ -16,6 +16,7 @@ pub fn shop() -> Document {
         vec![neighbor("n1", at(1_420), "10.77.1.1")],
     );
     document.capture.duration_ns = 12_400_000;
+    document.capture.cost = Some(cost());
     document
 }
 

@@ -84,6 +84,8 @@ pub struct Request<'a> {
     pub layers: bool,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// `--cost`.
+    pub cost: bool,
     /// `--show-secrets`.
     pub show_secrets: bool,
 }
@@ -95,6 +97,7 @@ pub struct Outputs {
     pub sinks: Vec<Sink>,
     pub layers: bool,
     pub verbose: u8,
+    pub cost: bool,
     pub show_secrets: bool,
 }
 
@@ -162,6 +165,7 @@ impl Outputs {
             sinks,
             layers: request.layers,
             verbose: request.verbose,
+            cost: request.cost,
             show_secrets: request.show_secrets,
         })
     }
@@ -178,6 +182,7 @@ impl Outputs {
         TextOptions {
             style: sink.style,
             verbose: self.verbose,
+            cost: self.cost,
             layers: self.layers,
             show_secrets: self.show_secrets,
         }

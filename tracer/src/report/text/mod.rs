@@ -1,6 +1,7 @@
 //! The text view: a waterfall like a browser's, with the evidence of a packet capture.
 
 mod bar;
+mod cost;
 mod detail;
 mod dhcp;
 mod events;
@@ -29,6 +30,8 @@ pub struct TextOptions {
     /// 0: the waterfall and the verdict; 1: each event, too; 2 and more: hellos, headers
     /// and certificates in full, too.
     pub verbose: u8,
+    /// Show what watching took, as `verbose` does.
+    pub cost: bool,
     /// Open the key packets layer by layer.
     pub layers: bool,
     /// Packets are opened as they were on the wire, credentials and all.
@@ -78,7 +81,7 @@ pub fn render_journey(
 }
 
 /// What follows the journeys: how addresses were got (on request, or where there is nothing
-/// else to tell), how much was watched, what was lost, which facts had no hook.
+/// else to tell), how much was watched, what was lost, which facts had no hook, what it took.
 pub fn render_end(document: &Document, journeys: u64, options: &TextOptions) -> String {
     let mut page = Page::new(options.style);
     if options.verbose >= 1 || journeys == 0 {
@@ -87,6 +90,10 @@ pub fn render_end(document: &Document, journeys: u64, options: &TextOptions) -> 
         }
     }
     summary::write(&mut page, &document.capture, journeys, options.verbose);
+    let cost = document.capture.cost.as_ref();
+    if let Some(cost) = cost.filter(|_| options.cost || options.verbose >= 1) {
+        cost::write(&mut page, cost);
+    }
     page.finish()
 }
 
