@@ -18,7 +18,7 @@ mod kernel;
 mod numbers;
 mod roles;
 
-use numbers::{Numbers, Sent};
+use numbers::{Numbers, RoundTrip, Sent};
 
 /// Frames remembered as evidence for the bytes of a stream.
 const PAYLOAD_MARKS: usize = 4096;
@@ -125,6 +125,7 @@ pub(super) struct TrackedConnection {
     /// Who sent it: the client where both ends opened the connection.
     syn_ack_by: End,
     pub ack: Option<Mark>,
+    first_round_trip: RoundTrip,
     pub states: Vec<StateTransition>,
     pub retransmissions: Vec<(Retransmission, Mark)>,
     pub close_messages: Vec<(CloseMessage, Mark)>,
@@ -181,6 +182,7 @@ impl TrackedConnection {
             syn_ack: None,
             syn_ack_by: End::Server,
             ack: None,
+            first_round_trip: RoundTrip::default(),
             states: Vec::new(),
             retransmissions: Vec::new(),
             close_messages: Vec::new(),
@@ -247,6 +249,7 @@ impl TrackedConnection {
             self.keep(end, mark, frame);
         }
         self.recognise_retransmission(end, tcp, mark);
+        self.first_round_trip.segment(tcp, mark.at_ns);
         if tcp.flags.syn {
             self.synchronize(end, tcp, mark);
         } else if end != self.syn_ack_by && tcp.flags.ack && self.syn_ack.is_some() {
@@ -355,21 +358,15 @@ impl TrackedConnection {
         }
     }
 
-    /// How far segments may fall behind on the way: a round trip, where one was seen.
-    fn reordering_ns(&self) -> Option<u64> {
-        let round_trip = self.syns.last().zip(self.ack);
-        round_trip.map(|(syn, ack)| ack.at_ns.saturating_sub(syn.at_ns).max(1))
-    }
-
     /// Tells what was sent again, before the segment is counted as sent.
     fn recognise_retransmission(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         let segment = Numbers::of(tcp);
         let peer = self.end(end.peer()).sent;
-        let again = self
-            .end(end)
-            .sent
-            .again(&segment, &peer, self.reordering_ns(), mark.at_ns);
-        self.end_mut(end).sent.sent(&segment, mark.at_ns);
+        let again =
+            self.end(end)
+                .sent
+                .again(&segment, &peer, self.first_round_trip.ns(), mark.at_ns);
+        self.end_mut(end).sent.sent(&segment, &peer, mark.at_ns);
         let Some(cause) = again else { return };
         let kind = if tcp.flags.syn {
             "syn"
