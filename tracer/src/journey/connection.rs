@@ -18,7 +18,7 @@ mod numbers;
 mod retransmissions;
 mod roles;
 
-use numbers::Sent;
+use numbers::{RoundTrip, Sent};
 use retransmissions::Retransmissions;
 
 /// Frames remembered as evidence for the bytes of a stream.
@@ -138,6 +138,7 @@ pub(super) struct TrackedConnection {
     /// Who sent it: the client where both ends opened the connection.
     syn_ack_by: End,
     pub ack: Option<Mark>,
+    first_round_trip: RoundTrip,
     pub states: Vec<StateTransition>,
     pub retransmissions: Retransmissions,
     pub close_messages: Vec<(CloseMessage, Mark)>,
@@ -196,6 +197,7 @@ impl TrackedConnection {
             syn_ack: None,
             syn_ack_by: End::Server,
             ack: None,
+            first_round_trip: RoundTrip::default(),
             states: Vec::new(),
             retransmissions: Retransmissions::default(),
             close_messages: Vec::new(),
@@ -263,6 +265,7 @@ impl TrackedConnection {
             self.keep(end, mark, frame);
         }
         self.recognise_retransmission(end, tcp, mark);
+        self.first_round_trip.segment(tcp, mark.at_ns);
         if tcp.flags.syn {
             self.synchronize(end, tcp, mark);
         } else if end != self.syn_ack_by && tcp.flags.ack && self.syn_ack.is_some() {

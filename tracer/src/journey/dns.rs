@@ -18,6 +18,9 @@ const QUESTIONS: usize = 32;
 const MULTICAST_WINDOW_NS: u64 = 5_000_000_000;
 /// Responders repeat themselves after a second at the earliest (RFC 6762, section 6).
 const COPY_NS: u64 = 100_000_000;
+/// The same answer to the same query later than this is no copy that the network or the
+/// point of capture made, but was sent again: to a retry, which may not have been captured.
+const SENT_AGAIN_NS: u64 = 1_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 pub(super) const RETRY_WINDOW_NS: u64 = 30_000_000_000;
@@ -383,7 +386,7 @@ impl Resolutions {
             let index = self.by_id.get(&(client, server, message.id)).copied();
             // The messages of a zone transfer after the first need not repeat the question
             // (RFC 5936, section 2.2.1).
-            match index.filter(|index| !self.contradicts(*index, &message)) {
+            match index.filter(|index| !self.is_another(*index, &message, mark)) {
                 Some(index) => return self.set_answer(index, message, mark, frame),
                 // What was asked can be read from the first record of an answer.
                 None => asked.extend(message.answers.first().map(question_of)),
@@ -392,7 +395,7 @@ impl Resolutions {
         for question in asked {
             let key = Key::new(packet, &message, &question);
             let known = self.pending.get(&key).copied();
-            let index = match known.filter(|index| !self.contradicts(*index, &message)) {
+            let index = match known.filter(|index| !self.is_another(*index, &message, mark)) {
                 Some(index) => index,
                 None => {
                     // The query was before the capture, took another way, or somebody else
@@ -406,10 +409,12 @@ impl Resolutions {
         }
     }
 
-    /// Whether the exchange has another answer already.
-    fn contradicts(&self, index: usize, message: &DnsMessage) -> bool {
+    /// Whether the exchange has its answer already, and this is not that.
+    fn is_another(&self, index: usize, message: &DnsMessage, mark: Mark) -> bool {
         let answer = self.queries.get(index).and_then(|it| it.answer.as_ref());
-        answer.is_some_and(|(first, _)| first != message)
+        answer.is_some_and(|(first, seen)| {
+            first != message || mark.at_ns.saturating_sub(seen.at_ns) > SENT_AGAIN_NS
+        })
     }
 
     /// An answer to a group answers everybody who asked lately; nobody may have asked.
@@ -511,17 +516,4 @@ fn halve<T>(list: &mut Vec<T>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::in_stream;
-    use crate::journey::bytes::TimedBytes;
-
-    #[test]
-    fn what_was_not_captured_of_a_message_is_no_part_of_it() {
-        let mut stream = TimedBytes::default();
-        stream.push(b"\0\x03abc\0\x06de", 1);
-        stream.push_hole(4, 1);
-        stream.push(b"\0\x01f\0", 2);
-        stream.push_hole(3, 2);
-        assert_eq!(in_stream(&stream), [(1, 2..5), (1, 7..9), (2, 15..16)]);
-    }
-}
+mod tests;

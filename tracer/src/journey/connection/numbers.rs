@@ -82,6 +82,40 @@ impl Numbers {
     fn keeps_alive(&self, next: u32) -> bool {
         self.payload_length <= 1 && !self.control && self.sequence == next.wrapping_sub(1)
     }
+
+    /// The next byte, sent to an end without room to hear of it when there is some (RFC
+    /// 9293, section 3.8.6.1). It is sent again with the data that follows.
+    fn probes_window(&self, next: u32, peer: &Sent) -> bool {
+        self.payload_length == 1 && self.sequence == next && peer.window == Some(0)
+    }
+}
+
+/// The first round trip of a connection: how far segments may fall behind on the way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RoundTrip {
+    /// When the last SYN without an ACK was seen, of either end.
+    syn_at_ns: Option<u64>,
+    /// From there to the first segment that acknowledges and opens nothing.
+    ns: Option<u64>,
+}
+
+impl RoundTrip {
+    /// Takes a segment of either end. A SYN that comes later measures nothing any more.
+    pub fn segment(&mut self, tcp: &Tcp<'_>, at_ns: u64) {
+        match (tcp.flags.syn, tcp.flags.ack) {
+            (true, false) => self.syn_at_ns = Some(at_ns),
+            (false, true) if self.ns.is_none() => {
+                let since = |syn: u64| at_ns.saturating_sub(syn).max(1);
+                self.ns = self.syn_at_ns.map(since);
+            }
+            _ => {}
+        }
+    }
+
+    /// `None` where no handshake was seen.
+    pub const fn ns(self) -> Option<u64> {
+        self.ns
+    }
 }
 
 /// What one end has sent so far.
@@ -92,7 +126,10 @@ pub(super) struct Sent {
     /// The last acknowledgement, and when it was sent.
     acknowledgment: Option<(u32, u64)>,
     duplicates: u32,
-    window: u16,
+    /// As last said, not scaled.
+    window: Option<u16>,
+    /// The last segment asked for an acknowledgement only.
+    keeps_alive: bool,
 }
 
 impl Sent {
@@ -146,10 +183,12 @@ impl Sent {
     }
 
     /// Counts a segment of this end.
-    pub fn sent(&mut self, segment: &Numbers, at_ns: u64) {
+    pub fn sent(&mut self, segment: &Numbers, peer: &Self, at_ns: u64) {
         let duplicate = segment.length == 0
             && !segment.control
-            && segment.window == self.window
+            && segment.window != 0
+            && self.window == Some(segment.window)
+            && !peer.keeps_alive
             && self.next.is_some_and(|(next, _)| next == segment.sequence);
         if let Some(number) = segment.acknowledgment {
             let repeated = self.acknowledgment.is_some_and(|(last, _)| last == number);
@@ -160,10 +199,11 @@ impl Sent {
             }
             self.acknowledgment = Some((number, at_ns));
         }
-        self.window = segment.window;
-        let advances = self
-            .next
-            .is_none_or(|(next, _)| before(next, segment.end()));
+        self.window = Some(segment.window);
+        self.keeps_alive = self.next.is_some_and(|(next, _)| segment.keeps_alive(next));
+        let advances = self.next.is_none_or(|(next, _)| {
+            before(next, segment.end()) && !segment.probes_window(next, peer)
+        });
         if advances {
             self.next = Some((segment.end(), at_ns));
         }
@@ -202,7 +242,7 @@ mod tests {
     /// 1000 bytes from 1000 on, sent at 0.
     fn sent() -> Sent {
         let mut sent = Sent::default();
-        sent.sent(&data(1000, 1000), 0);
+        sent.sent(&data(1000, 1000), &Sent::default(), 0);
         sent
     }
 
@@ -229,7 +269,7 @@ mod tests {
     fn what_was_asked_for_twice_is_a_fast_retransmission() {
         let mut peer = Sent::default();
         for at_ns in [1, 2, 3] {
-            peer.sent(&acknowledges(1000), at_ns * MS);
+            peer.sent(&acknowledges(1000), &Sent::default(), at_ns * MS);
         }
         let again = |at_ns| sent().order(&data(1000, 500), &peer, None, at_ns);
         assert_eq!(again(4 * MS), Order::Again(Cause::Fast));
@@ -239,7 +279,7 @@ mod tests {
     #[test]
     fn what_was_acknowledged_had_been_sent_before() {
         let mut peer = Sent::default();
-        peer.sent(&acknowledges(3000), 0);
+        peer.sent(&acknowledges(3000), &Sent::default(), 0);
         let again = sent().order(&data(2000, 1000), &peer, None, 0);
         assert_eq!(again, Order::Again(Cause::Unknown));
     }
@@ -253,9 +293,42 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_of_a_closed_window_is_sent_again_with_its_data() {
+        let mut peer = Sent::default();
+        let closed = Numbers {
+            window: 0,
+            ..acknowledges(2000)
+        };
+        peer.sent(&closed, &Sent::default(), 0);
+        let mut sent = sent();
+        sent.sent(&data(2000, 1), &peer, MS);
+        assert_eq!(
+            sent.order(&data(2000, 500), &peer, None, 900 * MS),
+            Order::New,
+            "it is new"
+        );
+        peer.sent(&acknowledges(2001), &sent, 2 * MS);
+        let again = sent.order(&data(2000, 1), &peer, None, 3 * MS);
+        assert_eq!(again, Order::Again(Cause::Unknown), "and was acknowledged");
+    }
+
+    #[test]
+    fn answers_to_those_that_keep_alive_ask_for_nothing() {
+        let mut sender = sent();
+        let mut peer = Sent::default();
+        peer.sent(&acknowledges(1000), &sender, 0);
+        for at_ns in [1, 2, 3] {
+            sender.sent(&data(1999, 0), &peer, at_ns);
+            peer.sent(&acknowledges(1000), &sender, at_ns);
+        }
+        let again = sender.order(&data(1000, 500), &peer, None, MS);
+        assert_eq!(again, Order::Overtaken);
+    }
+
+    #[test]
     fn sequence_numbers_wrap() {
         let mut sent = Sent::default();
-        sent.sent(&data(u32::MAX - 9, 20), 0);
+        sent.sent(&data(u32::MAX - 9, 20), &Sent::default(), 0);
         let peer = Sent::default();
         assert_eq!(sent.order(&data(10, 20), &peer, None, 900 * MS), Order::New);
         let old = sent.order(&data(u32::MAX - 9, 20), &peer, None, 900 * MS);

@@ -79,8 +79,9 @@ impl TrackedConnection {
         let segment = Numbers::of(tcp);
         let peer = self.end(end.peer()).sent;
         let sent = &self.end(end).sent;
-        let order = sent.order(&segment, &peer, self.reordering_ns(), mark.at_ns);
-        self.end_mut(end).sent.sent(&segment, mark.at_ns);
+        let round_trip_ns = self.first_round_trip.ns();
+        let order = sent.order(&segment, &peer, round_trip_ns, mark.at_ns);
+        self.end_mut(end).sent.sent(&segment, &peer, mark.at_ns);
         let cause = match order {
             Order::New => return,
             Order::Overtaken => Cause::Unknown,
@@ -109,12 +110,6 @@ impl TrackedConnection {
             Order::Overtaken => self.retransmissions.remember_behind(entry, mark),
             _ => self.retransmissions.list(entry, mark),
         }
-    }
-
-    /// How far segments may fall behind on the way: a round trip, where one was seen.
-    fn reordering_ns(&self) -> Option<u64> {
-        let round_trip = self.syns.last().zip(self.ack);
-        round_trip.map(|(syn, ack)| ack.at_ns.saturating_sub(syn.at_ns).max(1))
     }
 
     /// The kernel knows that it sent a segment again, and why; frames only let one guess.
