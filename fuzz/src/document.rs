@@ -24,6 +24,7 @@ pub fn check(trace: &Trace) {
             width: 80,
         };
         let options = TextOptions {
+            cost: true,
             style,
             verbose: 2,
             layers: true,

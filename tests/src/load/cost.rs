@@ -16,22 +16,38 @@ use crate::running::Running;
 /// Longer than any round.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Processor time of the kernel programs for each captured event, nanoseconds: the median of
-/// some rounds, each with clients that ask in this way.
-pub fn of_kernel_per_event(tracer: &Path, mode: Mode) -> Result<f64> {
+/// Processor time of kernel programs, nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel {
+    /// Of all programs together, for each captured event: also of runs that captured nothing.
+    pub per_event: f64,
+    /// Of the program that captures frames, for each of its runs.
+    pub per_frame: f64,
+}
+
+/// The medians of some rounds, each with clients that ask in this way.
+pub fn of_kernel(tracer: &Path, mode: Mode) -> Result<Kernel> {
     let program = tracer.to_owned();
     alone(move || {
         let server = Server::start()?;
-        let mut values = Vec::new();
+        let (mut per_event, mut per_frame) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let report = server.folder().join("cost.ndjson");
             let tracer = watch(&program, &report)?;
             server.ask(mode, 1)?;
             let (cost, _) = end(tracer, &report)?;
-            let each = cost["kernel"]["ns_per_event"].as_f64();
-            values.push(each.with_context(|| format!("the kernel did not count: {cost}"))?);
+            let kernel = &cost["kernel"];
+            let each = kernel["ns_per_event"].as_f64();
+            per_event.push(each.with_context(|| format!("the kernel did not count: {cost}"))?);
+            let programs = kernel["programs"].as_array().context("no programs")?;
+            let frames = programs.iter().find(|it| it["name"] == "tracer_out");
+            let each = frames.and_then(|program| program["ns_per_run"].as_f64());
+            per_frame.push(each.context("no frame was captured")?);
         }
-        Ok(median(values))
+        Ok(Kernel {
+            per_event: median(per_event),
+            per_frame: median(per_frame),
+        })
     })
 }
 

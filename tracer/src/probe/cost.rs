@@ -120,7 +120,7 @@ fn programs(ebpf: &Ebpf) -> Vec<ProgramCost> {
 }
 
 fn kernel(mut programs: Vec<ProgramCost>, events: u64) -> KernelCost {
-    programs.sort_by(|one, other| other.run_time_ns.cmp(&one.run_time_ns));
+    programs.sort_by_key(|program| std::cmp::Reverse(program.run_time_ns));
     let run_time_ns: u64 = programs.iter().map(|program| program.run_time_ns).sum();
     KernelCost {
         run_count: programs.iter().map(|program| program.run_count).sum(),

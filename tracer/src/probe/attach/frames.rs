@@ -212,3 +212,42 @@ fn busy_or_refused(error: ProgramError) -> Refusal {
         _ => single::refused(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, is_loopback: bool) -> Interface {
+        Interface {
+            index: 1,
+            name: name.to_owned(),
+            link_type: LinkType::Ethernet,
+            is_loopback,
+        }
+    }
+
+    fn leaving(target: &str, status: HookStatus) -> HookReport {
+        HookReport {
+            fact: plan::FRAMES_OUT.to_owned(),
+            hook: "tcx".to_owned(),
+            target: target.to_owned(),
+            status,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn what_serves_the_leaving_frames_of_loopback_serves_its_arriving_ones() {
+        let interfaces = [interface("lo", true), interface("eth0", false)];
+        let attached = ["lo", "eth0"].map(|name| leaving(name, HookStatus::Attached));
+        let served = arriving_on_loopback(&interfaces, &attached);
+        let told: Vec<_> = served
+            .iter()
+            .map(|it| (it.fact.as_str(), it.hook.as_str(), it.target.as_str()))
+            .collect();
+        assert_eq!(told, [("frames_in", "tcx", "lo")]);
+        assert!(served[0].reason.is_some());
+        let refused = [leaving("lo", HookStatus::Failed)];
+        assert_eq!(arriving_on_loopback(&interfaces, &refused), []);
+    }
+}
