@@ -12,7 +12,7 @@ use crate::journey::model::{
     Trace, TracerInfo,
 };
 use crate::launch::{self, Launched};
-use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
+use crate::probe::{Detaching, Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -297,13 +297,14 @@ impl Session {
         }
     }
 
-    /// Detaches every hook and tells the whole story, also when it could not be recorded.
-    pub async fn finish(mut self) -> (Trace, Result<(), RecordingError>) {
+    /// Tells the whole story, also when it could not be recorded, while every hook is detached
+    /// on the side.
+    pub async fn finish(mut self) -> (Trace, Result<(), RecordingError>, Detaching) {
         let rest = self.probe.drain().await;
         self.observe_all(rest).await;
         let (document, recorded) = self.close();
-        self.probe.detach().await;
-        (self.assembler.finish(document), recorded)
+        let detaching = self.probe.detach();
+        (self.assembler.finish(document), recorded, detaching)
     }
 
     /// The header of the report at the end of the capture; ends the recording, too.
@@ -315,8 +316,8 @@ impl Session {
     }
 
     /// Detaches every hook.
-    pub async fn stop(self) {
-        self.probe.detach().await;
+    pub fn stop(self) -> Detaching {
+        self.probe.detach()
     }
 
     /// Events lost so far, per class.
