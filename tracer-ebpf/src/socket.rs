@@ -20,7 +20,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{offset, read, read_into},
+    layout::{offset, read_into, read_or_zero},
     task, tcp,
 };
 
@@ -132,8 +132,8 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let (tgid, tid) = task::current();
     let local_port = tcp::local_port(socket);
-    let remote_port = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
-    let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
+    let remote_port = u16::from_be(read_or_zero::<u16>(socket, offset!(sock_remote_port)));
+    let cookie = read_or_zero::<u64>(socket, offset!(sock_cookie));
     let reader = Reader {
         socket,
         cookie,
