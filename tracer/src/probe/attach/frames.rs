@@ -28,7 +28,7 @@ impl Attacher<'_> {
     pub(super) fn serve_frames(&mut self, fact: &Fact) -> Result<(), ProbeError> {
         let interfaces = self.ground.interfaces;
         let mut waiting: Vec<&Interface> = interfaces.iter().collect();
-        for candidate in fact.candidates {
+        for candidate in in_order(fact.candidates, interfaces.len()) {
             if waiting.is_empty() {
                 self.report_unused(fact, candidate, "a better hook serves this already");
             } else if let Some(reason) = self.excluded(fact, candidate.kind) {
@@ -156,6 +156,20 @@ impl Attacher<'_> {
     }
 }
 
+/// Of more interfaces than this, TCX would take seconds.
+const MANY_INTERFACES: usize = 64;
+
+/// Attaching and detaching with TCX waits for a grace period of the kernel, one interface
+/// after the other; a filter on clsact does not.
+fn in_order(candidates: &'static [Candidate], interfaces: usize) -> Vec<&'static Candidate> {
+    let mut ordered: Vec<_> = candidates.iter().collect();
+    if interfaces > MANY_INTERFACES {
+        // Stable: the others keep their order.
+        ordered.sort_by_key(|candidate| candidate.kind == HookKind::Tcx);
+    }
+    ordered
+}
+
 /// Ahead of all others: a program before ours could drop or redirect what is to be seen.
 fn attach_tcx(
     program: &mut SchedClassifier,
@@ -180,5 +194,28 @@ fn busy_or_refused(error: ProgramError) -> Refusal {
         Some(libc::EBUSY) => Refusal::failed("another XDP program is attached already"),
         Some(libc::EOPNOTSUPP) => Refusal::unavailable("the driver has no XDP"),
         _ => single::refused(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::plan::FACTS;
+
+    #[test]
+    fn tcx_is_the_last_resort_where_there_are_many_interfaces() {
+        for fact in FACTS {
+            let kinds = |interfaces| -> Vec<HookKind> {
+                let ordered = in_order(fact.candidates, interfaces);
+                ordered.iter().map(|candidate| candidate.kind).collect()
+            };
+            let few = kinds(MANY_INTERFACES);
+            assert!(few.iter().eq(fact.candidates.iter().map(|one| &one.kind)));
+            let mut many = kinds(MANY_INTERFACES + 1);
+            if few.contains(&HookKind::Tcx) {
+                assert_eq!(many.pop(), Some(HookKind::Tcx));
+            }
+            assert!(!many.contains(&HookKind::Tcx));
+        }
     }
 }
