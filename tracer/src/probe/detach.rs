@@ -42,6 +42,7 @@ pub struct Detaching {
 
 impl Detaching {
     pub(super) fn begin(attached: Option<Attached>) -> Self {
+        let begun = Instant::now();
         let running = attached.map(|attached| {
             // It stays in the network namespace of its maker.
             thread::spawn(|| {
@@ -49,10 +50,7 @@ impl Detaching {
                 Instant::now()
             })
         });
-        Self {
-            begun: Instant::now(),
-            running,
-        }
+        Self { begun, running }
     }
 
     /// Waits until nothing is left.

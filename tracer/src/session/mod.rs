@@ -54,6 +54,8 @@ pub struct Session {
     recorder: Option<Recorder>,
     command: Vec<String>,
     routes_asked: BTreeSet<IpAddr>,
+    /// Heard from the start on: who reads that the capture has begun may end it at once.
+    interrupts: Interrupts,
 }
 
 /// Why the command's run was over.
@@ -87,6 +89,7 @@ impl Session {
             recorder: options.recorder,
             command: options.command,
             routes_asked: BTreeSet::new(),
+            interrupts: Interrupts::new(),
         };
         session.begin_recording(options.live, options.stream_limit);
         // Without rtnetlink the journeys are poorer, not wrong.
@@ -169,7 +172,6 @@ impl Session {
         launched: &mut Launched,
         mut client: Option<ClientPipes>,
     ) -> Result<Ended, ProbeError> {
-        let mut interrupts = Interrupts::new();
         launched.go();
         let ended = loop {
             tokio::select! {
@@ -178,7 +180,7 @@ impl Session {
                     Ok(status) => break Ended::Exited(status),
                     Err(_) => break Ended::Interrupted,
                 },
-                () = interrupts.next() => {
+                () = self.interrupts.next() => {
                     end(launched).await;
                     break Ended::Interrupted;
                 }
@@ -192,12 +194,12 @@ impl Session {
                 _ => break,
             }
         }
-        self.until_closed(&mut interrupts).await?;
+        self.until_closed().await?;
         Ok(ended)
     }
 
     /// Reads on until every connection is closed and nothing more comes.
-    async fn until_closed(&mut self, interrupts: &mut Interrupts) -> Result<(), ProbeError> {
+    async fn until_closed(&mut self) -> Result<(), ProbeError> {
         let deadline = Instant::now() + CLOSING;
         let mut quiet_since = Instant::now();
         loop {
@@ -210,7 +212,7 @@ impl Session {
             };
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(()),
+                () = self.interrupts.next() => return Ok(()),
                 batch = self.probe.next() => {
                     let batch = batch?;
                     if !batch.is_empty() {
@@ -233,14 +235,13 @@ impl Session {
         duration: Option<Duration>,
         mut report: impl FnMut(FinishedJourney) -> std::ops::ControlFlow<()>,
     ) -> Result<(), ProbeError> {
-        let mut interrupts = Interrupts::new();
         let end = duration.map(|duration| Instant::now() + duration);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(()),
+                () = self.interrupts.next() => return Ok(()),
                 () = at(end) => return Ok(()),
                 _ = tick.tick() => {
                     for finished in self.take_finished() {

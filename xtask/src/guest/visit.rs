@@ -115,7 +115,10 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
     if job.verbose {
         let log = fs::read_to_string(&guest.log).unwrap_or_default();
         for (seconds, scenario) in slowest(&log) {
-            say(&format!("   guest {}: {seconds:6.1} s {scenario}", kernel.name));
+            say(&format!(
+                "   guest {}: {seconds:6.1} s {scenario}",
+                kernel.name
+            ));
         }
     }
     if run.outcome != Outcome::Success {
