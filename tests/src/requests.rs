@@ -183,6 +183,21 @@ pub fn server(ipv6: bool) -> Result<SocketAddr> {
     Ok(address)
 }
 
+/// As [`server`], for clients that close by themselves: it closes after them, so that every
+/// connection passes the same states.
+pub fn patient_server() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // The second read sees the client's FIN.
+            let _ =
+                respond(&stream).and_then(|mut reader| Ok(reader.read_line(&mut String::new())?));
+        }
+    });
+    Ok(address)
+}
+
 /// A listener of loopback whose queue holds one connection.
 pub fn crowded_listener() -> Result<(TcpListener, SocketAddr)> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
@@ -207,7 +222,16 @@ fn serve(listener: &TcpListener) {
     }
 }
 
-fn answer(mut stream: TcpStream) -> Result<()> {
+fn answer(stream: TcpStream) -> Result<()> {
+    let mut reader = respond(&stream)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    // Until the client's FIN.
+    let _ = reader.read_line(&mut String::new());
+    Ok(())
+}
+
+/// Reads a request and answers it.
+fn respond(mut stream: &TcpStream) -> Result<BufReader<TcpStream>> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -219,8 +243,5 @@ fn answer(mut stream: TcpStream) -> Result<()> {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{BODY}",
         BODY.len()
     )?;
-    stream.shutdown(std::net::Shutdown::Write)?;
-    // Waiting for the client's FIN keeps the close in one order.
-    let _ = reader.read_line(&mut line);
-    Ok(())
+    Ok(reader)
 }

@@ -98,10 +98,21 @@ pub fn read<T: Copy>(base: u64, offset: u16) -> Option<T> {
     (result == 0).then(|| unsafe { value.assume_init() })
 }
 
+/// As [`read`], where 0 says enough of what cannot be read. No branch follows: older verifiers
+/// go through all that comes behind one twice.
+#[inline(always)]
+pub fn read_or_zero<T: Copy + Default>(base: u64, offset: u16) -> T {
+    // An integer or several: their default is all zeros, as is what a failed read leaves.
+    let mut value = T::default();
+    // SAFETY: the value is valid for writes, and stays plain data.
+    unsafe { read_into(&raw mut value, base, offset) };
+    value
+}
+
 /// inode number of a network namespace (`struct net`), 0 where unknown.
 #[inline(always)]
 pub fn network_inode(network: u64) -> u32 {
-    read(network, offset!(network_inode)).unwrap_or(0)
+    read_or_zero(network, offset!(network_inode))
 }
 
 /// inode number of a socket's network namespace, 0 where unknown.

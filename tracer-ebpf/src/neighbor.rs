@@ -8,7 +8,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{is_elsewhere, offset, read, read_into},
+    layout::{is_elsewhere, offset, read_into, read_or_zero},
     task,
 };
 
@@ -81,11 +81,11 @@ const WITH_ADDRESS: u8 = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
 /// What an entry says of itself.
 #[inline(always)]
 fn entry(address: u64, action: u8) -> Sighting {
-    let state = read::<u8>(address, offset!(neighbor_state)).unwrap_or(0);
+    let state = read_or_zero::<u8>(address, offset!(neighbor_state));
     Sighting {
         action,
-        table: read::<u64>(address, offset!(neighbor_table)).unwrap_or(0),
-        device: read::<u64>(address, offset!(neighbor_device)).unwrap_or(0),
+        table: read_or_zero::<u64>(address, offset!(neighbor_table)),
+        device: read_or_zero::<u64>(address, offset!(neighbor_device)),
         key: address.wrapping_add(u64::from(offset!(neighbor_key))),
         state,
         mac: if state & WITH_ADDRESS == 0 {
@@ -98,7 +98,7 @@ fn entry(address: u64, action: u8) -> Sighting {
 
 #[inline(always)]
 fn report(context: &impl EbpfContext, sighting: &Sighting) -> i32 {
-    let table_family = read::<u32>(sighting.table, offset!(neighbor_table_family)).unwrap_or(0);
+    let table_family = read_or_zero::<u32>(sighting.table, offset!(neighbor_table_family));
     if table_family != u32::from(family::INET) && table_family != u32::from(family::INET6) {
         return 0;
     }

@@ -14,7 +14,7 @@ use tracer_common::{
 
 use crate::{
     bounds, emit,
-    layout::{offset, read, read_into},
+    layout::{offset, read, read_into, read_or_zero},
     resolver, task,
 };
 
@@ -132,7 +132,7 @@ pub fn sched_process_exit(context: RawTracePointContext) -> i32 {
     // SAFETY: `record` points to reserved memory of a `ProcessExit`.
     unsafe {
         (*record).tgid = tgid;
-        (*record).code = read::<u32>(process, offset!(task_exit_code)).unwrap_or(0);
+        (*record).code = read_or_zero::<u32>(process, offset!(task_exit_code));
         task::write_name(&raw mut (*record).comm);
     }
     slot.submit();

@@ -18,7 +18,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{config, is_elsewhere, network_inode, offset, read, read_into},
+    layout::{config, is_elsewhere, network_inode, offset, read, read_into, read_or_zero},
     task,
 };
 
@@ -45,7 +45,7 @@ pub fn fib_table_lookup(context: RawTracePointContext) -> i32 {
     let flow: u64 = context.arg(1);
     let next_hop: u64 = context.arg(2);
     let error: i32 = context.arg(3);
-    let word = read::<u32>(flow, offset!(flow4_destination)).unwrap_or(0);
+    let word = read_or_zero::<u32>(flow, offset!(flow4_destination));
     let destination = [word, 0, 0, 0];
     let device = device_of(next_hop);
     if is_elsewhere(device) || !is_wanted(&context, destination, table) {
@@ -78,13 +78,13 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     let result: u64 = context.arg(1);
     let table: u64 = context.arg(2);
     let flow: u64 = context.arg(3);
-    let table = read::<u32>(table, offset!(fib6_table_id)).unwrap_or(0);
-    let destination = read::<[u32; 4]>(flow, offset!(flow6_destination)).unwrap_or_default();
+    let table = read_or_zero::<u32>(table, offset!(fib6_table_id));
+    let destination = read_or_zero::<[u32; 4]>(flow, offset!(flow6_destination));
     if is_other_network(network) || !is_wanted(&context, destination, table) {
         return 0;
     }
-    let next_hop = read::<u64>(result, offset!(fib6_result_next_hop)).unwrap_or(0);
-    let route = read::<u64>(result, offset!(fib6_result_route)).unwrap_or(0);
+    let next_hop = read_or_zero::<u64>(result, offset!(fib6_result_next_hop));
+    let route = read_or_zero::<u64>(result, offset!(fib6_result_route));
     let null_entry = read::<u64>(network, offset!(network_fib6_null_entry));
     let Some(mut slot) = emit::reserve::<Route>(hook::TRACEPOINT, &context) else {
         return 0;
@@ -93,7 +93,7 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     // SAFETY: `record` points to reserved memory of a `Route`.
     unsafe {
         start(record, table, family::INET6);
-        (*record).route_type = read::<u8>(result, offset!(fib6_result_type)).unwrap_or(0);
+        (*record).route_type = read_or_zero::<u8>(result, offset!(fib6_result_type));
         (*record).no_match = u8::from(null_entry == Some(route));
         (&raw mut (*record).destination)
             .cast::<[u32; 4]>()
@@ -170,7 +170,7 @@ fn device_of(next_hop: u64) -> u64 {
     if next_hop == 0 {
         return 0;
     }
-    read(next_hop, offset!(next_hop_device)).unwrap_or(0)
+    read_or_zero(next_hop, offset!(next_hop_device))
 }
 
 /// Gateway and device of a `struct fib_nh_common`, either of which may be null.
@@ -182,7 +182,7 @@ unsafe fn by_way_of(record: *mut Route, next_hop: u64, device: u64) {
     if next_hop == 0 {
         return;
     }
-    let gateway = read::<u8>(next_hop, offset!(next_hop_gateway_family)).unwrap_or(0);
+    let gateway = read_or_zero::<u8>(next_hop, offset!(next_hop_gateway_family));
     // SAFETY: as the caller promises.
     unsafe {
         (*record).gateway_family = u16::from(gateway);

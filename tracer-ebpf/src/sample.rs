@@ -26,7 +26,7 @@ use tracer_common::{
 use crate::{
     emit,
     ends::{self, Ends, write_address},
-    layout::{network_of_socket, offset, read, read_into},
+    layout::{network_of_socket, offset, read, read_into, read_or_zero},
     packet::flow,
     ports, retransmit,
     socket::TRACED_SOCKETS,
@@ -128,7 +128,7 @@ fn again(context: &SockOpsContext, moment: u8) {
 #[raw_tracepoint(tracepoint = "tcp_probe")]
 pub fn tcp_probe(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
-    let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
+    let cookie = read_or_zero::<u64>(socket, offset!(sock_cookie));
     if cookie == 0 || !(task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some()) {
         return 0;
     }

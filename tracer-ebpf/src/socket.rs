@@ -20,7 +20,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{network_of_socket, offset, read, read_into},
+    layout::{network_of_socket, offset, read_into, read_or_zero},
     ports, task, tcp,
 };
 
@@ -157,7 +157,7 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
         return 0;
     }
-    let cookie = read::<u64>(socket, offset!(sock_cookie)).unwrap_or(0);
+    let cookie = read_or_zero::<u64>(socket, offset!(sock_cookie));
     let reader = Reader {
         socket,
         cookie,

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use tracer_common::{config::scope, event::flag, layout::ABSENT, limits};
 
-use crate::layout::{config, is_another, network_inode, offset, read, read_into};
+use crate::layout::{config, is_another, network_inode, offset, read, read_into, read_or_zero};
 
 /// Thread group ids of traced processes. Filled by the tracer for the first one and by
 /// `process` for its descendants.
@@ -115,7 +115,7 @@ pub fn runs_on_own_stack(context: &impl EbpfContext) -> bool {
     let Some(stack) = read::<u64>(task, offset!(task_stack)) else {
         return true;
     };
-    if read::<u32>(task, offset!(task_flags)).is_some_and(|flags| flags & KERNEL_THREAD != 0) {
+    if read_or_zero::<u32>(task, offset!(task_flags)) & KERNEL_THREAD != 0 {
         return false;
     }
     let place = address_of(context);

@@ -21,7 +21,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{network_of_socket, offset, read, read_into},
+    layout::{network_of_socket, offset, read, read_into, read_or_zero},
     ports, task,
 };
 
@@ -218,9 +218,9 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
 /// socket has given its port back, but before listen(2) only `skc_num` may be set.
 #[inline(always)]
 pub fn local_port(socket: u64) -> u16 {
-    let port = u16::from_be(read::<u16>(socket, offset!(sock_source_port)).unwrap_or(0));
+    let port = u16::from_be(read_or_zero::<u16>(socket, offset!(sock_source_port)));
     if port == 0 {
-        read::<u16>(socket, offset!(sock_local_port)).unwrap_or(0)
+        read_or_zero::<u16>(socket, offset!(sock_local_port))
     } else {
         port
     }
@@ -244,7 +244,7 @@ pub fn connected_ports(socket: u64) -> (u16, u16) {
 /// The ports of a socket's connection, for when a record of it is lost.
 #[inline(always)]
 fn ports(socket: u64) -> u32 {
-    let remote = read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0);
+    let remote = read_or_zero::<u16>(socket, offset!(sock_remote_port));
     emit::ports(local_port(socket), u16::from_be(remote))
 }
 
@@ -260,12 +260,12 @@ pub unsafe fn endpoints(
     remote: *mut [u8; 16],
     ports: [*mut u16; 2],
 ) {
-    let socket_family = read::<u16>(socket, offset!(sock_family)).unwrap_or(0);
+    let socket_family = read_or_zero::<u16>(socket, offset!(sock_family));
     // SAFETY: as the caller promises; an IPv4 address takes the first four bytes.
     unsafe {
         *family_into = socket_family;
         *ports[0] = local_port(socket);
-        *ports[1] = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
+        *ports[1] = u16::from_be(read_or_zero::<u16>(socket, offset!(sock_remote_port)));
         if socket_family == family::INET6 {
             read_into(local, socket, offset!(sock_local_v6));
             read_into(remote, socket, offset!(sock_remote_v6));

@@ -70,7 +70,7 @@ async fn run() -> anyhow::Result<()> {
     watch(&mut probe, &command).await?;
     probe.drain().await.iter().for_each(show);
     println!("memory {}", memory());
-    println!("detached after {:?}", probe.detach().await.duration);
+    println!("detached after {:?}", probe.detach().wait().duration);
     Ok(())
 }
 

@@ -317,6 +317,16 @@ fn thousand_interfaces() -> Result<()> {
         let fact = hook["fact"].as_str().unwrap_or_default();
         ensure!(!fact.starts_with("frames"), "{hook}");
     }
+    // With TCX each of them would take a grace period of the kernel.
+    let leaving = hooks.iter().filter(|hook| hook["fact"] == "frames_out");
+    let attached: Vec<_> = leaving
+        .filter(|hook| hook["status"] == "attached")
+        .collect();
+    ensure!(
+        attached.len() > 2 * PAIRS && attached.iter().all(|hook| hook["hook"] == "clsact"),
+        "{:#?}",
+        attached.first()
+    );
     // For people who run this scenario by itself: how long the start took.
     eprintln!("{}", outcome.stderr);
     Ok(())

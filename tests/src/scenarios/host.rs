@@ -219,7 +219,8 @@ fn doctor() -> Result<()> {
 
 /// Kprobe, fentry, tp_btf and tracepoint: whichever this kernel has, alone, gives all transitions.
 fn tcp_state_hooks() -> Result<()> {
-    let server = requests::server(false)?;
+    // Which end closes first would otherwise depend on the moment.
+    let server = requests::patient_server()?;
     let url = format!("http://{server}/");
     let mut told = Vec::new();
     for hook in ["kprobe", "fentry", "tp_btf", "tracepoint"] {

@@ -15,7 +15,7 @@ use super::{
     tell,
 };
 use crate::{
-    layout::{offset, read},
+    layout::{offset, read, read_or_zero},
     socket::TRACED_SOCKETS,
     task,
 };
@@ -131,7 +131,7 @@ function!(
 /// int size_goal). Once for each buffer that a write fills: what is left of the message.
 #[raw_tracepoint(tracepoint = "tcp_sendmsg_locked")]
 pub fn path_tcp_sendmsg_locked(context: RawTracePointContext) -> i32 {
-    let left = read::<u64>(context.arg(1), offset!(message_bytes)).unwrap_or(0);
+    let left = read_or_zero::<u64>(context.arg(1), offset!(message_bytes));
     let _ = socket_write(hook::TRACEPOINT, context.arg(0), left);
     0
 }

@@ -3,7 +3,7 @@
 use tracer_common::event::family;
 
 use crate::{
-    layout::{is_another, is_elsewhere, network_of_socket, offset, read},
+    layout::{is_another, is_elsewhere, network_of_socket, offset, read, read_or_zero},
     tcp,
 };
 
@@ -212,7 +212,7 @@ pub fn range_in_control(buffer: u64) -> Option<(u32, u32)> {
     let sequence = read::<u32>(control, offset!(segment_sequence))?;
     let end = read::<u32>(control, offset!(segment_end_sequence))?;
     // FIN and SYN take a number each (RFC 9293, section 3.4); they are bits 0 and 1.
-    let flags = u32::from(read::<u8>(control, offset!(segment_flags)).unwrap_or(0));
+    let flags = u32::from(read_or_zero::<u8>(control, offset!(segment_flags)));
     let taken = (flags & 1) + (flags >> 1 & 1);
     Some((sequence, end.wrapping_sub(sequence).wrapping_sub(taken)))
 }

@@ -6,7 +6,7 @@ use crate::capture::recording::{Recorder, RecordingError};
 use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
 use crate::network_namespace::NetworkNamespace;
-use crate::probe::{ProbeOptions, Scope};
+use crate::probe::{Detaching, ProbeOptions, Scope};
 use crate::protocol::text;
 use crate::report::outputs::{Destination, Format, Outputs, Reporter, Request, Terminal};
 use crate::session::{Ended, Session, SessionOptions};
@@ -177,6 +177,9 @@ pub(super) struct Traced {
     pub ended: Ended,
     /// Told after the report, which is good without it.
     recorded: Result<(), RecordingError>,
+    /// The hooks, which the report does not wait for.
+    detaching: Option<Detaching>,
+    verbose: u8,
 }
 
 /// Traces one command from before its first instruction to its last FIN. Outputs are open
@@ -201,22 +204,23 @@ pub(super) async fn trace_command(
         format!("{attached} hooks attached in {time:.0} ms")
     });
     let ended = session.run(&mut launched, client).await?;
-    let ending = Instant::now();
-    let (trace, recorded) = session.finish().await;
-    progress(verbose, || {
-        let time = ending.elapsed().as_secs_f64() * 1e3;
-        format!("detached in {time:.0} ms")
-    });
+    let (trace, recorded, detaching) = session.finish().await;
     Ok(Traced {
         trace,
         ended,
         recorded,
+        detaching: Some(detaching),
+        verbose,
     })
 }
 
-/// Writes the report, then says whether it was recorded.
+/// Writes the report, then says whether it was recorded. Every hook is detached by then.
 pub(super) fn report(mut reporter: Reporter, traced: &mut Traced) -> Result<(), Problem> {
     reporter.write(&traced.trace)?;
+    if let Some(detaching) = traced.detaching.take() {
+        let time = detaching.wait().duration.as_secs_f64() * 1e3;
+        progress(traced.verbose, || format!("detached in {time:.0} ms"));
+    }
     let recorded = std::mem::replace(&mut traced.recorded, Ok(()));
     Ok(recorded?)
 }

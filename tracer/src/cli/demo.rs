@@ -51,9 +51,9 @@ pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<E
     let traced = capture::trace_command(options, spec, pipes, verbose).await;
     // The right to return was given up with the others, and there is nothing left to do there.
     inside.stay();
-    lab.stop();
     let mut traced = traced?;
     capture::report(reporter, &mut traced)?;
+    lab.stop();
     Ok(if is_fetch {
         capture::fetch_code(&traced)
     } else {

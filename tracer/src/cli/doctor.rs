@@ -24,7 +24,7 @@ pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
         };
         let probe = Probe::attach(options).await?;
         let hooks = probe.hooks().to_vec();
-        probe.detach().await;
+        probe.detach().wait();
         hooks
     };
     let diagnosis = Diagnosis::new(&hooks, session::host().kernel, is_optional);

@@ -55,7 +55,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     document.capture.losses = session.loss_reports();
     note_lost(&mut document.capture, session.lost());
     reporter.end(&document)?;
-    session.stop().await;
+    session.stop().wait();
     recorded?;
     Ok(ExitCode::Done)
 }

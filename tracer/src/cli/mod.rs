@@ -63,6 +63,8 @@ fn dispatch(command: Command, command_line: &[OsString]) -> Result<ExitCode, Pro
 
 /// One thread is enough, and network namespaces belong to threads.
 fn on_runtime(work: impl Future<Output = Result<ExitCode, Problem>>) -> Result<ExitCode, Problem> {
+    // All of them start threads to attach hooks.
+    crate::launch::use_small_pages();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

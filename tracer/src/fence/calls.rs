@@ -117,6 +117,22 @@ pub(super) fn refuse() -> Result<usize, String> {
     Ok(count)
 }
 
+/// Refuses the calling thread to open files.
+pub(super) fn refuse_opening() -> Result<(), String> {
+    let program = no_opening().map_err(|error| error.to_string())?;
+    seccompiler::apply_filter(&program).map_err(|error| error.to_string())
+}
+
+fn no_opening() -> Result<BpfProgram, seccompiler::BackendError> {
+    let calls = [libc::SYS_openat, libc::SYS_openat2];
+    #[cfg(target_arch = "x86_64")]
+    let calls = calls.into_iter().chain([libc::SYS_open]);
+    let rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    let architecture = std::env::consts::ARCH.try_into()?;
+    let refused = SeccompAction::Errno(libc::EACCES.cast_unsigned());
+    SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture)?.try_into()
+}
+
 fn filter() -> Result<(BpfProgram, usize), seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut add = |call: libc::c_long, conditions: Vec<SeccompRule>| {
@@ -237,6 +253,13 @@ mod tests {
             fs::read_to_string(folder.path().join("old")).unwrap(),
             "old"
         );
+    }
+
+    #[test]
+    fn one_thread_alone_can_open_no_file() {
+        let path = std::path::Path::new("/proc/self/status");
+        assert!(crate::fence::without_files(|| File::open(path).is_err()));
+        assert!(File::open(path).is_ok());
     }
 
     #[test]

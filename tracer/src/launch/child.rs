@@ -31,6 +31,9 @@ pub struct LaunchArguments {
     /// Limit on open files of the command.
     #[arg(long, value_name = "NUMBER")]
     open_files: Option<u64>,
+    /// Allow the command huge pages of memory.
+    #[arg(long)]
+    huge_pages: bool,
     /// User to become.
     #[arg(long, requires = "gid")]
     uid: Option<u32>,
@@ -136,6 +139,10 @@ fn read_preparation(control: &mut impl Read) -> io::Result<Option<ResolverFiles>
 fn become_command(arguments: &LaunchArguments) -> ExitCode {
     if let Some(limit) = arguments.open_files {
         super::open_files::restore_open_files(limit);
+    }
+    // The tracer's own client starts like the tracer.
+    if arguments.huge_pages && !arguments.this_program {
+        super::small_pages::allow_huge_pages();
     }
     let identity = arguments.identity();
     if let Some(identity) = &identity

@@ -19,6 +19,8 @@ mod inherited;
 mod open_files;
 /// The tracer's side.
 mod parent;
+/// The size of memory's pages.
+mod small_pages;
 /// The user who called sudo.
 mod user;
 
@@ -29,4 +31,5 @@ pub use hidden::hidden_command;
 pub(crate) use inherited::{adopt, spawn_alone};
 pub use open_files::raise_open_files;
 pub use parent::{LaunchError, LaunchSpec, Launched, Output, Program, start};
+pub use small_pages::use_small_pages;
 pub use user::Identity;

@@ -3,6 +3,7 @@
 use super::etc::ResolverFiles;
 use super::inherited::spawn_alone;
 use super::open_files::limit_before;
+use super::small_pages::were_huge;
 use super::user::Identity;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -162,6 +163,9 @@ fn spawn(spec: LaunchSpec) -> io::Result<(Child, File)> {
     }
     if let Some(limit) = limit_before() {
         command.args(["--open-files", &limit.to_string()]);
+    }
+    if were_huge() {
+        command.arg("--huge-pages");
     }
     if let Some(user) = spec.user {
         command.args(["--uid", &user.uid.to_string()]);

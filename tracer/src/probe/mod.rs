@@ -9,6 +9,7 @@ mod clock;
 mod cost;
 mod counters;
 mod decode;
+mod detach;
 mod error;
 mod information;
 mod interfaces;
@@ -37,6 +38,7 @@ use aya::{
 use tracer_common::{event::link, limits};
 
 pub use clock::Clock;
+pub use detach::{DetachReport, Detaching};
 pub use error::ProbeError;
 
 use crate::{
@@ -102,13 +104,6 @@ impl Default for ProbeOptions {
     }
 }
 
-/// How the end went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DetachReport {
-    /// From the call to the moment when nothing of ours was in the kernel any more.
-    pub duration: Duration,
-}
-
 /// Observations are held back this long, so that none can be overtaken by an older one.
 /// Longer than a program takes from its time stamp to its submit.
 const HOLD_NS: u64 = 5_000_000;
@@ -122,8 +117,8 @@ pub struct Probe {
     hooks: Vec<HookReport>,
     restrictions: Vec<String>,
     interfaces: Vec<String>,
-    ebpf: Ebpf,
-    qdiscs: Vec<cleanup::Qdisc>,
+    /// `None` once it is being taken away.
+    attached: Option<detach::Attached>,
     /// Filters must be taken away by netlink messages.
     leaves_filters: bool,
     traced: HashMap<MapData, u32, u32>,
@@ -182,8 +177,10 @@ impl Probe {
             interfaces: interfaces.into_iter().map(|one| one.name).collect(),
             traced: typed_map(&mut ebpf, "TRACED")?,
             traced_sockets: typed_map(&mut ebpf, "TRACED_SOCKETS")?,
-            ebpf,
-            qdiscs: outcome.qdiscs,
+            attached: Some(detach::Attached {
+                ebpf,
+                qdiscs: outcome.qdiscs,
+            }),
             leaves_filters: outcome.classifier == Some(HookKind::Clsact),
             ring,
             meter,
@@ -235,9 +232,10 @@ impl Probe {
         &self.interfaces
     }
 
-    /// What watching took so far.
-    pub fn cost(&self) -> Cost {
-        self.meter.read(&self.ebpf)
+    /// What watching took so far, while the programs are in the kernel.
+    pub fn cost(&self) -> Option<Cost> {
+        let attached = self.attached.as_ref()?;
+        Some(self.meter.read(&attached.ebpf))
     }
 
     /// inode number of the watched network namespace, where it is known.
@@ -318,20 +316,11 @@ impl Probe {
         self.order.finish()
     }
 
-    /// Takes every program out of the kernel. Dropping does the same and tells nothing.
-    pub async fn detach(mut self) -> DetachReport {
-        let start = Instant::now();
-        self.take_away();
-        drop(self);
-        DetachReport {
-            duration: start.elapsed(),
-        }
-    }
-
-    fn take_away(&mut self) {
+    /// Takes every program out of the kernel, on the side: there are grace periods to wait
+    /// for. Dropping the probe does the same at once.
+    pub fn detach(mut self) -> Detaching {
         self.misses.release();
-        attach::unload_all(&mut self.ebpf);
-        cleanup::remove_qdiscs(std::mem::take(&mut self.qdiscs));
+        Detaching::begin(self.attached.take())
     }
 
     /// Reads what is in the ring and hands out what can no longer be overtaken.
@@ -425,13 +414,16 @@ impl Probe {
 /// [`ProbeError::NotPermitted`], [`ProbeError::Unsupported`], [`ProbeError::NotBuilt`].
 pub fn check() -> Result<(), ProbeError> {
     privileges::check()?;
-    layout::KernelTypes::of_this_kernel()?;
+    layout::KernelTypes::are_told()?;
     object::check()
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.take_away();
+        self.misses.release();
+        if let Some(attached) = self.attached.take() {
+            attached.take_away();
+        }
     }
 }
 
@@ -469,10 +461,10 @@ fn open(
     options: &ProbeOptions,
     interfaces: &[Interface],
 ) -> Result<(Ebpf, layout::KernelTypes, layout::Offsets), ProbeError> {
-    // Both read the kernel's types, each in its own way.
+    // The one waits for the kernel, the other one reads its types.
     let (loader, types) = std::thread::scope(|scope| {
         let loader = scope.spawn(object::loader);
-        let types = layout::KernelTypes::of_this_kernel();
+        let types = layout::of_this_kernel();
         let loader = loader
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -16,6 +16,7 @@ use super::{
     layout::{KernelTypes, Offsets},
     privileges, reasons,
 };
+use crate::fence;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
 
@@ -31,10 +32,14 @@ pub(super) fn check() -> Result<(), ProbeError> {
     }
 }
 
-/// A loader. Making one takes a while: aya reads the kernel's types and tries its
-/// features, so this can be done on the side.
+/// A loader. Making one takes a while, because aya tries the kernel's features, so this can
+/// be done on the side.
+///
+/// aya also reads all of the kernel's types whenever it makes a loader, for relocations that
+/// the object does not have: 50 million instructions. It makes one without where it cannot
+/// open the file.
 pub(super) fn loader<'a>() -> EbpfLoader<'a> {
-    let loader = EbpfLoader::new();
+    let loader = fence::without_files(EbpfLoader::new);
     aya::features();
     loader
 }

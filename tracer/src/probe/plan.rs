@@ -6,6 +6,7 @@
 
 mod path;
 
+use super::layout::Sort;
 use crate::capture::HookKind;
 
 /// Something the timeline wants to know.
@@ -377,6 +378,22 @@ pub(super) const FACTS: &[Fact] = &[
         ],
     },
 ];
+
+/// Every function and tracepoint of the plan.
+pub(super) fn hooks() -> impl Iterator<Item = (Sort, &'static str)> {
+    let candidates = FACTS.iter().flat_map(|fact| fact.candidates);
+    let parts = candidates.flat_map(|candidate| candidate.parts);
+    parts.flat_map(|part| {
+        let (sort, one, several): (_, _, &[&str]) = match &part.target {
+            Target::Function(name) => (Sort::Function, Some(*name), &[]),
+            Target::FirstFunction(names) => (Sort::Function, None, names),
+            Target::Tracepoint { name, .. } => (Sort::Tracepoint, Some(*name), &[]),
+            _ => (Sort::Function, None, &[]),
+        };
+        let names = one.into_iter().chain(several.iter().copied());
+        names.map(move |name| (sort, name))
+    })
+}
 
 /// Where the arguments of a system call are saved.
 #[cfg(target_arch = "x86_64")]

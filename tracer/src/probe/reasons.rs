@@ -16,6 +16,9 @@ const NOT_SPECIFIED: &str = "NOT_SPECIFIED";
 /// a subsystem that registered its reasons at run time.
 const SUBSYSTEM_SHIFT: u32 = 16;
 
+/// The kernel's lists of reasons.
+pub(super) const LISTS: [&str; 2] = [DROPS, RESETS];
+
 /// Names by number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reasons {

@@ -12,7 +12,7 @@ use crate::journey::model::{
 };
 use crate::journey::part::Part;
 use crate::launch::{self, Launched};
-use crate::probe::{Probe, ProbeError, ProbeOptions, is_optional, netlink};
+use crate::probe::{Detaching, Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitStatus;
@@ -57,6 +57,8 @@ pub struct Session {
     command: Vec<String>,
     network_namespace: Option<String>,
     routes_asked: BTreeSet<IpAddr>,
+    /// Heard from the start on: who reads that the capture has begun may end it at once.
+    interrupts: Interrupts,
 }
 
 /// Why the command's run was over.
@@ -91,6 +93,7 @@ impl Session {
             command: options.command,
             network_namespace: options.network_namespace,
             routes_asked: BTreeSet::new(),
+            interrupts: Interrupts::new(),
         };
         session.begin_recording(options.live, options.stream_limit);
         // Without rtnetlink the journeys are poorer, not wrong.
@@ -176,7 +179,6 @@ impl Session {
         launched: &mut Launched,
         mut client: Option<ClientPipes>,
     ) -> Result<Ended, ProbeError> {
-        let mut interrupts = Interrupts::new();
         launched.go();
         let ended = loop {
             tokio::select! {
@@ -185,7 +187,7 @@ impl Session {
                     Ok(status) => break Ended::Exited(status),
                     Err(_) => break Ended::Interrupted,
                 },
-                () = interrupts.next() => {
+                () = self.interrupts.next() => {
                     end(launched).await;
                     break Ended::Interrupted;
                 }
@@ -199,12 +201,12 @@ impl Session {
                 _ => break,
             }
         }
-        self.until_closed(&mut interrupts).await?;
+        self.until_closed().await?;
         Ok(ended)
     }
 
     /// Reads on until every connection is closed and nothing more comes.
-    async fn until_closed(&mut self, interrupts: &mut Interrupts) -> Result<(), ProbeError> {
+    async fn until_closed(&mut self) -> Result<(), ProbeError> {
         let deadline = Instant::now() + CLOSING;
         let mut quiet_since = Instant::now();
         loop {
@@ -217,7 +219,7 @@ impl Session {
             };
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(()),
+                () = self.interrupts.next() => return Ok(()),
                 batch = self.probe.next() => {
                     let batch = batch?;
                     if !batch.is_empty() {
@@ -240,14 +242,13 @@ impl Session {
         duration: Option<Duration>,
         mut report: impl FnMut(Part) -> std::ops::ControlFlow<()>,
     ) -> Result<(), ProbeError> {
-        let mut interrupts = Interrupts::new();
         let end = duration.map(|duration| Instant::now() + duration);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Ok(()),
+                () = self.interrupts.next() => return Ok(()),
                 () = at(end) => return Ok(()),
                 _ = tick.tick() => {
                     let finished = self.take_finished();
@@ -305,27 +306,28 @@ impl Session {
         }
     }
 
-    /// Detaches every hook and tells the whole story, also when it could not be recorded.
-    pub async fn finish(mut self) -> (Trace, Result<(), RecordingError>) {
+    /// Tells the whole story, also when it could not be recorded, while every hook is detached
+    /// on the side.
+    pub async fn finish(mut self) -> (Trace, Result<(), RecordingError>, Detaching) {
         let rest = self.probe.drain().await;
         self.observe_all(rest).await;
         let (document, recorded) = self.close();
-        self.probe.detach().await;
-        (self.assembler.finish(document), recorded)
+        let detaching = self.probe.detach();
+        (self.assembler.finish(document), recorded, detaching)
     }
 
     /// The header of the report at the end of the capture; ends the recording, too.
     pub fn close(&mut self) -> (Document, Result<(), RecordingError>) {
         let mut document = self.document();
-        document.capture.cost = Some(self.probe.cost());
+        document.capture.cost = self.probe.cost();
         let recorder = self.recorder.take();
         let recorded = recorder.map_or(Ok(()), |it| it.finish(&document.capture));
         (document, recorded)
     }
 
     /// Detaches every hook.
-    pub async fn stop(self) {
-        self.probe.detach().await;
+    pub fn stop(self) -> Detaching {
+        self.probe.detach()
     }
 
     /// Events lost so far, per class.

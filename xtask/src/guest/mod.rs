@@ -6,5 +6,5 @@ mod image;
 mod modules;
 mod qemu;
 pub mod release;
-mod sources;
+pub mod sources;
 mod visit;

@@ -18,6 +18,9 @@ use crate::workspace::Workspace;
 const DIAGNOSIS_BEGINS: &str = "init: diagnosis begins";
 const DIAGNOSIS_ENDS: &str = "init: diagnosis ends";
 
+/// Scenarios that are named with their times, for `-v`.
+const SLOWEST: usize = 10;
+
 /// What a guest is to run.
 #[derive(Debug)]
 pub struct Job {
@@ -109,6 +112,15 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
             }
         }
     }
+    if job.verbose {
+        let log = fs::read_to_string(&guest.log).unwrap_or_default();
+        for (seconds, scenario) in slowest(&log) {
+            say(&format!(
+                "   guest {}: {seconds:6.1} s {scenario}",
+                kernel.name
+            ));
+        }
+    }
     if run.outcome != Outcome::Success {
         if !job.verbose {
             say(&run.console);
@@ -129,6 +141,32 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
     Ok(visit)
 }
 
+/// The scenarios that took longest, in a log whose lines begin with the seconds since power-on.
+fn slowest(log: &str) -> Vec<(f64, &str)> {
+    let mut times: Vec<(f64, &str)> = Vec::new();
+    let mut before = None;
+    for line in log.lines() {
+        let Some((seconds, text)) = line.trim_start().split_once(' ') else {
+            continue;
+        };
+        let Ok(seconds) = seconds.parse::<f64>() else {
+            continue;
+        };
+        if text.starts_with("running ") {
+            before = Some(seconds);
+        }
+        // The line is whole when the scenario is over.
+        let words: Vec<&str> = text.split_whitespace().collect();
+        if let (["test", name, "...", ..], Some(begun)) = (words.as_slice(), before) {
+            times.push((seconds - begun, name));
+            before = Some(seconds);
+        }
+    }
+    times.sort_by(|one, other| other.0.total_cmp(&one.0));
+    times.truncate(SLOWEST);
+    times
+}
+
 /// The diagnosis between its marks. The kernel may write a line of its own in between, at
 /// the start of a line as at any other place; such text is no JSON, and is an error.
 fn diagnosis(console: &str) -> Result<Diagnosis> {
@@ -145,6 +183,13 @@ fn diagnosis(console: &str) -> Result<Diagnosis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scenario_lasts_from_the_end_of_the_one_before() {
+        let log = "    8.00 init: kernel 6.1\n   10.00 running 2 tests\n   11.00 test a ... ok\n\
+                   \u{20}  14.50 test b     ... ignored\n   14.60 test result: ok. 1 passed\n";
+        assert_eq!(slowest(log), [(3.5, "b"), (1.0, "a")]);
+    }
 
     #[test]
     fn the_diagnosis_is_found_between_other_lines() {

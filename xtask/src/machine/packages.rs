@@ -3,8 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use super::backports;
 use crate::process;
 
 /// A program, and the Debian package that holds it.
@@ -225,10 +226,39 @@ fn update() {
 }
 
 fn install_updated(packages: &[&str]) -> Result<()> {
+    let Err(refusal) = install_with(&[], packages) else {
+        return Ok(());
+    };
+    // One package that does not fit must not keep the others away.
+    for package in packages {
+        if install_with(&[], &[package]).is_err() {
+            eprintln!("setup: trying {package} from the backports");
+            if let Err(error) = install_from_backports(package) {
+                eprintln!("setup: warning: {error:#}");
+                return Err(refusal.context(format!(
+                    "cannot install packages; to see why, run `sudo apt-get install --no-install-recommends {}`",
+                    packages.join(" ")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn install_from_backports(package: &str) -> Result<()> {
+    let mut options = backports::options()?;
+    let mut update = apt_get(UPDATE_LIMIT)?;
+    update.args(&options).args(["-qq", "update"]);
+    process::run(&mut update, UPDATE_LIMIT + GRACE)?;
+    options.extend(["-t".to_owned(), backports::suite()?]);
+    install_with(&options, &[package])
+}
+
+fn install_with(options: &[String], packages: &[&str]) -> Result<()> {
     let mut command = apt_get(INSTALL_LIMIT)?;
     // --no-remove: rustc-web replaces an ordinary rustc, and taking programs away from the
     // user is a decision of the user.
-    command.args([
+    command.args(options).args([
         "-qq",
         "install",
         "-y",
@@ -237,12 +267,7 @@ fn install_updated(packages: &[&str]) -> Result<()> {
         "--",
     ]);
     command.args(packages);
-    process::run(&mut command, INSTALL_LIMIT + GRACE).with_context(|| {
-        format!(
-            "cannot install packages; to see why, run `sudo apt-get install --no-install-recommends {}`",
-            packages.join(" ")
-        )
-    })
+    process::run(&mut command, INSTALL_LIMIT + GRACE)
 }
 
 /// Time between the limit that `timeout` keeps as root and our own, which could not kill sudo.

@@ -35,7 +35,7 @@ impl Attacher<'_> {
             .filter(|interface| !(leaves_out && interface.is_loopback))
             .collect();
         let mut waiting = interfaces.clone();
-        for candidate in fact.candidates {
+        for candidate in in_order(fact.candidates, interfaces.len()) {
             if waiting.is_empty() {
                 self.report_unused(fact, candidate, "a better hook serves this already");
             } else if let Some(reason) = self.excluded(fact, candidate.kind) {
@@ -186,6 +186,20 @@ pub(super) fn arriving_on_loopback(
         .collect()
 }
 
+/// Of more interfaces than this, TCX would take seconds.
+const MANY_INTERFACES: usize = 64;
+
+/// Attaching and detaching with TCX waits for a grace period of the kernel, one interface
+/// after the other; a filter on clsact does not.
+fn in_order(candidates: &'static [Candidate], interfaces: usize) -> Vec<&'static Candidate> {
+    let mut ordered: Vec<_> = candidates.iter().collect();
+    if interfaces > MANY_INTERFACES {
+        // Stable: the others keep their order.
+        ordered.sort_by_key(|candidate| candidate.kind == HookKind::Tcx);
+    }
+    ordered
+}
+
 /// Ahead of all others: a program before ours could drop or redirect what is to be seen.
 fn attach_tcx(
     program: &mut SchedClassifier,
@@ -216,6 +230,7 @@ fn busy_or_refused(error: ProgramError) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::plan::FACTS;
 
     fn interface(name: &str, is_loopback: bool) -> Interface {
         Interface {
@@ -249,5 +264,22 @@ mod tests {
         assert!(served[0].reason.is_some());
         let refused = [leaving("lo", HookStatus::Failed)];
         assert_eq!(arriving_on_loopback(&interfaces, &refused), []);
+    }
+
+    #[test]
+    fn tcx_is_the_last_resort_where_there_are_many_interfaces() {
+        for fact in FACTS {
+            let kinds = |interfaces| -> Vec<HookKind> {
+                let ordered = in_order(fact.candidates, interfaces);
+                ordered.iter().map(|candidate| candidate.kind).collect()
+            };
+            let few = kinds(MANY_INTERFACES);
+            assert!(few.iter().eq(fact.candidates.iter().map(|one| &one.kind)));
+            let mut many = kinds(MANY_INTERFACES + 1);
+            if few.contains(&HookKind::Tcx) {
+                assert_eq!(many.pop(), Some(HookKind::Tcx));
+            }
+            assert!(!many.contains(&HookKind::Tcx));
+        }
     }
 }

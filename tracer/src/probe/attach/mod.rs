@@ -3,9 +3,9 @@
 mod frames;
 mod single;
 
-use std::{cell::OnceCell, collections::HashMap, thread};
+use std::{collections::HashMap, thread};
 
-use aya::{Btf, Ebpf, programs::Program};
+use aya::{Ebpf, programs::Program};
 
 use super::{
     ProbeOptions,
@@ -182,8 +182,6 @@ pub(super) fn unload_all(ebpf: &mut Ebpf) {
 struct Attacher<'a> {
     programs: HashMap<&'a str, &'a mut Program>,
     ground: &'a Ground<'a>,
-    /// aya's own reading of the kernel's types, which only fentry needs.
-    btf: OnceCell<Option<Btf>>,
     outcome: Outcome,
 }
 
@@ -192,7 +190,6 @@ impl<'a> Attacher<'a> {
         Self {
             programs,
             ground,
-            btf: OnceCell::new(),
             outcome: Outcome::nothing(),
         }
     }

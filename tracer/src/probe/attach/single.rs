@@ -3,12 +3,9 @@
 
 use std::{os::fd::OwnedFd, path::Path};
 
-use aya::{
-    Btf,
-    programs::{
-        CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError,
-        uprobe::{UProbeAttachLocation, UProbeScope},
-    },
+use aya::programs::{
+    CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError,
+    uprobe::{UProbeAttachLocation, UProbeScope},
 };
 
 use super::{Attacher, Refusal};
@@ -116,24 +113,24 @@ impl Attacher<'_> {
     }
 
     fn attach_fentry(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
-        let Some(btf) = self.btf.get_or_init(|| Btf::from_sys_fs().ok()) else {
+        let Some(list) = self.ground.types.list() else {
             return Err(Refusal::unavailable("its type information is not readable"));
         };
         let Some(Program::FEntry(program)) = self.programs.get_mut(part.program) else {
             return Err(mismatch(part));
         };
-        program.load(name, btf).map_err(refused)?;
+        program.load(name, list).map_err(refused)?;
         program.attach().map(drop).map_err(refused)
     }
 
     fn attach_typed_tracepoint(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
-        let Some(btf) = self.btf.get_or_init(|| Btf::from_sys_fs().ok()) else {
+        let Some(list) = self.ground.types.list() else {
             return Err(Refusal::unavailable("its type information is not readable"));
         };
         let Some(Program::BtfTracePoint(program)) = self.programs.get_mut(part.program) else {
             return Err(mismatch(part));
         };
-        program.load(name, btf).map_err(refused)?;
+        program.load(name, list).map_err(refused)?;
         program.attach().map(drop).map_err(refused)
     }
 

@@ -4,13 +4,29 @@
 //! aya parses BTF too, but keeps the members of structures to itself. Format:
 //! Documentation/bpf/btf.rst. The input is the kernel's, but a damaged file must not
 //! panic: every access is checked.
+//!
+//! A kernel has far more than a hundred thousand types, and every start of the tracer reads
+//! them: they are walked through once, and of their names only the wanted ones are looked at.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::Read as _,
+    sync::OnceLock,
+};
 
+use aya::Btf;
+
+use super::{
+    list,
+    names::{Names, Sort},
+};
 use crate::probe::error::ProbeError;
 
 const PATH: &str = "/sys/kernel/btf/vmlinux";
-const MAGIC: u16 = 0xeb9f;
+pub(super) const MAGIC: u16 = 0xeb9f;
+/// Fewer than any kernel's types take on average, strings included: room for their places.
+const BYTES_PER_TYPE: usize = 32;
 /// Types inside types, and typedefs of typedefs, are followed this deep.
 const DEPTH: u32 = 16;
 
@@ -20,10 +36,11 @@ const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
-const TYPEDEF: u32 = 8;
+pub(super) const FORWARD: u32 = 7;
+pub(super) const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
-const FUNC: u32 = 12;
+pub(super) const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 const VAR: u32 = 14;
 const DATASEC: u32 = 15;
@@ -39,8 +56,10 @@ pub(in crate::probe) struct KernelTypes {
     strings: usize,
     /// Where each type begins in `data`; type ids start at 1.
     types: Vec<u32>,
-    /// Type ids of structures by name.
-    structures: HashMap<Vec<u8>, u32>,
+    /// Type ids of the names that were wanted.
+    named: HashMap<(Sort, &'static str), u32>,
+    /// What aya finds hooks in; made when it is needed.
+    list: OnceLock<Option<Btf>>,
 }
 
 /// The fixed part of a type.
@@ -59,13 +78,26 @@ struct Type {
 
 impl KernelTypes {
     /// Reads the running kernel's.
-    pub(in crate::probe) fn of_this_kernel() -> Result<Self, ProbeError> {
+    pub(super) fn read(names: &Names) -> Result<Self, ProbeError> {
         let data =
             fs::read(PATH).map_err(|error| ProbeError::no_types(format!("{PATH}: {error}")))?;
-        Self::parse(data).ok_or_else(|| ProbeError::no_types(format!("{PATH} is damaged")))
+        Self::parse(data, names).ok_or_else(|| ProbeError::no_types(format!("{PATH} is damaged")))
     }
 
-    fn parse(data: Vec<u8>) -> Option<Self> {
+    /// Does the running kernel tell its types at all? Reads no more than their first bytes.
+    pub(in crate::probe) fn are_told() -> Result<(), ProbeError> {
+        let mut begin = [0; 2];
+        File::open(PATH)
+            .and_then(|mut file| file.read_exact(&mut begin))
+            .map_err(|error| ProbeError::no_types(format!("{PATH}: {error}")))?;
+        if u16::from_ne_bytes(begin) == MAGIC {
+            Ok(())
+        } else {
+            Err(ProbeError::no_types(format!("{PATH} is damaged")))
+        }
+    }
+
+    fn parse(data: Vec<u8>, names: &Names) -> Option<Self> {
         if u16_at(&data, 0)? != MAGIC {
             return None;
         }
@@ -75,20 +107,22 @@ impl KernelTypes {
         let end = begin.checked_add(usize::try_from(u32_at(&data, 12)?).ok()?)?;
         let strings = section(u32_at(&data, 16)?)?;
         let mut read = Self {
+            types: Vec::with_capacity(data.len() / BYTES_PER_TYPE),
             data,
             strings,
-            types: Vec::new(),
-            structures: HashMap::new(),
+            named: HashMap::new(),
+            list: OnceLock::new(),
         };
         let mut place = begin;
         while place < end {
             let found = read.type_at(place)?;
             read.types.push(u32::try_from(place).ok()?);
-            if found.kind == STRUCT && found.name != 0 {
+            if let Some(sort) = sort_of(found.kind)
+                && let Some(name) = names.wanted(sort, read.text(found.name)?)
+            {
                 let id = u32::try_from(read.types.len()).ok()?;
-                let name = read.name(found.name)?.to_vec();
                 // The first one is the kernel proper's; later ones are local namesakes.
-                read.structures.entry(name).or_insert(id);
+                read.named.entry((sort, name)).or_insert(id);
             }
             place = found.rest.checked_add(rest_length(found)?)?;
         }
@@ -98,7 +132,7 @@ impl KernelTypes {
     /// Byte offset of a member, found through anonymous structures and unions. `path` may
     /// lead through named ones: `ns.inum`.
     pub(in crate::probe) fn member_offset(&self, structure: &str, path: &str) -> Option<u16> {
-        let mut id = *self.structures.get(structure.as_bytes())?;
+        let mut id = self.id(Sort::Structure, structure)?;
         let mut bits = 0_u32;
         for name in path.split('.') {
             let (offset, member) = self.find_member(id, name.as_bytes(), DEPTH)?;
@@ -109,15 +143,15 @@ impl KernelTypes {
             .then(|| u16::try_from(bits / 8).ok())?
     }
 
-    /// Does this tracepoint exist? `btf_trace_NAME` is the type of its probes.
+    /// Does this tracepoint exist?
     pub(in crate::probe) fn has_tracepoint(&self, name: &str) -> bool {
-        self.has(TYPEDEF, &format!("btf_trace_{name}"))
+        self.id(Sort::Tracepoint, name).is_some()
     }
 
     /// How many arguments the probes of a tracepoint get, `None` where there is no such
     /// tracepoint. Newer kernels add arguments at the end.
     pub(in crate::probe) fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
-        let typedef = self.find(TYPEDEF, &format!("btf_trace_{name}"))?;
+        let typedef = self.find(Sort::Tracepoint, name)?;
         let pointer = self.type_of(typedef.size_or_type)?;
         let prototype = self.type_of(pointer.size_or_type)?;
         // The first argument is the one that was registered with the probe.
@@ -127,7 +161,7 @@ impl KernelTypes {
 
     /// Names and numbers of an enumeration; empty where there is none of this name.
     pub(in crate::probe) fn enumerators(&self, name: &str) -> Vec<(String, u32)> {
-        let Some(found) = self.find(ENUM, name) else {
+        let Some(found) = self.find(Sort::Enumeration, name) else {
             return Vec::new();
         };
         (0..found.length)
@@ -142,19 +176,30 @@ impl KernelTypes {
 
     /// Does the kernel have a function of this name?
     pub(in crate::probe) fn has_function(&self, name: &str) -> bool {
-        self.has(FUNC, name)
+        self.id(Sort::Function, name).is_some()
     }
 
-    fn has(&self, kind: u32, name: &str) -> bool {
-        self.find(kind, name).is_some()
-    }
-
-    /// The first type of this kind and name.
-    fn find(&self, kind: u32, name: &str) -> Option<Type> {
-        self.types
+    /// The wanted functions and tracepoints that this kernel has, with their type ids.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = (Sort, &'static str, u32)> {
+        let hooks = self
+            .named
             .iter()
-            .filter_map(|place| self.type_at(usize::try_from(*place).ok()?))
-            .find(|found| found.kind == kind && self.name(found.name) == Some(name.as_bytes()))
+            .map(|((sort, name), id)| (*sort, *name, *id));
+        hooks.filter(|(sort, ..)| matches!(sort, Sort::Function | Sort::Tracepoint))
+    }
+
+    /// The list that aya wants in order to find the wanted hooks.
+    pub(in crate::probe) fn list(&self) -> Option<&Btf> {
+        self.list.get_or_init(|| list::of_hooks(self)).as_ref()
+    }
+
+    /// The id of the first type of this name.
+    fn id(&self, sort: Sort, name: &str) -> Option<u32> {
+        self.named.get(&(sort, name)).copied()
+    }
+
+    fn find(&self, sort: Sort, name: &str) -> Option<Type> {
+        self.type_of(self.id(sort, name)?)
     }
 
     /// Bit offset and type of a member.
@@ -199,21 +244,37 @@ impl KernelTypes {
     }
 
     fn type_at(&self, place: usize) -> Option<Type> {
-        let information = u32_at(&self.data, place + 4)?;
+        let [name, information, size_or_type] = words(self.data.get(place..)?)?;
         Some(Type {
-            name: u32_at(&self.data, place)?,
+            name,
             kind: (information >> 24) & 0x1f,
             length: information & 0xffff,
             packs_bitfields: information >> 31 != 0,
-            size_or_type: u32_at(&self.data, place + 8)?,
+            size_or_type,
             rest: place + 12,
         })
     }
 
     fn name(&self, offset: u32) -> Option<&[u8]> {
+        self.text(offset)?.split(|byte| *byte == 0).next()
+    }
+
+    /// The strings from this one on.
+    fn text(&self, offset: u32) -> Option<&[u8]> {
         let begin = self.strings.checked_add(usize::try_from(offset).ok()?)?;
-        let text = self.data.get(begin..)?;
-        text.split(|byte| *byte == 0).next()
+        self.data.get(begin..)
+    }
+}
+
+/// What a type that is looked up by its name can be. The type of a tracepoint's probes is
+/// `btf_trace_NAME`.
+fn sort_of(kind: u32) -> Option<Sort> {
+    match kind {
+        STRUCT => Some(Sort::Structure),
+        ENUM => Some(Sort::Enumeration),
+        TYPEDEF => Some(Sort::Tracepoint),
+        FUNC => Some(Sort::Function),
+        _ => None,
     }
 }
 
@@ -227,9 +288,19 @@ fn rest_length(found: Type) -> Option<usize> {
         STRUCT | UNION | DATASEC | ENUM64 => 12 * length,
         ENUM | FUNC_PROTO => 8 * length,
         // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
-        POINTER | 7..=12 | 16 | TYPE_TAG => 0,
+        POINTER | FORWARD..=FUNC | 16 | TYPE_TAG => 0,
         _ => return None,
     })
+}
+
+/// The three words that every type begins with.
+fn words(data: &[u8]) -> Option<[u32; 3]> {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *data.first_chunk::<12>()?;
+    Some([
+        u32::from_ne_bytes([a, b, c, d]),
+        u32::from_ne_bytes([e, f, g, h]),
+        u32::from_ne_bytes([i, j, k, l]),
+    ])
 }
 
 fn u16_at(data: &[u8], place: usize) -> Option<u16> {
@@ -245,6 +316,17 @@ fn u32_at(data: &[u8], place: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(data: Vec<u8>) -> Option<KernelTypes> {
+        let names = [
+            (Sort::Structure, "outer"),
+            (Sort::Structure, "nothing"),
+            (Sort::Tracepoint, "seen"),
+            (Sort::Tracepoint, "unseen"),
+            (Sort::Function, "btf_trace_seen"),
+        ];
+        KernelTypes::parse(data, &Names::new(names))
+    }
 
     /// Type information for
     /// `struct outer { int first; union { struct { int pad; int deep; }; }; struct inner in; }`
@@ -319,7 +401,7 @@ mod tests {
 
     #[test]
     fn members_are_found_through_anonymous_and_named_structures() {
-        let types = KernelTypes::parse(sample()).expect("sample");
+        let types = parse(sample()).expect("sample");
         assert_eq!(types.member_offset("outer", "first"), Some(0));
         assert_eq!(types.member_offset("outer", "deep"), Some(8));
         assert_eq!(types.member_offset("outer", "in.b"), Some(16));
@@ -329,7 +411,7 @@ mod tests {
 
     #[test]
     fn tracepoints_are_known_by_their_typedef() {
-        let types = KernelTypes::parse(sample()).expect("sample");
+        let types = parse(sample()).expect("sample");
         assert!(types.has_tracepoint("seen"));
         assert!(!types.has_tracepoint("unseen"));
         assert!(!types.has_function("btf_trace_seen"));
@@ -339,16 +421,16 @@ mod tests {
     fn a_damaged_file_is_refused_and_never_panics() {
         let whole = sample();
         for length in 0..whole.len() {
-            let _ = KernelTypes::parse(whole[..length].to_vec());
+            let _ = parse(whole[..length].to_vec());
         }
         for place in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] ^= 0xff;
-            if let Some(types) = KernelTypes::parse(damaged) {
+            if let Some(types) = parse(damaged) {
                 let _ = types.member_offset("outer", "in.b");
             }
         }
-        assert!(KernelTypes::parse(Vec::new()).is_none());
+        assert!(parse(Vec::new()).is_none());
     }
 
     #[test]
@@ -357,7 +439,7 @@ mod tests {
         // The anonymous union's member becomes the union itself.
         let place = 24 + (4 + 9 + 9) * 4 + 16;
         data[place..place + 4].copy_from_slice(&4_u32.to_ne_bytes());
-        let types = KernelTypes::parse(data).expect("sample");
+        let types = parse(data).expect("sample");
         assert_eq!(types.member_offset("outer", "deep"), None);
     }
 }

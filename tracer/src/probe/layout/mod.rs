@@ -1,13 +1,27 @@
 //! Where the running kernel keeps the members that the programs read.
 
 mod btf;
+mod list;
+mod names;
 
 pub(super) use btf::KernelTypes;
+pub(super) use names::Sort;
 
+use names::Names;
 use tracer_common::{
     Layout,
     layout::{ABSENT, MEMBERS},
 };
+
+use super::{error::ProbeError, plan, reasons};
+
+/// The types of the running kernel: those that have a name which anybody here asks for.
+pub(super) fn of_this_kernel() -> Result<KernelTypes, ProbeError> {
+    let structures = MEMBERS.iter().map(|(name, _)| (Sort::Structure, *name));
+    let hooks = plan::hooks();
+    let enumerations = reasons::LISTS.map(|name| (Sort::Enumeration, name));
+    KernelTypes::read(&Names::new(structures.chain(hooks).chain(enumerations)))
+}
 
 /// The offsets of this kernel, in the order of [`MEMBERS`].
 #[derive(Debug, Clone)]
