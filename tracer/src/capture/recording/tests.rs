@@ -54,6 +54,7 @@ fn frame(number: u8) -> Frame {
         cookie: Some(4711),
         original_length: 1500,
         data: vec![number; 61],
+        note: None,
     }
 }
 

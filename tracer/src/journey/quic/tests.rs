@@ -80,6 +80,7 @@ impl Wire {
             cookie: None,
             original_length: 0,
             data: Vec::new(),
+            note: None,
         };
         let udp = Udp {
             source_port: source.port,
