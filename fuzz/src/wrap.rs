@@ -22,6 +22,7 @@ pub fn frame(link_type: LinkType, original_length: u32, data: Vec<u8>) -> Frame 
         cookie: None,
         original_length,
         data,
+        note: None,
     }
 }
 

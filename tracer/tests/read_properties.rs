@@ -237,3 +237,49 @@ fn secrets_that_come_last_open_as_much() {
     }
     assert!(opened > 0, "no capture has a key log beside it");
 }
+
+/// A connection of QUIC whose close can be read is over a moment later; without the keys it
+/// may go on.
+#[test]
+fn a_closed_quic_connection_is_told_while_the_file_is_read_on() {
+    let capture = support::captures().join("lab/chromium-h3.pcap");
+    let keys = std::fs::read_to_string(capture.with_extension("keys")).expect("a key log");
+    let frames = packets::frames(&capture);
+    // The browser's last connection: port 48850, closed by the last datagram of the file.
+    let port = 48_850_u16.to_be_bytes();
+    let is_of = |frame: &&Timed| {
+        let ports = frame.1.data.get(34..38);
+        frame.1.data.get(23) == Some(&17)
+            && ports.is_some_and(|it| it.starts_with(&port) || it.ends_with(&port))
+    };
+    let own: Vec<&Timed> = frames.iter().filter(is_of).collect();
+    let (last_at_ns, _) = **own.last().expect("the connection");
+    let later = frames
+        .iter()
+        .find(|frame| !is_of(frame))
+        .expect("another frame");
+    for (secrets, expected) in [(keys, 1), (String::new(), 0)] {
+        let mut replay = Replay::new(&ReplayOptions {
+            secrets,
+            limits: Limits {
+                untold: 1,
+                ..Limits::default()
+            },
+            ..ReplayOptions::default()
+        });
+        replay.expect_no_secrets();
+        let mut observe = |at_ns: u64, frame: &Frame| {
+            let fact = Fact::Frame(frame.clone());
+            replay.observe(Observation { at_ns, fact });
+            replay.parts()
+        };
+        let meanwhile: usize = own
+            .iter()
+            .map(|(at_ns, frame)| observe(*at_ns, frame))
+            .sum();
+        let told = observe(last_at_ns + 1_000_000_000, &later.1);
+        assert_eq!((meanwhile, told), (0, expected));
+        let document = replay.finish("test", &FileSummary::default()).document;
+        assert_eq!(document.connections.len(), 1);
+    }
+}

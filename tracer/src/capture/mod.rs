@@ -14,6 +14,7 @@ pub mod recording;
 mod class;
 mod kernel_path;
 mod loss;
+mod packet_note;
 pub(crate) mod spare;
 mod tcp;
 
@@ -23,6 +24,7 @@ pub use link_type::LinkType;
 
 pub use kernel_path::{KernelLayer, LayerPassage};
 pub use loss::LossPlace;
+pub use packet_note::{NamedProcess, PacketNote};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -170,6 +172,8 @@ pub struct Frame {
     /// Length on the wire in bytes; `data` may hold fewer.
     pub original_length: u32,
     pub data: Vec<u8>,
+    /// What the capture file says of it beside its bytes.
+    pub note: Option<Box<PacketNote>>,
 }
 
 /// TCP states, numbered as in include/net/tcp_states.h.

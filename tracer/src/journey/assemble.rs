@@ -369,6 +369,7 @@ impl Assembler {
         }
         let connections = &mut self.connections;
         let opened = connections.datagram(source, destination, udp, mark, frame);
+        connections.look_for_close(source, destination, udp.payload, &self.secrets);
         let connection = opened.and_then(|number| connections.get_mut(number));
         // A UDP socket that was connected chose its route then, before the first datagram.
         let calls = self.datagram_owners.iter().rev();

@@ -67,7 +67,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     let place = Place::of(story, draft, carrier);
     let process = draft.attempts.first().and_then(|number| {
         let (connection, _) = story.connection(*number)?;
-        story.process(connection, End::Client)
+        story.named_process(connection, End::Client)
     });
     let failed = failure.is_some();
     let journey = Journey {
@@ -418,8 +418,8 @@ pub(super) fn describe(
             .interface
             .and_then(|index| interfaces.name(index))
             .map(str::to_owned),
-        client_process: story.process(connection, End::Client),
-        server_process: story.process(connection, End::Server),
+        client_process: story.named_process(connection, End::Client),
+        server_process: story.named_process(connection, End::Server),
         client_readers: story.readers(connection, End::Client),
         server_readers: story.readers(connection, End::Server),
         handshake: connection.handshake(),
@@ -436,6 +436,10 @@ pub(super) fn describe(
         tcp_samples: connection.told.samples(),
         resets: connection.told.resets.clone(),
         zero_windows: connection.told.zero_windows.clone(),
+        comments: connection
+            .remarks
+            .as_ref()
+            .map_or_else(Vec::new, |remarks| remarks.comments.clone()),
         close: analysed
             .quic
             .as_ref()

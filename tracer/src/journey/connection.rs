@@ -15,10 +15,12 @@ use std::sync::Arc;
 mod close;
 mod kernel;
 mod numbers;
+mod remarks;
 mod retransmissions;
 mod roles;
 
 use numbers::{RoundTrip, Sent};
+use remarks::Remarks;
 use retransmissions::Retransmissions;
 
 /// Frames remembered as evidence for the bytes of a stream.
@@ -147,6 +149,8 @@ pub(super) struct TrackedConnection {
     later_resets: Vec<CloseMessage>,
     /// What the kernel told of it beyond its states.
     pub told: Told,
+    /// What a capture file says of its packets.
+    pub remarks: Option<Box<Remarks>>,
     /// An ICMP error that quoted this connection: version, type, code.
     pub icmp_error: Option<(u8, u8, u8, Mark)>,
     pub connect: Option<ConnectCall>,
@@ -204,6 +208,7 @@ impl TrackedConnection {
             reset: None,
             later_resets: Vec::new(),
             told: Told::default(),
+            remarks: None,
             icmp_error: None,
             connect: None,
             quic: None,
@@ -311,6 +316,10 @@ impl TrackedConnection {
 
     /// Counts a frame sent by `end`; false when it was counted on another interface.
     fn seen(&mut self, end: End, mark: Mark, frame: &Frame) -> bool {
+        if let Some(note) = &frame.note {
+            let remarks = self.remarks.get_or_insert_default();
+            remarks.frame(end, mark, note);
+        }
         // For a socket that is gone the kernel answers from a socket of its own
         // (tcp_v4_send_reset, tcp_v4_send_ack: ipv4_tcp_sk), which nobody owns. Until then a
         // server's child takes over from the listener that sent the SYN-ACK.
@@ -440,7 +449,8 @@ impl TrackedConnection {
             .settled
             .as_ref()
             .map_or(0, |analysed| analysed.weight());
-        let total = size_of::<Self>() + frames + marks + retransmissions + told;
+        let remarks = self.remarks.as_ref().map_or(0, |remarks| remarks.weight());
+        let total = size_of::<Self>() + frames + marks + retransmissions + told + remarks;
         u64::try_from(total).unwrap_or(u64::MAX)
     }
 

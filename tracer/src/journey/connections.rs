@@ -6,6 +6,7 @@ use super::model::{End, Endpoint, StateTransition};
 use super::older::{OlderSocket, OlderSockets};
 use super::quic::Flows;
 use super::skim::Skimmer;
+use super::tls::KeyLog;
 use super::watched::Watched;
 use crate::capture::{Frame, LayerPassage, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::protocol::frame::{Tcp, Udp};
@@ -309,6 +310,34 @@ impl Connections {
             self.quic.learn(source, conversation, number);
         }
         known.is_none().then_some(number)
+    }
+
+    /// Takes the QUIC connection of a datagram of a file for over when the datagram, as far as
+    /// `secrets` open it, says so.
+    pub fn look_for_close(
+        &mut self,
+        source: Endpoint,
+        destination: Endpoint,
+        payload: &[u8],
+        secrets: &KeyLog,
+    ) {
+        let number = self.quic_between(source, destination);
+        let Some(number) = number.filter(|_| self.every_segment) else {
+            return;
+        };
+        let Some(connection) = self.tracked.get_mut(&number).filter(|it| !it.over) else {
+            return;
+        };
+        let end = if connection.server == source {
+            End::Server
+        } else {
+            End::Client
+        };
+        let conversation = connection.quic.as_mut();
+        if conversation.is_some_and(|it| it.is_closed_by(end, payload, secrets)) {
+            connection.over = true;
+            self.over.push_back((number, connection.last_at_ns));
+        }
     }
 
     fn connection_of(

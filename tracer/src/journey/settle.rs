@@ -2,8 +2,8 @@
 //! on, so that memory is bounded by what lives and not by the length of the file.
 //!
 //! A connection that was closed is *settled* after a while: its payload is read and the
-//! bytes are forgotten. One that may be TLS is held a little longer, because a key-log block
-//! may stand behind it in the file. What is settled is *told* ([`super::part::Part`]) when
+//! bytes are forgotten. One that may be TLS, or is QUIC, is held a little longer, because a
+//! key-log block may stand behind it in the file. What is settled is *told* ([`super::part::Part`]) when
 //! [`Limits`] are reached, the oldest first; it can no longer change then.
 
 use super::assemble::Assembler;
@@ -22,7 +22,7 @@ const HELD: usize = 2048;
 const TLS_HANDSHAKE: u8 = 22;
 /// A SYN without an answer is given up after 127 s (tcp_syn_retries, ip-sysctl).
 const UNANSWERED_NS: u64 = 130_000_000_000;
-/// QUIC ends by silence; browsers and servers offer 30 s (RFC 9000, section 10.1).
+/// QUIC whose end cannot be read ends by silence; browsers and servers offer 30 s (RFC 9000, section 10.1).
 const QUIC_SILENT_NS: u64 = 60_000_000_000;
 /// An established connection of TCP may be silent for this long before a network forgets it
 /// (RFC 5382, REQ-5).
@@ -118,9 +118,8 @@ impl Assembler {
         let held = closed.is_some_and(|connection| {
             let client = connection.end(End::Client).stream.bytes().as_slice();
             let server = connection.end(End::Server).stream.bytes().as_slice();
-            [client, server]
-                .iter()
-                .any(|bytes| bytes.first() == Some(&TLS_HANDSHAKE))
+            let is_tls = |bytes: &[u8]| bytes.first() == Some(&TLS_HANDSHAKE);
+            connection.quic.is_some() || is_tls(client) || is_tls(server)
         });
         if !held {
             return self.settled(number);

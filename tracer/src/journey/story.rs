@@ -143,6 +143,15 @@ impl<'a> Story<'a> {
         })
     }
 
+    /// [`Story::process`], else the one that the capture file names. A file's word tells who it
+    /// was, but joins nothing: other facts of a file name no processes to be joined with.
+    pub fn named_process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
+        self.process(connection, end).or_else(|| {
+            let (process, _) = connection.remarks.as_ref()?.process(end)?;
+            Some(process)
+        })
+    }
+
     /// Processes other than the owner that read from this end: the socket was inherited, or
     /// passed on.
     pub fn readers(&self, connection: &TrackedConnection, end: End) -> Vec<Process> {

@@ -61,6 +61,7 @@ pub(super) fn timeline(
     for number in &draft.attempts {
         if let Some((connection, _)) = story.connection(*number) {
             lines.told(connection, from, to);
+            lines.remarks(connection, from, to);
         }
     }
     if with_close {
@@ -501,6 +502,39 @@ impl Lines<'_> {
             let summary = format!("the {} has no room: window 0", closed.end.name());
             let direction = direction(closed.end);
             self.add(closed.at_ns, Layer::Tcp, direction, summary, "TCP header");
+        }
+    }
+
+    /// What the capture file says beside the bytes of the packets.
+    fn remarks(&mut self, connection: &TrackedConnection, from: u64, to: u64) {
+        let Some(remarks) = &connection.remarks else {
+            return;
+        };
+        let layer = match connection.quic {
+            Some(_) => Layer::Quic,
+            None => Layer::Tcp,
+        };
+        let during = |at_ns: &u64| (from..=to).contains(at_ns);
+        for comment in remarks.comments.iter().filter(|it| during(&it.at_ns)) {
+            let summary = format!("comment: {}", comment.text);
+            let evidence = format!("pcapng comment, frame {}", comment.frame);
+            self.add(
+                comment.at_ns,
+                layer,
+                direction(comment.end),
+                summary,
+                evidence,
+            );
+        }
+        for end in [End::Client, End::Server] {
+            let better = self.story.process(connection, end).is_some();
+            let named = remarks.process(end).filter(|_| !better);
+            if let Some((process, mark)) = named.filter(|(_, mark)| during(&mark.at_ns)) {
+                let (end, comm, pid) = (end.name(), process.comm, process.pid);
+                let summary = format!("the capture file names {comm}[{pid}] as the {end}");
+                let evidence = format!("pcapng process block, frame {}", mark.number);
+                self.local(mark.at_ns, Layer::Process, summary, &evidence);
+            }
         }
     }
 

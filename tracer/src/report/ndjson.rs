@@ -181,6 +181,7 @@ fn of_this_journey(connection: &Connection, journey: &Journey) -> Connection {
         tcp_samples: samples.filter(is_meanwhile).cloned().collect(),
         resets: connection.resets.clone(),
         zero_windows: connection.zero_windows.clone(),
+        comments: connection.comments.clone(),
         close: connection.close.clone(),
         kernel_path: connection.kernel_path.clone(),
         quic: connection.quic.clone(),

@@ -5,6 +5,7 @@
 
 mod pcap;
 mod pcapng;
+mod remarks;
 mod source;
 
 #[cfg(test)]

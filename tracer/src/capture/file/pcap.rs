@@ -55,6 +55,7 @@ impl Decoder {
             cookie: None,
             original_length: packet.origlen.max(packet.caplen),
             data: spare::copy_of(packet.data),
+            note: None,
         };
         reading.packet(Some(unix_nano), frame);
     }

@@ -1,6 +1,7 @@
 //! pcapng: sections with their own byte order and interfaces, packets, TLS secrets, and
 //! what recorders counted.
 
+use super::remarks::{self, Processes, option};
 use super::{Decode, Item, Reading};
 use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType, link_type, spare};
 use pcap_parser::traits::PcapNGPacketBlock;
@@ -44,6 +45,8 @@ pub(super) struct Decoder {
     interfaces: Vec<Described>,
     /// Interfaces of the sections before.
     earlier: u32,
+    /// Of this section.
+    processes: Processes,
 }
 
 /// An interface of this section.
@@ -64,6 +67,7 @@ impl Decode for Decoder {
                 self.big_endian = section.big_endian();
                 self.earlier = self.earlier.saturating_add(count(&self.interfaces));
                 self.interfaces.clear();
+                self.processes = Processes::default();
                 self.custom_options(&section.options, reading);
             }
             Block::InterfaceDescription(interface) => self.interface(&interface, reading),
@@ -75,7 +79,10 @@ impl Decode for Decoder {
             Block::Unknown(block) if self.is_packet_block(block.block_type) => {
                 self.obsolete_packet(block.data, reading);
             }
-            // Names, journals, processes: their packets are read without them.
+            Block::ProcessInformation(process) => {
+                self.processes.push(process.process_id, &process.options);
+            }
+            // Names, journals: their packets are read without them.
             _ => {}
         }
     }
@@ -169,6 +176,11 @@ impl Decoder {
             cookie: None,
             original_length: block.origlen.max(length(block.packet_data())),
             data: spare::copy_of(block.packet_data()),
+            note: remarks::note(
+                &block.options,
+                |value| self.number(value),
+                |index| self.processes.get(index),
+            ),
         };
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
         self.custom_options(&block.options, reading);
@@ -221,6 +233,7 @@ impl Decoder {
             cookie: None,
             original_length: original_length.max(length(data)),
             data: spare::copy_of(data),
+            note: None,
         };
         let ticks = u64::from(high) << 32 | u64::from(low);
         let time = interface.map(|interface| interface.resolution.unix_nano(ticks));
@@ -238,6 +251,7 @@ impl Decoder {
             cookie: None,
             original_length: block.origlen.max(length(block.packet_data())),
             data: spare::copy_of(block.packet_data()),
+            note: None,
         };
         reading.packet(None, frame);
     }
@@ -332,12 +346,6 @@ fn decryption_secrets(block: &DecryptionSecretsBlock<'_>, reading: &mut Reading<
             reading.fact(Fact::TlsSecret(line.to_owned()));
         }
     }
-}
-
-/// The value of the first option with this code, without its padding.
-fn option<'a>(options: &'a [PcapNGOption<'_>], code: OptionCode) -> Option<&'a [u8]> {
-    let option = options.iter().find(|option| option.code == code)?;
-    option.as_bytes().ok()
 }
 
 /// An address of an interface with its prefix length. Addresses are bytes in network order

@@ -2,7 +2,7 @@
 //! compared in `tests/wire_against_tshark.rs`.
 
 use super::{FileError, FileSummary, Item, read_from};
-use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation};
+use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, NamedProcess, Observation};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -169,6 +169,7 @@ fn every_magic_gives_the_same_packets() {
                 cookie: None,
                 original_length: 8,
                 data: b"one".to_vec(),
+                note: None,
             };
             assert_eq!(frames(&seen)[0], (0, &expected));
             assert_eq!(frames(&seen)[1].0, 1_000_002_000);
@@ -339,6 +340,7 @@ fn obsolete_packet_blocks_are_packets() {
             cookie: None,
             original_length: 900,
             data: b"fives".to_vec(),
+            note: None,
         };
         assert_eq!(frames(&seen), [(0, &expected)]);
     }
@@ -391,6 +393,55 @@ fn blocks_that_are_not_packets_leave_the_packets_alone() {
         assert!(frames(&seen).iter().all(|(_, frame)| frame.data == b"data"));
         let secret = |seen: &Observation| matches!(seen.fact, Fact::TlsSecret(_));
         assert!(!seen.iter().any(secret));
+    }
+}
+
+#[test]
+fn comments_and_processes_come_with_their_packets() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = Pcapng::new(order);
+        file.interface(101, &[]);
+        let process = |file: &mut Pcapng, pid: u32, options: &[Vec<u8>]| {
+            let body = [&order.u32(pid)[..], &options.concat()].concat();
+            file.block(0x8000_0001, &body);
+        };
+        let name = file.option(2, b"curl\0");
+        let path = file.option(3, b"/usr/bin/curl");
+        process(&mut file, u32::MAX, &[]);
+        process(&mut file, 4711, &[name, path]);
+        let long = "\u{e9}".repeat(5000);
+        let comments = [
+            file.option(1, b"one"),
+            file.option(1, b""),
+            file.option(1, long.as_bytes()),
+        ];
+        file.packet(0, 1, b"a", &comments);
+        let many: Vec<_> = (0..100).map(|_| file.option(1, b"again")).collect();
+        file.packet(0, 2, b"b", &many);
+        for index in [0, 1, 2, u32::MAX] {
+            let named = file.option(0x8001, &order.u32(index));
+            file.packet(0, 3, b"c", &[named]);
+        }
+        file.section(order);
+        file.interface(101, &[]);
+        let named = file.option(0x8001, &order.u32(1));
+        file.packet(0, 3, b"d", &[named]);
+        let (_, seen) = read_all(&file.bytes).unwrap();
+
+        let notes: Vec<_> = frames(&seen).iter().map(|it| it.1.note.clone()).collect();
+        let [one, many, nobody, curl, missing, far, next_section] = &notes[..] else {
+            panic!("{} packets", notes.len());
+        };
+        let comments = &one.as_ref().unwrap().comments;
+        assert_eq!(comments[..], ["one".to_owned(), "\u{e9}".repeat(1000)]);
+        assert_eq!(many.as_ref().unwrap().comments.len(), 8);
+        let process = NamedProcess {
+            pid: 4711,
+            name: "curl".to_owned(),
+            path: Some("/usr/bin/curl".to_owned()),
+        };
+        assert_eq!(curl.as_ref().unwrap().process, Some(process));
+        assert_eq!([nobody, missing, far, next_section], [&None; 4]);
     }
 }
 

@@ -103,7 +103,7 @@ prop_compose! {
         original_length in any::<u32>(),
         data in vec(any::<u8>(), 0..200),
     ) -> Frame {
-        Frame { interface, direction, hook, link_type, cookie, original_length, data }
+        Frame { interface, direction, hook, link_type, cookie, original_length, data, note: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What stands in our custom blocks.
 
 use super::Header;
-use crate::capture::{Direction, Frame, HookKind, LinkType, Observation};
+use crate::capture::{Direction, Frame, HookKind, LinkType, Observation, PacketNote};
 use crate::journey::model::CaptureInfo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,8 +75,8 @@ impl FrameNote {
         }
     }
 
-    /// The frame whose bytes a packet block gave.
-    pub fn frame(self, data: Vec<u8>) -> Frame {
+    /// The frame whose bytes a packet block gave, and what others wrote beside them since.
+    pub fn frame(self, data: Vec<u8>, note: Option<Box<PacketNote>>) -> Frame {
         Frame {
             interface: self.interface,
             direction: self.direction,
@@ -85,6 +85,7 @@ impl FrameNote {
             cookie: self.cookie,
             original_length: self.original_length,
             data,
+            note,
         }
     }
 

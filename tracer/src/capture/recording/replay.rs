@@ -158,7 +158,7 @@ impl Replay {
 
     fn restored(&mut self, frame: Frame) -> (u64, Frame) {
         match self.frame.take() {
-            Some(note) => (note.at_ns, note.frame(frame.data)),
+            Some(note) => (note.at_ns, note.frame(frame.data, frame.note)),
             None => {
                 self.foreign_packets += 1;
                 (self.now_ns, frame)

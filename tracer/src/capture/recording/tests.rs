@@ -4,7 +4,7 @@ use super::arbitrary::observations;
 use super::note::{Note, NoteError};
 use super::{ENTERPRISE, Event, Header, Recorder, Replay, block};
 use crate::capture::file::{self, FileSummary, Item};
-use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation};
+use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation, PacketNote};
 use crate::journey::model::{CaptureInfo, HostInfo, Source, TracerInfo};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -54,6 +54,7 @@ fn frame(number: u8) -> Frame {
         cookie: Some(4711),
         original_length: 1500,
         data: vec![number; 61],
+        note: None,
     }
 }
 
@@ -244,6 +245,43 @@ fn packets_carry_time_direction_and_length_for_other_programs() {
     let frame = frames.first().unwrap();
     assert_eq!(frame.direction, Direction::Out);
     assert_eq!((frame.original_length, frame.data.len()), (1500, 61));
+}
+
+/// As `editcap -a` writes it, which keeps custom options.
+#[test]
+fn a_comment_that_somebody_adds_later_stands_by_its_frame() {
+    let observed = Observation {
+        at_ns: 5,
+        fact: Fact::Frame(frame(1)),
+    };
+    let mut bytes = Folder::new().record(&[observed]);
+    let is_packet = |block: &[u8]| block.starts_with(&[6, 0, 0, 0]);
+    let mut start = 0;
+    let length = loop {
+        let length = u32::from_le_bytes(bytes[start + 4..start + 8].try_into().unwrap());
+        if is_packet(&bytes[start..]) {
+            break length;
+        }
+        start += length as usize;
+    };
+    let end = start + length as usize;
+    for place in [start + 4, end - 4] {
+        bytes[place..place + 4].copy_from_slice(&(length + 8).to_le_bytes());
+    }
+    // Before the end of the options and the length of the block.
+    bytes.splice(end - 8..end - 8, *b"\x01\0\x04\0note");
+    let seen = replay(&bytes);
+    let mut expected = frame(1);
+    expected.note = Some(Box::new(PacketNote {
+        comments: vec!["note".to_owned()],
+        process: None,
+    }));
+    let frames = [&Observation {
+        at_ns: 5,
+        fact: Fact::Frame(expected),
+    }];
+    assert_eq!(seen.observations(), frames);
+    assert_eq!(seen.warnings, Vec::<String>::new());
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn after(messages: &[(bool, u64)]) -> Resolutions {
         cookie: None,
         original_length: 0,
         data: Vec::new(),
+        note: None,
     };
     for (response, at_ns) in messages {
         let mut bytes = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01".to_vec();

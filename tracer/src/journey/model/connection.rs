@@ -93,6 +93,9 @@ pub struct Connection {
     /// Resets as the kernels' TCP sent and received them.
     pub resets: Vec<Reset>,
     pub zero_windows: Vec<ZeroWindow>,
+    /// What somebody wrote of its packets in a pcapng file; left out where nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Comment>,
     pub close: Close,
     /// The payload's way through the layers of this host's kernel; null where it was not
     /// watched.
@@ -228,6 +231,18 @@ pub struct ZeroWindow {
     pub at_ns: u64,
     /// The end that has no room.
     pub end: End,
+}
+
+/// What somebody wrote of one packet of the connection (opt_comment of pcapng).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Comment {
+    pub at_ns: u64,
+    /// The end that had sent the packet.
+    pub end: End,
+    /// Number of the packet in the file, from 1.
+    pub frame: u64,
+    /// At most 1000 characters of it, on one line.
+    pub text: String,
 }
 
 /// How the connection ended.

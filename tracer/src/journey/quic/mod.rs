@@ -1,6 +1,7 @@
 //! A QUIC connection: its datagrams as they came, and how they are told apart from those
 //! of other connections. They are read in [`read`], when the secrets are known.
 
+mod close;
 mod events;
 mod flows;
 mod read;
@@ -56,6 +57,7 @@ pub(super) struct Conversation {
     last: [Option<u64>; 2],
     /// The version of the client's first packet.
     offered_version: u32,
+    watch: close::Watch,
 }
 
 impl Conversation {
@@ -70,6 +72,7 @@ impl Conversation {
             bytes: PerEnd::default(),
             last: [None; 2],
             offered_version,
+            watch: close::Watch::default(),
         }
     }
 
@@ -173,6 +176,16 @@ impl Conversation {
             && opens(&long)
     }
 
+    /// Where the packet number of a short header sent by `end` begins: behind the id that the
+    /// peer chose.
+    fn short_number_offset(&self, end: End) -> usize {
+        let peer_id = match end {
+            End::Client => &self.server_id,
+            End::Server => &self.client_id,
+        };
+        1 + peer_id.as_ref().map_or(0, Vec::len)
+    }
+
     /// Payload bytes in memory.
     pub fn held_bytes(&self) -> u64 {
         let held = self.datagrams.iter().map(|d| d.payload.len() as u64);
@@ -188,6 +201,7 @@ impl Conversation {
     pub fn forget(&mut self) {
         self.datagrams = Vec::new();
         self.room = [0; 2];
+        self.watch = close::Watch::default();
     }
 }
 

@@ -20,6 +20,14 @@ const MAXIMUM_LISTED: usize = 200;
 /// Connection ids that keys of Initial packets are derived from.
 const MAXIMUM_IDS: usize = 8;
 
+/// Labels of the secrets of Handshake and of 1-RTT packets: the client's, the server's.
+pub(super) const HANDSHAKE_SECRETS: [&str; 2] = [
+    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+];
+pub(super) const TRAFFIC_SECRETS: [&str; 2] =
+    ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"];
+
 /// What the datagrams of a connection hold.
 #[derive(Debug)]
 pub(in crate::journey) struct Reading {
@@ -44,6 +52,19 @@ pub(in crate::journey) fn read(
     Some(reader.finish(secrets))
 }
 
+/// The keys that one end seals with, once both hellos are there and the key log has them.
+pub(super) fn level_keys(
+    conversation: &Conversation,
+    labels: [&str; 2],
+    end: End,
+    secrets: &KeyLog,
+) -> Option<Keys> {
+    let mut reader = Reader::new(conversation);
+    reader.headers();
+    reader.initial();
+    reader.traffic_keys(labels, end, reader.version, secrets)
+}
+
 /// Who sent a packet of which version.
 type KeyName = (End, u32);
 
@@ -65,7 +86,7 @@ struct Reader<'a> {
     close: Option<model::QuicClose>,
 }
 
-const fn side(end: End) -> usize {
+pub(super) const fn side(end: End) -> usize {
     match end {
         End::Client => 0,
         End::Server => 1,
@@ -174,19 +195,15 @@ impl<'a> Reader<'a> {
 
     /// Handshake packets, for which the key log must have the secrets.
     fn handshake(&mut self, secrets: &KeyLog) {
-        let labels = [
-            "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-            "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-        ];
         let conversation = self.conversation;
         let mut keys: HashMap<KeyName, Option<Keys>> = HashMap::new();
         let mut streams = [CryptoStream::default(), CryptoStream::default()];
         for (index, datagram) in conversation.datagrams.iter().enumerate() {
             for long in long_packets(datagram, Kind::Handshake) {
                 let end = datagram.end;
-                let keys = keys
-                    .entry((end, long.version))
-                    .or_insert_with(|| self.traffic_keys(labels, end, long.version, secrets));
+                let keys = keys.entry((end, long.version)).or_insert_with(|| {
+                    self.traffic_keys(HANDSHAKE_SECRETS, end, long.version, secrets)
+                });
                 let opened = keys
                     .as_mut()
                     .and_then(|keys| keys.open(long.bytes, long.number_offset));
@@ -209,17 +226,13 @@ impl<'a> Reader<'a> {
     /// 1-RTT packets: requests and responses travel on streams that the client opened for
     /// both directions (RFC 9000, section 2.1), whose ids are multiples of four.
     fn application(&mut self, secrets: &KeyLog) {
-        let labels = ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"];
         let conversation = self.conversation;
         for end in [End::Client, End::Server] {
-            let Some(mut keys) = self.traffic_keys(labels, end, self.version, secrets) else {
+            let Some(mut keys) = self.traffic_keys(TRAFFIC_SECRETS, end, self.version, secrets)
+            else {
                 continue;
             };
-            let peer_id = match end {
-                End::Client => &conversation.server_id,
-                End::Server => &conversation.client_id,
-            };
-            let number_offset = 1 + peer_id.as_ref().map_or(0, Vec::len);
+            let number_offset = conversation.short_number_offset(end);
             for datagram in conversation.datagrams.iter().filter(|d| d.end == end) {
                 let short = packets(&datagram.payload).find_map(|packet| match packet {
                     Packet::Short(bytes) => Some(bytes),

@@ -5,7 +5,7 @@ use crate::capture::{Direction, Frame, HookKind, LinkType};
 use crate::journey::connection::TrackedConnection;
 use crate::journey::connections::Connections;
 use crate::journey::evidence::Mark;
-use crate::journey::model::{Endpoint, PerEnd};
+use crate::journey::model::{End, Endpoint, PerEnd};
 use crate::journey::quic::Reading;
 use crate::journey::tls::KeyLog;
 use crate::protocol::frame::Udp;
@@ -54,6 +54,7 @@ fn client_hello(name: &str) -> Vec<u8> {
 /// The connections of a capture in the making.
 struct Wire {
     connections: Connections,
+    secrets: KeyLog,
     frames: u64,
 }
 
@@ -61,6 +62,7 @@ impl Wire {
     fn new() -> Self {
         Self {
             connections: Connections::new(1 << 20, false, true),
+            secrets: KeyLog::default(),
             frames: 0,
         }
     }
@@ -80,6 +82,7 @@ impl Wire {
             cookie: None,
             original_length: 0,
             data: Vec::new(),
+            note: None,
         };
         let udp = Udp {
             source_port: source.port,
@@ -90,12 +93,23 @@ impl Wire {
         let mark = Mark::new(self.frames, self.frames, &frame);
         self.connections
             .datagram(source, destination, &udp, mark, &frame);
+        self.connections
+            .look_for_close(source, destination, payload, &self.secrets);
     }
 
     fn initial(&mut self, version: u32, id: &[u8], number: u32, payload: &[u8]) {
         let keys = Keys::initial(version, id, true).expect("a known version");
         let packet = long_packet(&keys, (version, 0), id, b"", number, payload);
         self.send(client(), server(), &packet);
+    }
+
+    /// The hellos.
+    fn greeting(&mut self) {
+        self.initial(V1, FIRST_ID, 0, &crypto_frame(0, &client_hello("one.test")));
+        let keys = Keys::initial(V1, FIRST_ID, false).expect("a known version");
+        let answer = crypto_frame(0, &server_hello());
+        let packet = long_packet(&keys, (V1, 0), b"", SERVER_ID, 0, &answer);
+        self.send(server(), client(), &packet);
     }
 
     fn all(&self) -> Vec<&TrackedConnection> {
@@ -275,6 +289,67 @@ fn kept_of_hello() -> u64 {
     let frame = crypto_frame(0, &client_hello("one.test"));
     let keys = Keys::initial(V1, FIRST_ID, true).expect("a known version");
     long_packet(&keys, (V1, 0), FIRST_ID, b"", 0, &frame).len() as u64
+}
+
+/// CONNECTION_CLOSE with CRYPTO_ERROR 40 or an application's 0, and padding.
+const CLOSE: [u8; 20] = [
+    0x1c, 0x41, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+const APPLICATION_CLOSE: [u8; 20] = [
+    0x1d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+const PING: [u8; 20] = [1; 20];
+
+#[test]
+fn a_connection_is_over_when_an_initial_packet_closes_it() {
+    let mut wire = Wire::new();
+    wire.initial(V1, FIRST_ID, 0, &crypto_frame(0, &client_hello("one.test")));
+    wire.initial(V1, FIRST_ID, 1, &CLOSE);
+    assert_eq!(wire.connections.waiting(), 0, "the server has not spoken");
+    wire.greeting();
+    wire.initial(V1, FIRST_ID, 2, &PING);
+    assert_eq!(wire.connections.waiting(), 0);
+    wire.initial(V1, FIRST_ID, 3, &CLOSE);
+    wire.initial(V1, FIRST_ID, 4, &CLOSE);
+    assert_eq!(wire.connections.waiting(), 1, "once");
+    assert!(wire.all()[0].over);
+}
+
+#[test]
+fn a_sealed_close_ends_a_connection_whose_keys_are_known() {
+    let secret = [5; 32];
+    for (label, end) in [
+        ("CLIENT_TRAFFIC_SECRET_0", End::Client),
+        ("SERVER_TRAFFIC_SECRET_0", End::Server),
+        ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", End::Client),
+        ("SERVER_HANDSHAKE_TRAFFIC_SECRET", End::Server),
+    ] {
+        for known in [true, false] {
+            let mut wire = Wire::new();
+            if known {
+                let (random, secret) = (hex::encode([7; 32]), hex::encode(secret));
+                wire.secrets.add_line(&format!("{label} {random} {secret}"));
+            }
+            wire.greeting();
+            let (source, destination, id) = match end {
+                End::Client => (client(), server(), SERVER_ID),
+                End::Server => (server(), client(), &b""[..]),
+            };
+            let own_id = if end == End::Client { b"" } else { SERVER_ID };
+            let keys = Keys::traffic(V1, 0x1301, &secret).expect("a known suite");
+            for (number, payload) in [(0, PING), (1, APPLICATION_CLOSE)] {
+                assert_eq!(wire.connections.waiting(), 0);
+                let packet = if label.contains("HANDSHAKE") {
+                    long_packet(&keys, (V1, 2), id, own_id, number, &payload)
+                } else {
+                    let header = [&[0x43], id, &number.to_be_bytes()].concat();
+                    keys.seal(&header, number, &payload)
+                };
+                wire.send(source, destination, &packet);
+            }
+            assert_eq!(wire.connections.waiting(), usize::from(known), "{label}");
+        }
+    }
 }
 
 proptest! {

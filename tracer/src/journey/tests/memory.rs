@@ -81,6 +81,7 @@ fn arp(script: &mut Script, out: bool, operation: ArpOperation, from: Ipv4Addr, 
         cookie: None,
         original_length: u32::try_from(data.len()).unwrap(),
         data,
+        note: None,
     }));
 }
 

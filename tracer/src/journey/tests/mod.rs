@@ -12,6 +12,7 @@ mod names;
 mod namespaces;
 mod odd;
 mod parts;
+mod remarks;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::limits::Limits;
@@ -19,8 +20,8 @@ use super::model::{
     CaptureInfo, Document, HostInfo, Journey, SCHEMA_VERSION, Source, Trace, TracerInfo,
 };
 use crate::capture::{
-    Direction, Fact, Frame, GetAddrInfoCall, HookKind, LinkType, Observation, SocketOwner,
-    SocketUse,
+    Direction, Fact, Frame, GetAddrInfoCall, HookKind, LinkType, Observation, PacketNote,
+    SocketOwner, SocketUse,
 };
 use etherparse::PacketBuilder;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -62,6 +63,8 @@ pub(super) struct Script {
     pub at_ns: u64,
     /// What every segment offers.
     pub window: u16,
+    /// What the file says of the next frame.
+    pub note: Option<Box<PacketNote>>,
     next_id: u16,
 }
 
@@ -79,6 +82,7 @@ impl Script {
             assembler,
             at_ns: 0,
             window: 1000,
+            note: None,
             next_id: 1,
         }
     }
@@ -109,6 +113,7 @@ impl Script {
     }
 
     fn frame(&mut self, out: bool, cookie: Option<u64>, data: Vec<u8>) {
+        let note = self.note.take();
         self.fact(Fact::Frame(Frame {
             interface: 2,
             direction: if out { Direction::Out } else { Direction::In },
@@ -117,6 +122,7 @@ impl Script {
             cookie,
             original_length: u32::try_from(data.len()).unwrap(),
             data,
+            note,
         }));
     }
 

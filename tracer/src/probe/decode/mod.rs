@@ -185,6 +185,7 @@ fn frame(bytes: &[u8], hook: HookKind) -> Result<Frame, Malformed> {
         cookie: (head.cookie != 0).then_some(head.cookie),
         original_length: head.original_length.saturating_add(added),
         data,
+        note: None,
     })
 }
 

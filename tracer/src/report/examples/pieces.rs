@@ -234,6 +234,7 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         tcp_samples: Vec::new(),
         resets: Vec::new(),
         zero_windows: Vec::new(),
+        comments: Vec::new(),
         close: Close {
             kind: CloseKind::Open,
             first: None,

@@ -24,6 +24,7 @@ fn packet(role: &str, link_type: LinkType, data: Vec<u8>) -> Packet {
             cookie: None,
             original_length: u32::try_from(data.len()).expect("a short packet"),
             data,
+            note: None,
         },
         kernel_path: None,
         application: None,
