@@ -19,8 +19,8 @@ use super::model::{
     CaptureInfo, Document, HostInfo, Journey, SCHEMA_VERSION, Source, Trace, TracerInfo,
 };
 use crate::capture::{
-    Direction, Fact, Frame, GetAddrInfoCall, HookKind, LinkType, Observation, SocketOwner,
-    SocketUse,
+    Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind, LinkType, Observation,
+    SocketOwner, SocketUse,
 };
 use etherparse::PacketBuilder;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -310,6 +310,15 @@ impl Script {
             service: None,
             entered_at_ns,
             result: Some(result),
+        }));
+    }
+
+    /// `PID` opens one of the resolver's files.
+    pub fn open_file(&mut self, path: &str, hook: HookKind) {
+        self.fact(Fact::FileOpen(FileOpen {
+            pid: PID,
+            path: path.to_owned(),
+            hook,
         }));
     }
 
