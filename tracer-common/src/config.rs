@@ -13,10 +13,6 @@ pub struct Config {
     pub full: u32,
     /// Wake the reader when the ring holds this many bytes; below, its timer finds them.
     pub wakeup_bytes: u32,
-    /// System call numbers of this machine; `u32::MAX` where there is none.
-    pub system_call_open: u32,
-    pub system_call_openat: u32,
-    pub system_call_openat2: u32,
     /// Size of a kernel stack in bytes.
     pub kernel_stack_bytes: u32,
     /// inode number of the watched network namespace, 0 where unknown. Interface names

@@ -3,9 +3,9 @@
 use aya_ebpf::{
     EbpfContext,
     helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns, generated},
-    macros::{map, raw_tracepoint, uprobe, uretprobe},
+    macros::{fentry, kprobe, map, raw_tracepoint, uprobe, uretprobe},
     maps::LruHashMap,
-    programs::{ProbeContext, RawTracePointContext, RetProbeContext},
+    programs::{FEntryContext, ProbeContext, RawTracePointContext, RetProbeContext},
 };
 use tracer_common::{
     event::hook,
@@ -15,9 +15,16 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{config, offset, read},
+    layout::{offset, read},
     task,
 };
+
+// Numbers of system calls: arch/x86/entry/syscalls/syscall_64.tbl and, for aarch64,
+// include/uapi/asm-generic/unistd.h, which has no open(2).
+const OPEN: u64 = if IS_AARCH64 { u64::MAX } else { 2 };
+const OPENAT: u64 = if IS_AARCH64 { 56 } else { 257 };
+const OPENAT2: u64 = 437;
+const IS_AARCH64: bool = cfg!(bpf_target_arch = "aarch64");
 
 /// A call that has not returned yet.
 #[repr(C)]
@@ -156,29 +163,43 @@ fn report(context: &impl EbpfContext, call: *const Call, result: Option<i32>) {
     slot.submit();
 }
 
-/// TP_PROTO(struct pt_regs *regs, long id). It runs at every system call of the host: the
-/// number is looked at first.
-#[raw_tracepoint(tracepoint = "sys_enter")]
-pub fn sys_enter(context: RawTracePointContext) -> i32 {
-    let number: u64 = context.arg(1);
-    let number = number as u32;
-    let path_is_first = number == config().system_call_open();
-    if !path_is_first
-        && number != config().system_call_openat()
-        && number != config().system_call_openat2()
-    {
-        return 0;
-    }
-    if task::current_is_wanted() {
-        opened(&context, path_is_first);
-    }
+// static long do_sys_openat2(int dfd, const char __user *filename, struct open_how *how),
+// fs/open.c since Linux 5.6: what open(2), openat(2) and openat2(2) come to.
+
+#[kprobe]
+pub fn kprobe_do_sys_openat2(context: ProbeContext) -> u32 {
+    opens(&context, hook::KPROBE, || context.arg(1));
     0
 }
 
+#[fentry(function = "do_sys_openat2")]
+pub fn fentry_do_sys_openat2(context: FEntryContext) -> i32 {
+    opens(&context, hook::FENTRY, || Some(context.arg(1)));
+    0
+}
+
+/// TP_PROTO(struct pt_regs *regs, long id). It runs at every system call of the host: the
+/// number is looked at first, and is one of the program's own constants.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn sys_enter(context: RawTracePointContext) -> i32 {
+    let number: u64 = context.arg(1);
+    let path_is_first = number == OPEN;
+    if !path_is_first && number != OPENAT && number != OPENAT2 {
+        return 0;
+    }
+    opens(&context, hook::TRACEPOINT, || {
+        read(context.arg(0), argument_offset(path_is_first))
+    });
+    0
+}
+
+/// The current task asks for the file whose name is at the user address that `address` gives.
 #[inline(always)]
-fn opened(context: &RawTracePointContext, path_is_first: bool) {
-    let registers: u64 = context.arg(0);
-    let Some(address) = read::<u64>(registers, argument_offset(path_is_first)) else {
+fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<u64>) {
+    if !task::current_is_wanted() {
+        return;
+    }
+    let Some(address) = address() else {
         return;
     };
     let mut path = [0_u8; limits::RESOLVER_PATH];
@@ -193,7 +214,7 @@ fn opened(context: &RawTracePointContext, path_is_first: bool) {
     if length <= 0 || !is_resolver_file(&path) {
         return;
     }
-    let Some(mut slot) = emit::reserve::<FileOpen>(hook::TRACEPOINT, context) else {
+    let Some(mut slot) = emit::reserve::<FileOpen>(hook, context) else {
         return;
     };
     let (tgid, tid) = task::current();
@@ -210,7 +231,7 @@ fn opened(context: &RawTracePointContext, path_is_first: bool) {
 /// Where a system call's first or second argument is saved.
 #[inline(always)]
 fn argument_offset(first: bool) -> u16 {
-    if cfg!(bpf_target_arch = "aarch64") {
+    if IS_AARCH64 {
         // regs[0] and regs[1] of 64 bits each.
         let registers = offset!(registers_aarch64);
         if first {

@@ -155,6 +155,7 @@ fn processes() -> Vec<Fact> {
         Fact::FileOpen(FileOpen {
             pid: 42,
             path: "/etc/hosts".to_owned(),
+            hook: HookKind::Kprobe,
         }),
         client(ClientEvent::Failed {
             stage: "connect".to_owned(),

@@ -40,6 +40,10 @@ pub const SCENARIOS: &[Scenario] = &[
         run: tcp_state_hooks,
     },
     Scenario {
+        name: "every_hook_that_can_serve_file_opens_tells_the_same",
+        run: file_open_hooks,
+    },
+    Scenario {
         name: "live_prints_each_journey_when_it_ends",
         run: live,
     },
@@ -256,6 +260,49 @@ fn tcp_state_hooks() -> Result<()> {
             server == others_server,
             "server by {first} and by {hook}: {told:?}"
         );
+    }
+    Ok(())
+}
+
+/// Kprobe, fentry and tracepoint: whichever this kernel has, alone, sees the same files read.
+fn file_open_hooks() -> Result<()> {
+    let mut told = Vec::new();
+    for (hook, function) in [
+        ("kprobe", "do_sys_openat2"),
+        ("fentry", "do_sys_openat2"),
+        ("tracepoint", "sys_enter"),
+    ] {
+        let force = format!("file_open={hook}");
+        let arguments = ["demo", "--format", "json", "--force-hook", &force];
+        let outcome = Tracer::new(arguments).run()?;
+        if outcome.code() == Some(4) {
+            // This kernel does not offer it; the message says so.
+            ensure!(outcome.stderr.contains(hook), "{}", outcome.describe());
+            continue;
+        }
+        let document = outcome.expect_code(0)?.json()?;
+        let journey = &document["journeys"][0];
+        let files = journey::strings(&journey["resolution"]["files"]);
+        ensure!(
+            files.iter().any(|file| file == "/etc/hosts"),
+            "{hook}: {files:?}"
+        );
+        let events = journey["timeline"].as_array().context("no timeline")?;
+        let seen = events.iter().filter(|event| {
+            let summary = event["summary"].as_str().unwrap_or_default();
+            summary.starts_with("reads /")
+        });
+        let evidence: Vec<&Value> = seen.map(|event| &event["evidence"]).collect();
+        let expected = format!("{hook} {function}");
+        ensure!(
+            evidence.len() == files.len() && evidence.iter().all(|said| **said == expected),
+            "{expected}: {evidence:?}"
+        );
+        told.push((hook, files));
+    }
+    let (first, files) = told.first().context("no hook at all")?;
+    for (hook, others) in &told {
+        ensure!(files == others, "by {first} and by {hook}: {told:?}");
     }
     Ok(())
 }

@@ -403,6 +403,13 @@ pub struct FileOpen {
     pub pid: u32,
     /// For instance `/etc/hosts`.
     pub path: String,
+    /// Recordings from when there was only the tracepoint do not name it.
+    #[serde(default = "tracepoint")]
+    pub hook: HookKind,
+}
+
+const fn tracepoint() -> HookKind {
+    HookKind::Tracepoint
 }
 
 /// Birth, program and end of a traced process.

@@ -4,6 +4,7 @@ use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
 use super::model::{GetAddrInfo, Resolution, ResolutionSource};
 use super::story::Story;
+use crate::capture::FileOpen;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -243,12 +244,17 @@ pub(super) fn made(story: &Story<'_>, resolved: &Resolved) -> Option<(u64, u64)>
 }
 
 /// Resolver files that `pid` opened between two moments, in order, each once.
-pub(super) fn files(story: &Story<'_>, pid: Option<u32>, from: u64, to: u64) -> Vec<(u64, String)> {
-    let mut found: Vec<(u64, String)> = Vec::new();
+pub(super) fn files<'a>(
+    story: &Story<'a>,
+    pid: Option<u32>,
+    from: u64,
+    to: u64,
+) -> Vec<(u64, &'a FileOpen)> {
+    let mut found: Vec<(u64, &FileOpen)> = Vec::new();
     for (at_ns, file) in &story.memory.resolutions.files {
         let fits = Some(file.pid) == pid && (from..=to).contains(at_ns);
-        if fits && !found.iter().any(|(_, path)| *path == file.path) {
-            found.push((*at_ns, file.path.clone()));
+        if fits && !found.iter().any(|(_, known)| known.path == file.path) {
+            found.push((*at_ns, file));
         }
     }
     found
@@ -267,7 +273,7 @@ pub(super) fn describe(
     let (from, to) = span(story, resolved).unwrap_or((0, 0));
     let files: Vec<String> = files(story, pid, from, to)
         .into_iter()
-        .map(|(_, path)| path)
+        .map(|(_, file)| file.path.clone())
         .collect();
     let queries = || resolved.queries.iter().filter_map(|q| query(story, *q));
     let answered = queries().any(|q| q.addresses().next().is_some());

@@ -11,7 +11,7 @@ use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::{Analysed, Story};
 use super::{failure, quic, route};
-use crate::capture::{ClientEvent, NeighborAction};
+use crate::capture::{ClientEvent, HookKind, NeighborAction};
 use std::net::IpAddr;
 
 /// States that a connection passes on its way up; the others belong to its end.
@@ -148,9 +148,14 @@ impl Lines<'_> {
             self.local(*returned, Layer::Dns, result, "uretprobe getaddrinfo");
         }
         if let Some((from, to)) = resolution::span(story, &draft.resolved) {
-            for (at_ns, path) in resolution::files(story, draft.pid, from, to) {
-                let summary = format!("reads {path}");
-                self.local(at_ns, Layer::Dns, summary, "tracepoint sys_enter_openat");
+            for (at_ns, file) in resolution::files(story, draft.pid, from, to) {
+                let summary = format!("reads {}", file.path);
+                let function = match file.hook {
+                    HookKind::Tracepoint => "sys_enter",
+                    _ => "do_sys_openat2",
+                };
+                let evidence = format!("{} {function}", file.hook.name());
+                self.local(at_ns, Layer::Dns, summary, &evidence);
             }
         }
         for index in &draft.resolved.queries {

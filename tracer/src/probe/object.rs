@@ -109,9 +109,6 @@ fn config_bytes(
         full: u32::from(options.full),
         // Room for what arrives while the reader wakes up.
         wakeup_bytes: ring_bytes / 4,
-        system_call_open: open_number(),
-        system_call_openat: number(libc::SYS_openat),
-        system_call_openat2: number(libc::SYS_openat2),
         kernel_stack_bytes: KERNEL_STACK_BYTES,
         network: network_namespace().unwrap_or(0),
         drop_not_specified: reasons::number_of_drop(types, "NOT_SPECIFIED"),
@@ -124,9 +121,6 @@ fn config_bytes(
         config.payload_budget,
         config.full,
         config.wakeup_bytes,
-        config.system_call_open,
-        config.system_call_openat,
-        config.system_call_openat2,
         config.kernel_stack_bytes,
         config.network,
         config.drop_not_specified,
@@ -139,27 +133,12 @@ fn config_bytes(
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 13 * 4);
+const _: () = assert!(size_of::<Config>() == 10 * 4);
 
 /// inode number of the calling thread's network namespace, where it is known.
 pub(super) fn network_namespace() -> Option<u32> {
     let namespace = std::fs::metadata("/proc/thread-self/ns/net").ok()?;
     u32::try_from(namespace.ino()).ok()
-}
-
-fn number(call: libc::c_long) -> u32 {
-    u32::try_from(call).unwrap_or(u32::MAX)
-}
-
-/// open(2) exists on x86-64 only; newer machines have openat(2) alone.
-#[cfg(target_arch = "x86_64")]
-fn open_number() -> u32 {
-    number(libc::SYS_open)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn open_number() -> u32 {
-    u32::MAX
 }
 
 /// What the kernel's refusal to open the object means for the user.

@@ -2,7 +2,8 @@
 //!
 //! The first candidate of a fact whose needs this kernel meets, and whose required parts
 //! load and attach, serves the fact. A kprobe comes before fentry and the tracepoint for
-//! TCP states because it is what ordinary kernels have; hardened ones have the tracepoint.
+//! TCP states and opened files because it is what ordinary kernels have; hardened ones have
+//! the tracepoint. That of system calls makes every one of the host take a longer way.
 
 mod path;
 
@@ -326,14 +327,32 @@ pub(super) const FACTS: &[Fact] = &[
     },
     Fact {
         name: "file_open",
-        candidates: &[Candidate {
-            kind: HookKind::Tracepoint,
-            parts: &[required(
-                "sys_enter",
-                tracepoint("raw_syscalls", "sys_enter"),
-            )],
-            needs: ARGUMENTS,
-        }],
+        candidates: &[
+            Candidate {
+                kind: HookKind::Kprobe,
+                parts: &[required(
+                    "kprobe_do_sys_openat2",
+                    Target::Function("do_sys_openat2"),
+                )],
+                needs: &[],
+            },
+            Candidate {
+                kind: HookKind::Fentry,
+                parts: &[required(
+                    "fentry_do_sys_openat2",
+                    Target::Function("do_sys_openat2"),
+                )],
+                needs: &[],
+            },
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[required(
+                    "sys_enter",
+                    tracepoint("raw_syscalls", "sys_enter"),
+                )],
+                needs: ARGUMENTS,
+            },
+        ],
     },
     Fact {
         name: KERNEL_PATH,

@@ -41,8 +41,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         1 => route_detail().prop_map(Fact::RouteDetail),
         1 => neighbor().prop_map(Fact::Neighbor),
         1 => get_addr_info().prop_map(Fact::GetAddrInfo),
-        1 => (any::<u32>(), any::<String>())
-            .prop_map(|(pid, path)| Fact::FileOpen(FileOpen { pid, path })),
+        1 => (any::<u32>(), any::<String>(), hook())
+            .prop_map(|(pid, path, hook)| Fact::FileOpen(FileOpen { pid, path, hook })),
         1 => process().prop_map(Fact::Process),
         1 => interface().prop_map(Fact::Interface),
         1 => any::<u32>().prop_map(Fact::NetworkNamespace),

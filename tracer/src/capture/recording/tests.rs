@@ -322,6 +322,16 @@ fn notes_of_later_versions_and_kinds_are_skipped_with_a_warning() {
 }
 
 #[test]
+fn a_file_opened_in_an_older_recording_was_seen_by_the_tracepoint() {
+    let fact = br#"{"at_ns":7,"fact":{"file_open":{"pid":1,"path":"/etc/hosts"}}}"#;
+    let observation: Observation = serde_json::from_slice(fact).unwrap();
+    let Fact::FileOpen(opened) = observation.fact else {
+        panic!("{observation:?}");
+    };
+    assert_eq!(opened.hook, HookKind::Tracepoint);
+}
+
+#[test]
 fn custom_blocks_of_others_are_left_alone() {
     let mut bytes = Folder::new().record(&[]);
     bytes.extend(block::custom(b"somebody else's example"));

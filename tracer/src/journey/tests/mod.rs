@@ -20,7 +20,7 @@ use super::model::{
     CaptureInfo, Document, HostInfo, Journey, SCHEMA_VERSION, Source, Trace, TracerInfo,
 };
 use crate::capture::{
-    Direction, Fact, Frame, GetAddrInfoCall, HookKind, LinkType, Observation, PacketNote,
+    Direction, Fact, FileOpen, Frame, GetAddrInfoCall, HookKind, LinkType, Observation, PacketNote,
     SocketOwner, SocketUse,
 };
 use etherparse::PacketBuilder;
@@ -316,6 +316,15 @@ impl Script {
             service: None,
             entered_at_ns,
             result: Some(result),
+        }));
+    }
+
+    /// `PID` opens one of the resolver's files.
+    pub fn open_file(&mut self, path: &str, hook: HookKind) {
+        self.fact(Fact::FileOpen(FileOpen {
+            pid: PID,
+            path: path.to_owned(),
+            hook,
         }));
     }
 

@@ -1,6 +1,7 @@
 //! Which name resolution led to which connection.
 
 use super::{MS, SECOND, Script, resolver, server, v4};
+use crate::capture::HookKind;
 use crate::journey::model::{Outcome, ResolutionSource, Stage};
 use std::net::Ipv4Addr;
 
@@ -151,4 +152,26 @@ fn a_query_that_nobody_answers_is_reported_while_the_capture_goes_on() {
     assert_eq!(finished.len(), 1);
     assert_eq!(finished[0].host.as_deref(), Some("www.shop.test"));
     assert_eq!(script.finished().len(), 0);
+}
+
+#[test]
+fn a_file_of_the_resolver_has_the_hook_that_saw_it_as_its_evidence() {
+    for (hook, evidence) in [
+        (HookKind::Kprobe, "kprobe do_sys_openat2"),
+        (HookKind::Fentry, "fentry do_sys_openat2"),
+        (HookKind::Tracepoint, "tracepoint sys_enter"),
+    ] {
+        let mut script = Script::new(false);
+        let entered = script.at_ns;
+        script.wait(MS);
+        script.open_file("/etc/hosts", hook);
+        script.getaddrinfo("www.shop.test", entered, 0);
+        let mut wire = script.connect(40_001, (server(1), 80));
+        script.exchange(&mut wire, "www.shop.test", "/");
+        let journeys = script.journeys();
+        assert_eq!(journeys[0].resolution.files, ["/etc/hosts"]);
+        let mut lines = journeys[0].timeline.iter();
+        let line = lines.find(|line| line.summary == "reads /etc/hosts");
+        assert_eq!(line.unwrap().evidence, evidence);
+    }
 }

@@ -108,6 +108,7 @@ impl Decoder {
                 say(Fact::FileOpen(FileOpen {
                     pid: opened.tgid,
                     path: text(&opened.path),
+                    hook,
                 }));
             }
             event::PROCESS_FORK => {
