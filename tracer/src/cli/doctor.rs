@@ -1,5 +1,7 @@
 //! `tracer doctor`: which hook serves which fact on this kernel.
 
+mod provoke;
+
 use super::arguments::{Doctor, DoctorFormat, ExitCode};
 use super::capture;
 use super::problem::Problem;
@@ -12,22 +14,27 @@ use crate::session;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Tries the hooks as a capture would (or all of them, one by one), says what became of each,
-/// and detaches.
+/// Tries the hooks as a capture would, and lets them see something; or tries all of them, one
+/// by one. Says what became of each, and detaches.
 pub(super) async fn doctor(arguments: Doctor) -> Result<ExitCode, Problem> {
-    let hooks = if arguments.all {
-        probe::inspect()?
+    let kernel = session::host().kernel;
+    let diagnosis = if arguments.all {
+        Diagnosis::new(&probe::inspect()?, kernel, is_optional)
     } else {
         let options = ProbeOptions {
             kernel_path: true,
+            statistics: true,
             ..capture::probe_options(&arguments.hooks, None, false, true)
         };
         let probe = Probe::attach(options).await?;
-        let hooks = probe.hooks().to_vec();
+        let mut diagnosis = Diagnosis::new(probe.hooks(), kernel, is_optional);
+        let provoked = provoke::events();
+        if let Some(counted) = probe.cost().and_then(|cost| cost.kernel) {
+            diagnosis.count_runs(&counted, &provoked);
+        }
         probe.detach().wait();
-        hooks
+        diagnosis
     };
-    let diagnosis = Diagnosis::new(&hooks, session::host().kernel, is_optional);
     let text = match arguments.format {
         DoctorFormat::Json => {
             let json =

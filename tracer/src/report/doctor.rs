@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::style::{Piece, Role, Style};
-use crate::journey::model::{HookReport, HookStatus};
+use crate::journey::model::{HookReport, HookStatus, KernelCost};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -28,6 +28,11 @@ pub struct FactDiagnosis {
     pub optional: bool,
     /// Kind of the hook that serves it.
     pub chosen: Option<String>,
+    /// How often its programs ran until now, by the kernel's own count; null where that was
+    /// not asked for or not allowed.
+    pub runs: Option<u64>,
+    /// The doctor did what should make them run.
+    pub provoked: bool,
     pub candidates: Vec<CandidateDiagnosis>,
 }
 
@@ -61,6 +66,8 @@ impl Diagnosis {
                     fact: hook.fact.clone(),
                     optional: is_optional(&hook.fact),
                     chosen: None,
+                    runs: None,
+                    provoked: false,
                     candidates: Vec::new(),
                 });
             }
@@ -87,6 +94,24 @@ impl Diagnosis {
                 .all(|fact| fact.optional || fact.chosen.is_some()),
             facts,
         }
+    }
+
+    /// Takes note of how often programs ran, and for which facts something was done to make
+    /// them run.
+    pub fn count_runs(&mut self, counted: &KernelCost, provoked: &[&str]) {
+        for fact in &mut self.facts {
+            let programs = counted.programs.iter();
+            let own = programs.filter(|program| program.fact == fact.fact);
+            fact.runs = Some(own.map(|program| program.run_count).sum());
+            fact.provoked = provoked.contains(&fact.fact.as_str());
+        }
+    }
+}
+
+impl FactDiagnosis {
+    /// Its hook is attached, and saw nothing of what should have made it run.
+    fn is_silent(&self) -> bool {
+        self.chosen.is_some() && self.provoked && self.runs == Some(0)
     }
 }
 
@@ -137,7 +162,7 @@ pub fn render(diagnosis: &Diagnosis, style: Style, verbose: u8) -> String {
     for fact in &diagnosis.facts {
         // Nothing serves it: then the way out is worth a line, asked for or not.
         let verbose = verbose.max(u8::from(fact.chosen.is_none()));
-        write_fact(&mut page, &fact.fact, &fact.candidates, verbose);
+        write_fact(&mut page, fact, verbose);
     }
     let unserved = |optional: bool| {
         let facts = diagnosis.facts.iter();
@@ -168,12 +193,24 @@ pub fn render(diagnosis: &Diagnosis, style: Style, verbose: u8) -> String {
         ),
     };
     page.line(0, vec![Piece::new(role, verdict)]);
+    let silent = diagnosis.facts.iter().filter(|fact| fact.is_silent());
+    let silent: Vec<&str> = silent.map(|fact| fact.fact.as_str()).collect();
+    if !silent.is_empty() {
+        let silent = silent.join(", ");
+        let warning = format!(
+            "Attached, but silent when the doctor made a request of its own: {silent}. Please \
+             report this with the output of `tracer doctor -v`."
+        );
+        page.line(0, vec![Piece::new(Role::Warning, warning)]);
+    }
     page.finish()
 }
 
-fn write_fact(page: &mut Page, fact: &str, candidates: &[CandidateDiagnosis], verbose: u8) {
-    let mut label = vec![Piece::new(Role::Label, fact.to_owned())];
-    for hook in candidates {
+fn write_fact(page: &mut Page, fact: &FactDiagnosis, verbose: u8) {
+    let mut label = vec![Piece::new(Role::Label, fact.fact.clone())];
+    // Of a fact's programs, not of each.
+    let mut runs = fact.runs;
+    for hook in &fact.candidates {
         if hook.status == HookStatus::NotNeeded && verbose == 0 {
             continue;
         }
@@ -187,6 +224,16 @@ fn write_fact(page: &mut Page, fact: &str, candidates: &[CandidateDiagnosis], ve
             Piece::plain(format!("{} {}  ", hook.hook, hook.target)),
             Piece::new(role, word),
         ];
+        if hook.status == HookStatus::Attached
+            && let Some(runs) = runs.take()
+        {
+            pieces.push(match runs {
+                0 if fact.is_silent() => Piece::new(Role::Warning, ", but it saw nothing"),
+                0 => Piece::new(Role::Faint, ", nothing seen yet"),
+                1 => Piece::new(Role::Faint, ", ran once"),
+                _ => Piece::new(Role::Faint, format!(", ran {runs} times")),
+            });
+        }
         if let Some(reason) = &hook.reason {
             pieces.push(Piece::new(Role::Faint, format!(": {reason}")));
         }
@@ -201,7 +248,7 @@ fn write_fact(page: &mut Page, fact: &str, candidates: &[CandidateDiagnosis], ve
 mod tests {
     use super::{Diagnosis, mend, render};
     use crate::capture::HookKind;
-    use crate::journey::model::{HookReport, HookStatus};
+    use crate::journey::model::{HookReport, HookStatus, KernelCost, ProgramCost};
     use crate::report::style::Style;
 
     fn hook(fact: &str, hook: &str, status: HookStatus, reason: Option<&str>) -> HookReport {
@@ -265,6 +312,33 @@ mod tests {
             "{text}"
         );
         assert!(!Diagnosis::new(&hooks, None, |_| false).complete);
+    }
+
+    #[test]
+    fn a_hook_that_saw_nothing_of_what_was_provoked_is_named() {
+        let hooks = ["tcp_state", "route", "neighbor"]
+            .map(|fact| hook(fact, "tracepoint", HookStatus::Attached, None));
+        let ran = ProgramCost {
+            name: "x".to_owned(),
+            fact: "tcp_state".to_owned(),
+            run_count: 12,
+            run_time_ns: 1200,
+            ns_per_run: 100,
+        };
+        let counted = KernelCost {
+            run_count: 12,
+            run_time_ns: 1200,
+            ns_per_event: None,
+            programs: vec![ran],
+        };
+        let mut diagnosis = Diagnosis::new(&hooks, None, |_| false);
+        diagnosis.count_runs(&counted, &["tcp_state", "route"]);
+        let text = render(&diagnosis, Style::default(), 0);
+        let line = |fact: &str| text.lines().find(|line| line.starts_with(fact)).unwrap();
+        assert!(line("tcp_state").ends_with("ok, ran 12 times"), "{text}");
+        assert!(line("route").ends_with("ok, but it saw nothing"), "{text}");
+        assert!(line("neighbor").ends_with("ok, nothing seen yet"), "{text}");
+        assert!(text.contains("of its own: route. Please"), "{text}");
     }
 
     #[test]
