@@ -16,6 +16,7 @@ use super::process::Processes;
 use super::route::Routes;
 use super::settle::Settling;
 use super::tls::KeyLog;
+use super::wanted::Wanted;
 use crate::capture::{
     ClientReport, Direction, Fact, Frame, HookKind, ListenQueue, Observation, SocketOwner,
     SocketUse, spare,
@@ -82,6 +83,7 @@ pub struct Assembler {
     fragments: Fragments,
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
+    pub(super) wanted: Wanted,
     pub(super) settling: Settling,
     /// Everything on this host was wanted, not what one command does.
     pub(super) of_whole_host: bool,
@@ -116,6 +118,7 @@ impl Assembler {
             fragments: Fragments::default(),
             reported: super::live::Reported::default(),
             next_journey: 1,
+            wanted: Wanted::default(),
             settling: Settling::default(),
             of_whole_host: options.live,
             is_cut: false,

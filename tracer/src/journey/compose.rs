@@ -5,8 +5,8 @@ use super::connection::{Cut, CutBy, TrackedConnection};
 use super::drafts::{self, Draft};
 use super::losses::{self, Touched, Used};
 use super::model::{
-    Connection, DnsExchange, End, Finding, Gap, Journey, NeighborExchange, NeighborOutcome,
-    NeighborProtocol, Outcome, OwnAddress, Packet, Transport,
+    Attribution, Connection, DnsExchange, End, Finding, Gap, Journey, NeighborExchange,
+    NeighborOutcome, NeighborProtocol, Outcome, OwnAddress, Packet, Process, Transport,
 };
 use super::phases::{self, Carrier, Path};
 use super::place::Place;
@@ -65,17 +65,9 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     let packets = packets::packets(story, draft, carrier, &path, &id);
     let (neighbor, cached_neighbor) = neighbor_of(story, &path, start, end);
     let place = Place::of(story, draft, carrier);
-    let process = draft.attempts.first().and_then(|number| {
-        let (connection, _) = story.connection(*number)?;
-        story.named_process(connection, End::Client)
-    });
     let failed = failure.is_some();
     let journey = Journey {
-        process: process.or_else(|| {
-            let attribution = super::model::Attribution::SocketCookie;
-            let pid = draft.pid?;
-            Some(story.memory.processes.describe(pid, attribution))
-        }),
+        process: process_of(story, draft),
         outcome,
         failure,
         findings: findings(story, draft, carrier, failed),
@@ -111,6 +103,28 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         journey: mark_incomplete(journey),
         cached_neighbor,
         packets,
+    }
+}
+
+/// Whose journey it is.
+fn process_of(story: &Story<'_>, draft: &Draft) -> Option<Process> {
+    let first = draft.attempts.first();
+    let process = first.and_then(|number| {
+        let (connection, _) = story.connection(*number)?;
+        story.named_process(connection, End::Client)
+    });
+    process.or_else(|| {
+        let processes = &story.memory.processes;
+        Some(processes.describe(draft.pid?, Attribution::SocketCookie))
+    })
+}
+
+/// Does anybody want to be told this journey?
+pub(super) fn is_wanted(story: &Story<'_>, draft: &Draft) -> bool {
+    let wanted = &story.memory.wanted;
+    wanted.is_everything() || {
+        let place = Place::of(story, draft, phases::carrier(story, draft));
+        wanted.admits(process_of(story, draft).as_ref(), &place)
     }
 }
 

@@ -8,6 +8,7 @@ use super::model::{Connection, End, Journey};
 use super::part::Part;
 use super::resolution;
 use super::story::{Analysed, Story};
+use super::wanted::Wanted;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A connection without traffic for this long has nothing more to say for now.
@@ -67,6 +68,17 @@ impl Reported {
 }
 
 impl Assembler {
+    /// Journeys that are not `wanted` are left out of what is taken from now on. They are over
+    /// all the same, and keep their numbers.
+    pub fn tell_only(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+    }
+
+    /// How many journeys are over, wanted or not.
+    pub fn journeys_over(&self) -> u64 {
+        self.next_journey - 1
+    }
+
     /// The journeys that are over at `now_ns` and were not returned before, with what they
     /// refer to. What is no longer needed is forgotten.
     pub fn take_finished(&mut self, now_ns: u64) -> Part {
@@ -106,9 +118,11 @@ impl Assembler {
             if draft.attempts.is_empty() {
                 failures.push((draft.at_ns, draft.pid.unwrap_or(0)));
             }
-            let told = compose::tell(&story, &draft, format!("j{number}"));
+            let id = format!("j{number}");
             number += 1;
-            refer(&story, told, &mut finished);
+            if compose::is_wanted(&story, &draft) {
+                refer(&story, compose::tell(&story, &draft, id), &mut finished);
+            }
         }
         finished.connections = referred(&story, &finished.journeys);
         let counts: Vec<(u64, usize, Option<u64>)> = story

@@ -53,4 +53,6 @@ mod timeline;
 /// TLS sessions from reassembled streams.
 pub mod tls;
 mod told;
+/// Which journeys somebody wants to be told.
+pub mod wanted;
 mod watched;

@@ -3,7 +3,7 @@
 use super::model::{
     CaptureInfo, Connection, DnsExchange, Document, Journey, NeighborExchange, Packet, Trace,
 };
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What can no longer change, and is told now: every object stands in one part of its
 /// capture. A capture that fits into memory has one part, a longer one several.
@@ -55,25 +55,6 @@ impl Part {
             ..Self::default()
         };
         (document, part)
-    }
-
-    /// Leaves out the journeys that are not `wanted`, and what only they refer to.
-    pub fn keep(&mut self, wanted: impl Fn(&Journey) -> bool) {
-        let before = self.journeys.len();
-        self.journeys.retain(|journey| wanted(journey));
-        if self.journeys.len() == before {
-            return;
-        }
-        let mut ids: HashSet<&str> = HashSet::new();
-        for journey in &self.journeys {
-            let listed = journey.attempts.iter().chain(&journey.dns);
-            ids.extend(listed.chain(&journey.neighbor).map(String::as_str));
-            ids.insert(&journey.id);
-        }
-        self.connections.retain(|it| ids.contains(it.id.as_str()));
-        self.dns.retain(|it| ids.contains(it.id.as_str()));
-        self.neighbors.retain(|it| ids.contains(it.id.as_str()));
-        self.packets.retain(|it| ids.contains(it.journey.as_str()));
     }
 
     pub(super) fn append(&mut self, later: Self) {

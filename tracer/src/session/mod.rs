@@ -11,6 +11,7 @@ use crate::journey::model::{
     Trace, TracerInfo,
 };
 use crate::journey::part::Part;
+use crate::journey::wanted::Wanted;
 use crate::launch::{self, Launched};
 use crate::probe::{Detaching, Probe, ProbeError, ProbeOptions, is_optional, netlink};
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,9 +135,10 @@ impl Session {
     /// recording notes it.
     fn take_finished(&mut self) -> Part {
         let now_ns = self.probe.clock().elapsed_ns();
+        let over = self.assembler.journeys_over();
         let finished = self.assembler.take_finished(now_ns);
         if let Some(recorder) = &mut self.recorder {
-            recorder.take(now_ns, !finished.journeys.is_empty());
+            recorder.take(now_ns, self.assembler.journeys_over() != over);
             recorder.release(now_ns);
         }
         finished
@@ -230,6 +232,11 @@ impl Session {
                 () = tokio::time::sleep_until(until) => return Ok(()),
             }
         }
+    }
+
+    /// Hands out only the journeys that are `wanted`; a recording holds all of them.
+    pub fn tell_only(&mut self, wanted: Wanted) {
+        self.assembler.tell_only(wanted);
     }
 
     /// Watches the whole host and hands out the journeys when they are over, until `duration`

@@ -1,8 +1,9 @@
 //! Journeys told while the capture goes on: each once, when it is over.
 
 use super::{MS, SECOND, Script, check, server};
-use crate::journey::model::{Outcome, ResolutionSource};
+use crate::journey::model::{Journey, Outcome, ResolutionSource};
 use crate::journey::part::Part;
+use crate::journey::wanted::Wanted;
 
 #[test]
 fn a_slow_answer_is_waited_for() {
@@ -104,24 +105,68 @@ fn a_told_journey_brings_what_it_refers_to() {
     assert_eq!(told.connections.len(), 1);
 }
 
-#[test]
-fn journeys_that_are_over_together_share_their_connection() {
+/// Three requests on one connection and one on another, told to somebody who wants these.
+fn two_connections(wanted: Wanted) -> (Part, u64) {
     let mut script = Script::new(true);
+    script.assembler.tell_only(wanted);
     let mut kept = script.connect(40_001, (server(1), 80));
     for path in ["/1", "/2", "/3"] {
         script.exchange(&mut kept, "10.77.2.1", path);
     }
-    let mut other = script.connect(40_002, (server(2), 80));
+    let mut other = script.connect(40_002, (server(2), 8080));
     script.exchange(&mut other, "10.77.2.2", "/other");
     script.wait(2 * SECOND);
-    let mut told = script.assembler.take_finished(script.at_ns);
+    let told = script.assembler.take_finished(script.at_ns);
+    let later = script.assembler.take_remaining();
+    assert_eq!(later.journeys.len(), 0, "what is not wanted is over, too");
+    (told, script.assembler.journeys_over())
+}
+
+#[test]
+fn journeys_that_are_over_together_share_their_connection() {
+    let (told, _) = two_connections(Wanted::default());
     assert_eq!(told.journeys.len(), 4);
-    let exchanges = |told: &Part| -> Vec<usize> {
-        let connections = told.connections.iter();
-        connections.map(|it| it.http.len()).collect()
+    let exchanges: Vec<usize> = told.connections.iter().map(|it| it.http.len()).collect();
+    assert_eq!(exchanges, [3, 1]);
+}
+
+#[test]
+fn what_nobody_wants_is_not_told_and_what_is_wanted_is_told_the_same() {
+    let (all, over) = two_connections(Wanted::default());
+    let process = all.journeys[3].process.clone().unwrap();
+    let port = |port| Wanted {
+        port: Some(port),
+        ..Wanted::default()
     };
-    assert_eq!(exchanges(&told), [3, 1]);
-    told.keep(|journey| journey.host.as_deref() == Some("10.77.2.2"));
-    assert_eq!(told.journeys.len(), 1);
-    assert_eq!(exchanges(&told), [1]);
+    let host = |pattern: &str| Wanted {
+        host: Some(pattern.to_owned()),
+        ..Wanted::default()
+    };
+    let pid = |pid| Wanted {
+        pid: Some(pid),
+        ..Wanted::default()
+    };
+    let comm = |comm: &str| Wanted {
+        comm: Some(comm.to_owned()),
+        ..Wanted::default()
+    };
+    for (wanted, expected) in [
+        (port(8080), 3..4),
+        (port(80), 0..3),
+        (host("*.2.2"), 3..4),
+        (pid(process.pid), 0..4),
+        (pid(process.pid + 1), 0..0),
+        (comm(&process.comm), 0..4),
+        (comm("another"), 0..0),
+    ] {
+        let (told, over_too) = two_connections(wanted.clone());
+        let words = |journeys: &[Journey]| serde_json::to_string(journeys).unwrap();
+        let expected = words(&all.journeys[expected]);
+        assert_eq!(words(&told.journeys), expected, "{wanted:?}");
+        assert_eq!(over_too, over);
+        let mut carried: Vec<_> = told.journeys.iter().flat_map(|it| &it.attempts).collect();
+        carried.dedup();
+        let connections: Vec<_> = told.connections.iter().map(|it| &it.id).collect();
+        assert_eq!(connections, carried, "{wanted:?}");
+    }
 }
