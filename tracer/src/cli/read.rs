@@ -144,9 +144,11 @@ impl Reading<'_> {
     }
 
     fn memory(&mut self) -> &mut Memory {
-        let begun = self.memory.take();
-        let begun = begun.unwrap_or_else(|| self.begin(None));
-        self.memory.insert(begun)
+        let options = self.options;
+        self.memory.get_or_insert_with(|| Memory {
+            assembler: options.assembler(),
+            header: None,
+        })
     }
 
     /// A recording is assembled as its capture was.
