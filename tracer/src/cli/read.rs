@@ -32,6 +32,7 @@ pub(super) fn read(arguments: &Read, command_line: &[OsString]) -> Result<ExitCo
     let options = ReplayOptions {
         secrets,
         keep_frames: arguments.output.layers,
+        without_timeline: !outputs.show_events(),
         show_secrets: arguments.output.show_secrets,
         command: capture::shown_command_line(command_line, arguments.output.show_secrets),
         limits: Limits::default(),
