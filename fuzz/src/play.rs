@@ -66,6 +66,7 @@ fn begin(header: Option<&Header>) -> Assembler {
         },
         stream_limit: limit.unwrap_or(usize::MAX),
         keep_frames: true,
+        without_timeline: false,
         show_secrets: false,
         live: header.is_some_and(|header| header.live),
         limits: Limits::default(),

@@ -30,6 +30,8 @@ pub struct ReplayOptions {
     pub secrets: String,
     /// Keep whole frames of the key moments, for the layers view.
     pub keep_frames: bool,
+    /// Leave out the lines of each journey, which no output shows.
+    pub without_timeline: bool,
     /// Show secret values instead of redacting them.
     pub show_secrets: bool,
     /// The command line, as the report shows it.
@@ -55,6 +57,7 @@ impl ReplayOptions {
             source,
             stream_limit,
             keep_frames: self.keep_frames,
+            without_timeline: self.without_timeline,
             show_secrets: self.show_secrets,
             live,
             limits: self.limits,

@@ -138,6 +138,26 @@ fn forgetting_streams_early_changes_nothing() {
     }
 }
 
+/// Outputs that do not show the lines of a journey are spared them: nothing else may differ.
+#[test]
+fn leaving_out_the_timeline_changes_nothing_else() {
+    let without = ReplayOptions {
+        without_timeline: true,
+        ..ReplayOptions::default()
+    };
+    for path in support::files(&support::captures()) {
+        let frames = packets::frames(&path);
+        let mut whole = replayed(&frames);
+        for journey in &mut whole.journeys {
+            assert!(!journey.timeline.is_empty(), "{}", path.display());
+            journey.timeline.clear();
+        }
+        let text = |document: &Document| serde_json::to_string(document).expect("JSON");
+        let spared = replayed_with(&frames, &without);
+        assert_eq!(text(&spared), text(&whole), "{}", path.display());
+    }
+}
+
 /// What nobody is going to read is not kept: it must not show, whatever is damaged.
 #[test]
 fn forgetting_what_is_never_read_changes_nothing() {

@@ -32,6 +32,7 @@ pub(super) fn read(arguments: &Read, command_line: &[OsString]) -> Result<ExitCo
     let options = ReplayOptions {
         secrets,
         keep_frames: arguments.output.layers,
+        without_timeline: !outputs.show_events(),
         show_secrets: arguments.output.show_secrets,
         command: capture::shown_command_line(command_line, arguments.output.show_secrets),
         limits: Limits::default(),
@@ -144,9 +145,11 @@ impl Reading<'_> {
     }
 
     fn memory(&mut self) -> &mut Memory {
-        let begun = self.memory.take();
-        let begun = begun.unwrap_or_else(|| self.begin(None));
-        self.memory.insert(begun)
+        let options = self.options;
+        self.memory.get_or_insert_with(|| Memory {
+            assembler: options.assembler(),
+            header: None,
+        })
     }
 
     /// A recording is assembled as its capture was.

@@ -53,6 +53,9 @@ pub struct AssemblerOptions {
     pub stream_limit: usize,
     /// Keep whole frames of the key moments, for the layers view.
     pub keep_frames: bool,
+    /// Leave out the lines of each journey: they are most of the words, and no output that
+    /// was asked for shows them.
+    pub without_timeline: bool,
     /// Show secret values instead of redacting them.
     pub show_secrets: bool,
     /// Journeys are reported while the capture goes on; memory is bounded by forgetting

@@ -51,7 +51,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     };
     let closed_at = carrier.and_then(|c| phases::closed_at(draft, c.connection, done_at));
     let end = done_at.max(closed_at.unwrap_or(0)).max(start);
-    let events = timeline::timeline(
+    let lines = timeline::timeline(
         story,
         draft,
         carrier,
@@ -60,8 +60,8 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         closed_at.is_some(),
     );
     // A line can lie behind the last phase (the kernel's last state change), never outside.
-    let end = events.last().map_or(end, |event| event.at_ns.max(end));
-    let start = events.first().map_or(start, |event| event.at_ns.min(start));
+    let (first, last) = lines.span.unwrap_or((start, end));
+    let (start, end) = (start.min(first), end.max(last));
     let packets = packets::packets(story, draft, carrier, &path, &id);
     let (neighbor, cached_neighbor) = neighbor_of(story, &path, start, end);
     let place = Place::of(story, draft, carrier);
@@ -91,7 +91,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         http: carrier.and_then(|c| Some(c.exchange?.id.clone())),
         reused_connection: !draft.opens,
         caused_by: None,
-        timeline: events,
+        timeline: lines.events,
         gaps: gaps(story, draft, carrier, (start, end)),
         url: place.url,
         scheme: place.scheme,

@@ -1,17 +1,18 @@
 //! The lines of one journey, in time order, each with its evidence.
 
+mod lines;
+
 use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
 use super::drafts::{self, Draft};
-use super::model::{
-    CloseMessage, End, EventDirection, HttpExchange, Layer, NeighborProtocol, TimelineEvent,
-};
+use super::model::{CloseMessage, End, EventDirection, HttpExchange, Layer, NeighborProtocol};
 use super::neighbor::{self, TrackedNeighbor};
 use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::{Analysed, Story};
 use super::{failure, quic, route};
 use crate::capture::{ClientEvent, HookKind, NeighborAction};
+use lines::{Lines, Timeline};
 use std::net::IpAddr;
 
 /// States that a connection passes on its way up; the others belong to its end.
@@ -25,11 +26,8 @@ pub(super) fn timeline(
     path: &Path<'_>,
     (from, to): (u64, u64),
     with_close: bool,
-) -> Vec<TimelineEvent> {
-    let mut lines = Lines {
-        story,
-        events: Vec::new(),
-    };
+) -> Timeline {
+    let mut lines = Lines::new(story);
     if draft.opens {
         lines.process(draft, from, to);
         if !draft.resolved.remembered {
@@ -50,7 +48,7 @@ pub(super) fn timeline(
             if let Some(reading) = &carrier.analysed.quic {
                 let interfaces = &story.memory.interfaces;
                 let events = quic::events(reading, carrier.connection, interfaces, to);
-                lines.events.extend(events);
+                events.into_iter().for_each(|event| lines.push(event));
             }
         }
         if let Some(exchange) = carrier.exchange {
@@ -71,57 +69,29 @@ pub(super) fn timeline(
             }
         }
     }
-    let mut events = lines.events;
-    events.sort_by_key(|event| event.at_ns);
-    events
-}
-
-struct Lines<'a> {
-    story: &'a Story<'a>,
-    events: Vec<TimelineEvent>,
+    lines.finish()
 }
 
 impl Lines<'_> {
-    fn add(
-        &mut self,
-        at_ns: u64,
-        layer: Layer,
-        direction: EventDirection,
-        summary: impl Into<String>,
-        evidence: impl Into<String>,
-    ) {
-        self.events.push(TimelineEvent {
-            at_ns,
-            layer,
-            direction,
-            summary: summary.into(),
-            evidence: evidence.into(),
-        });
-    }
-
-    fn local(&mut self, at_ns: u64, layer: Layer, summary: String, evidence: &str) {
-        self.add(at_ns, layer, EventDirection::Local, summary, evidence);
-    }
-
     fn process(&mut self, draft: &Draft, from: u64, to: u64) {
         let story = self.story;
         if let Some(pid) = draft.pid {
             let line = story.memory.processes.line_of(pid);
             for event in &story.memory.processes.life {
                 if line.contains(&event.pid) && (from..=to).contains(&event.at_ns) {
-                    let summary = event.summary.clone();
+                    let summary = || event.summary.clone();
                     self.local(event.at_ns, Layer::Process, summary, event.evidence);
                 }
             }
         }
         let Some(index) = draft.report else { return };
         if let Some((at_ns, report)) = story.memory.client_reports.get(index) {
-            let summary = format!("asks for {}", report.url);
+            let summary = || format!("asks for {}", report.url);
             self.local(*at_ns, Layer::Process, summary, "the client's own report");
         }
         if let Some((at_ns, ClientEvent::Failed { stage, message })) = drafts::verdict(story, index)
         {
-            let summary = format!("gives up ({stage}): {message}");
+            let summary = || format!("gives up ({stage}): {message}");
             if at_ns <= to {
                 self.local(at_ns, Layer::Process, summary, "the client's own report");
             }
@@ -133,14 +103,14 @@ impl Lines<'_> {
         let calls = &story.memory.resolutions.calls;
         if let Some((returned, call)) = draft.resolved.call.and_then(|index| calls.get(index)) {
             let name = call.name.as_deref().unwrap_or("(no name)");
-            let summary = format!("{}[{}] calls getaddrinfo({name})", call.comm, call.pid);
+            let summary = || format!("{}[{}] calls getaddrinfo({name})", call.comm, call.pid);
             self.local(
                 call.entered_at_ns,
                 Layer::Dns,
                 summary,
                 "uprobe getaddrinfo",
             );
-            let result = match call.result {
+            let result = || match call.result {
                 Some(0) => "getaddrinfo returns with addresses".to_owned(),
                 Some(code) => format!("getaddrinfo returns {}", failure::resolver_error(code)),
                 None => "getaddrinfo never returns".to_owned(),
@@ -149,7 +119,7 @@ impl Lines<'_> {
         }
         if let Some((from, to)) = resolution::span(story, &draft.resolved) {
             for (at_ns, file) in resolution::files(story, draft.pid, from, to) {
-                let summary = format!("reads {}", file.path);
+                let summary = || format!("reads {}", file.path);
                 let function = match file.hook {
                     HookKind::Tracepoint => "sys_enter",
                     _ => "do_sys_openat2",
@@ -167,14 +137,18 @@ impl Lines<'_> {
 
     fn query(&mut self, query: &TrackedQuery) {
         let interfaces = &self.story.memory.interfaces;
-        let what = format!("{} {}", query.question.record_type, query.question.name);
+        let what = || format!("{} {}", query.question.record_type, query.question.name);
         for (index, mark) in query.queries.iter().enumerate() {
             let again = if index > 0 { " again" } else { "" };
-            let summary = format!(
-                "asks {} for {what}{again} (id {:#06x})",
-                query.server, query.query_id
-            );
-            let evidence = interfaces.evidence(*mark);
+            let summary = || {
+                format!(
+                    "asks {} for {}{again} (id {:#06x})",
+                    query.server,
+                    what(),
+                    query.query_id
+                )
+            };
+            let evidence = || interfaces.evidence(*mark);
             self.add(
                 mark.at_ns,
                 Layer::Dns,
@@ -186,17 +160,19 @@ impl Lines<'_> {
         let Some((message, mark)) = &query.answer else {
             return;
         };
-        let addresses: Vec<String> = query.addresses().map(|a| a.to_string()).collect();
-        let chain = query.chain();
-        let found = match (addresses.is_empty(), chain.len()) {
-            (true, 1) => "no record of this type".to_owned(),
-            (true, _) => format!("{}, no record of this type", chain.join(" -> ")),
-            (false, 1) => addresses.join(", "),
-            (false, _) => format!("{} -> {}", chain.join(" -> "), addresses.join(", ")),
+        let summary = || {
+            let addresses: Vec<String> = query.addresses().map(|a| a.to_string()).collect();
+            let chain = query.chain();
+            let found = match (addresses.is_empty(), chain.len()) {
+                (true, 1) => "no record of this type".to_owned(),
+                (true, _) => format!("{}, no record of this type", chain.join(" -> ")),
+                (false, 1) => addresses.join(", "),
+                (false, _) => format!("{} -> {}", chain.join(" -> "), addresses.join(", ")),
+            };
+            let cut = if message.truncated { ", truncated" } else { "" };
+            format!("answer {}: {}: {found}{cut}", message.rcode, what())
         };
-        let cut = if message.truncated { ", truncated" } else { "" };
-        let summary = format!("answer {}: {what}: {found}{cut}", message.rcode);
-        let evidence = interfaces.evidence(*mark);
+        let evidence = || interfaces.evidence(*mark);
         self.add(
             mark.at_ns,
             Layer::Dns,
@@ -219,7 +195,7 @@ impl Lines<'_> {
             },
             path.lookups.len()
         );
-        let summary = match &path.route {
+        let summary = || match &path.route {
             Some(route) => {
                 let way = match route.gateway {
                     Some(gateway) => format!("not on this link: via {gateway}"),
@@ -262,7 +238,7 @@ impl Lines<'_> {
             let mac = entry.mac.filter(|mac| *mac != [0; 6]);
             let mac = mac.map_or(String::new(), |m| format!(" {}", neighbor::mac_text(m)));
             let state = neighbor::state_name(entry.state);
-            let summary = format!("neighbour table: {next_hop} is {state}{mac}");
+            let summary = || format!("neighbour table: {next_hop} is {state}{mac}");
             let evidence = format!("{} neigh", entry.hook);
             self.local(entry.at_ns, Layer::Link, summary, &evidence);
         }
@@ -293,8 +269,8 @@ impl Lines<'_> {
         };
         for (index, mark) in exchange.requests.iter().enumerate() {
             let again = if index > 0 { " (again)" } else { "" };
-            let summary = format!("{ask} {}? tell {}{again}", exchange.ip, exchange.asker);
-            let evidence = interfaces.evidence(*mark);
+            let summary = || format!("{ask} {}? tell {}{again}", exchange.ip, exchange.asker);
+            let evidence = || interfaces.evidence(*mark);
             self.add(
                 mark.at_ns,
                 Layer::Link,
@@ -304,8 +280,8 @@ impl Lines<'_> {
             );
         }
         if let (Some(mark), Some(mac)) = (exchange.answer, exchange.mac) {
-            let summary = format!("{answer} {} is at {}", exchange.ip, neighbor::mac_text(mac));
-            let evidence = interfaces.evidence(mark);
+            let summary = || format!("{answer} {} is at {}", exchange.ip, neighbor::mac_text(mac));
+            let evidence = || interfaces.evidence(mark);
             self.add(
                 mark.at_ns,
                 Layer::Link,
@@ -319,7 +295,7 @@ impl Lines<'_> {
     fn opening(&mut self, connection: &TrackedConnection) {
         let interfaces = &self.story.memory.interfaces;
         if let Some(call) = &connection.connect {
-            let summary = format!("connect to {}", connection.server);
+            let summary = || format!("connect to {}", connection.server);
             self.local(call.at_ns, Layer::Process, summary, "cgroup connect");
         }
         let handshake = connection.handshake();
@@ -340,13 +316,15 @@ impl Lines<'_> {
         };
         for (index, mark) in connection.syns.iter().enumerate() {
             let again = if index > 0 { " again" } else { "" };
-            let summary = format!(
-                "SYN{again} to {}, seq {}{}",
-                connection.server,
-                handshake.client_isn.unwrap_or(0),
-                describe(&handshake.client_options)
-            );
-            let evidence = interfaces.evidence(*mark);
+            let summary = || {
+                format!(
+                    "SYN{again} to {}, seq {}{}",
+                    connection.server,
+                    handshake.client_isn.unwrap_or(0),
+                    describe(&handshake.client_options)
+                )
+            };
+            let evidence = || interfaces.evidence(*mark);
             self.add(
                 mark.at_ns,
                 Layer::Tcp,
@@ -356,13 +334,15 @@ impl Lines<'_> {
             );
         }
         if let Some(mark) = connection.syn_ack {
-            let summary = format!(
-                "SYN-ACK from {}, seq {}{}",
-                connection.server,
-                handshake.server_isn.unwrap_or(0),
-                describe(&handshake.server_options)
-            );
-            let evidence = interfaces.evidence(mark);
+            let summary = || {
+                format!(
+                    "SYN-ACK from {}, seq {}{}",
+                    connection.server,
+                    handshake.server_isn.unwrap_or(0),
+                    describe(&handshake.server_options)
+                )
+            };
+            let evidence = || interfaces.evidence(mark);
             self.add(
                 mark.at_ns,
                 Layer::Tcp,
@@ -372,8 +352,8 @@ impl Lines<'_> {
             );
         }
         if let Some(mark) = connection.ack {
-            let evidence = interfaces.evidence(mark);
-            let summary = "ACK: the connection is established";
+            let evidence = || interfaces.evidence(mark);
+            let summary = || "ACK: the connection is established".to_owned();
             self.add(
                 mark.at_ns,
                 Layer::Tcp,
@@ -383,8 +363,8 @@ impl Lines<'_> {
             );
         }
         if let Some((version, kind, code, mark)) = connection.icmp_error {
-            let summary = format!("ICMPv{version} error, type {kind} code {code}");
-            let evidence = interfaces.evidence(mark);
+            let summary = || format!("ICMPv{version} error, type {kind} code {code}");
+            let evidence = || interfaces.evidence(mark);
             let layer = match connection.quic {
                 Some(_) => Layer::Quic,
                 None => Layer::Tcp,
@@ -397,7 +377,7 @@ impl Lines<'_> {
     fn states(&mut self, connection: &TrackedConnection, opening: bool) {
         for state in &connection.states {
             if OPENING_STATES.contains(&state.to.as_str()) == opening {
-                let summary = format!("{} {} -> {}", state.end.name(), state.from, state.to);
+                let summary = || format!("{} {} -> {}", state.end.name(), state.from, state.to);
                 let evidence = format!("{} TCP state", state.hook);
                 self.local(state.at_ns, Layer::Tcp, summary, &evidence);
             }
@@ -408,15 +388,19 @@ impl Lines<'_> {
         let Some(tls) = &analysed.tls else { return };
         let interfaces = &self.story.memory.interfaces;
         for record in &tls.session.records {
-            let what = if record.messages.is_empty() {
-                record.record_type.replace('_', " ")
-            } else {
-                record.messages.join(", ")
+            let summary = || {
+                let what = if record.messages.is_empty() {
+                    record.record_type.replace('_', " ")
+                } else {
+                    record.messages.join(", ")
+                };
+                let sealed = if record.encrypted { ", sealed" } else { "" };
+                format!("{what} ({} B{sealed})", record.bytes)
             };
-            let sealed = if record.encrypted { ", sealed" } else { "" };
-            let summary = format!("{what} ({} B{sealed})", record.bytes);
-            let mark = connection.frame_at(record.end, record.at_ns);
-            let evidence = mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m));
+            let evidence = || {
+                let mark = connection.frame_at(record.end, record.at_ns);
+                mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
+            };
             let direction = direction(record.end);
             self.add(record.at_ns, Layer::Tls, direction, summary, evidence);
         }
@@ -429,13 +413,13 @@ impl Lines<'_> {
             mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
         };
         if let Some((at_ns, asked)) = exchange.request_at_ns.zip(exchange.asked()) {
-            let request = format!("{asked} HTTP/{}", exchange.version);
-            let place = evidence(End::Client, at_ns);
+            let request = || format!("{asked} HTTP/{}", exchange.version);
+            let place = || evidence(End::Client, at_ns);
             self.add(at_ns, Layer::Http, EventDirection::Out, request, place);
         }
         for interim in &exchange.informational {
-            let summary = format!("HTTP/{} {}", exchange.version, interim.status);
-            let place = evidence(End::Server, interim.at_ns);
+            let summary = || format!("HTTP/{} {}", exchange.version, interim.status);
+            let place = || evidence(End::Server, interim.at_ns);
             self.add(
                 interim.at_ns,
                 Layer::Http,
@@ -445,14 +429,16 @@ impl Lines<'_> {
             );
         }
         if let Some(at_ns) = exchange.response_at_ns {
-            let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
-            let summary = format!("HTTP/{} {status}", exchange.version);
-            let place = evidence(End::Server, at_ns);
+            let summary = || {
+                let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
+                format!("HTTP/{} {status}", exchange.version)
+            };
+            let place = || evidence(End::Server, at_ns);
             self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
         }
         if let Some(at_ns) = exchange.response_end_at_ns {
-            let summary = format!("response complete, {} B body", exchange.response_body_bytes);
-            let place = evidence(End::Server, at_ns);
+            let summary = || format!("response complete, {} B body", exchange.response_body_bytes);
+            let place = || evidence(End::Server, at_ns);
             self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
         }
     }
@@ -461,14 +447,16 @@ impl Lines<'_> {
         let interfaces = &self.story.memory.interfaces;
         for (entry, mark) in connection.retransmissions.iter() {
             if entry.kind != "syn" && (from..=to).contains(&entry.at_ns) {
-                let summary = format!(
-                    "retransmission ({}): {} B at {}",
-                    entry.kind, entry.bytes, entry.seq
-                );
-                let mut evidence = interfaces.evidence(*mark);
-                if entry.hook != "frames" {
-                    evidence = format!("{evidence}, {} tcp_retransmit_skb", entry.hook);
-                }
+                let summary = || {
+                    format!(
+                        "retransmission ({}): {} B at {}",
+                        entry.kind, entry.bytes, entry.seq
+                    )
+                };
+                let evidence = || match (interfaces.evidence(*mark), entry.hook.as_str()) {
+                    (frame, "frames") => frame,
+                    (frame, hook) => format!("{frame}, {hook} tcp_retransmit_skb"),
+                };
                 let direction = direction(entry.end);
                 self.add(entry.at_ns, Layer::Tcp, direction, summary, evidence);
             }
@@ -485,17 +473,19 @@ impl Lines<'_> {
                 flags => format!("a segment ({flags})"),
             };
             let (end, reason) = (dropped.end.name(), &dropped.reason);
-            let summary = format!("the kernel drops {what} of the {end}: {reason}");
+            let summary = || format!("the kernel drops {what} of the {end}: {reason}");
             let evidence = format!("{} kfree_skb", dropped.hook);
             self.local(dropped.at_ns, Layer::Tcp, summary, &evidence);
         }
         for reset in told.resets.iter().filter(|it| during(&it.at_ns)) {
             let reason = reset.reason.as_ref().map(|reason| format!(": {reason}"));
             let (end, action) = (reset.end.name(), &reset.action);
-            let summary = format!(
-                "the {end}'s TCP has {action} a reset{}",
-                reason.unwrap_or_default()
-            );
+            let summary = || {
+                format!(
+                    "the {end}'s TCP has {action} a reset{}",
+                    reason.unwrap_or_default()
+                )
+            };
             let hook = match action.as_str() {
                 "sent" => "tcp_send_reset",
                 _ => "tcp_receive_reset",
@@ -504,9 +494,10 @@ impl Lines<'_> {
             self.local(reset.at_ns, Layer::Tcp, summary, &evidence);
         }
         for closed in told.zero_windows.iter().filter(|it| during(&it.at_ns)) {
-            let summary = format!("the {} has no room: window 0", closed.end.name());
+            let summary = || format!("the {} has no room: window 0", closed.end.name());
             let direction = direction(closed.end);
-            self.add(closed.at_ns, Layer::Tcp, direction, summary, "TCP header");
+            let evidence = || "TCP header".to_owned();
+            self.add(closed.at_ns, Layer::Tcp, direction, summary, evidence);
         }
     }
 
@@ -521,22 +512,17 @@ impl Lines<'_> {
         };
         let during = |at_ns: &u64| (from..=to).contains(at_ns);
         for comment in remarks.comments.iter().filter(|it| during(&it.at_ns)) {
-            let summary = format!("comment: {}", comment.text);
-            let evidence = format!("pcapng comment, frame {}", comment.frame);
-            self.add(
-                comment.at_ns,
-                layer,
-                direction(comment.end),
-                summary,
-                evidence,
-            );
+            let summary = || format!("comment: {}", comment.text);
+            let evidence = || format!("pcapng comment, frame {}", comment.frame);
+            let direction = direction(comment.end);
+            self.add(comment.at_ns, layer, direction, summary, evidence);
         }
         for end in [End::Client, End::Server] {
             let better = self.story.process(connection, end).is_some();
             let named = remarks.process(end).filter(|_| !better);
             if let Some((process, mark)) = named.filter(|(_, mark)| during(&mark.at_ns)) {
                 let (end, comm, pid) = (end.name(), process.comm, process.pid);
-                let summary = format!("the capture file names {comm}[{pid}] as the {end}");
+                let summary = || format!("the capture file names {comm}[{pid}] as the {end}");
                 let evidence = format!("pcapng process block, frame {}", mark.number);
                 self.local(mark.at_ns, Layer::Process, summary, &evidence);
             }
@@ -546,12 +532,12 @@ impl Lines<'_> {
     fn closing(&mut self, connection: &TrackedConnection) {
         let interfaces = &self.story.memory.interfaces;
         for (CloseMessage { at_ns, end, kind }, mark) in &connection.close_messages {
-            let summary = match kind.as_str() {
+            let summary = || match kind.as_str() {
                 "fin" => format!("FIN: the {} has nothing more to send", end.name()),
                 "ack" => format!("ACK of the FIN, by the {}", end.name()),
                 _ => format!("RST: the {} resets the connection", end.name()),
             };
-            let evidence = interfaces.evidence(*mark);
+            let evidence = || interfaces.evidence(*mark);
             self.add(*at_ns, Layer::Tcp, direction(*end), summary, evidence);
         }
         self.states(connection, false);

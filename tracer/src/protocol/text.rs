@@ -115,13 +115,15 @@ pub fn is_printable(text: &str) -> bool {
             .all(|character| !character.is_control() && !is_deceptive(character))
 }
 
-/// ASCII, the blank within a fact, and what lines and bars are drawn with (U+2500 to U+259F),
+/// ASCII, the blank within a fact, `µ`, `·`, arrows, and what lines and bars are drawn with,
 /// which most text is made of: told by its bytes, several times as fast as by its characters.
 fn is_familiar(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(place) = rest.iter().position(|byte| !matches!(byte, b' '..=b'~')) {
         rest = match rest.get(place..).unwrap_or_default() {
-            [0xc2, 0xa0, behind @ ..]
+            // U+00A0, U+00B5, U+00B7; U+2190 to U+21BF; U+2500 to U+259F.
+            [0xc2, 0xa0 | 0xb5 | 0xb7, behind @ ..]
+            | [0xe2, 0x86, 0x90..=0xbf, behind @ ..]
             | [0xe2, 0x94 | 0x95, _, behind @ ..]
             | [0xe2, 0x96, 0x80..=0x9f, behind @ ..] => behind,
             _ => return false,

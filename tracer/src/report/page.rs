@@ -1,6 +1,6 @@
 //! A page of text: pieces are placed in columns and wrapped under them.
 
-use super::style::{Piece, Role, Style, columns_of, width_of, write_line};
+use super::style::{Line, Piece, Role, Style, columns_of, width_of};
 
 /// Facts to be wrapped need at least this many columns, even beyond the page's edge.
 const NARROWEST: usize = 16;
@@ -8,14 +8,15 @@ const NARROWEST: usize = 16;
 /// Bytes of most pages.
 const USUAL_LENGTH: usize = 2048;
 
-/// Bytes of most lines.
-const USUAL_LINE: usize = 128;
-
 /// Text under construction.
 #[derive(Debug)]
 pub(super) struct Page {
     pub style: Style,
     out: String,
+    /// The line that is being written, and what is to stand at its right: memory that is
+    /// used for one line after the other.
+    line: Line,
+    beside: Line,
 }
 
 impl Page {
@@ -23,6 +24,8 @@ impl Page {
         Self {
             style,
             out: String::with_capacity(USUAL_LENGTH),
+            line: Line::default(),
+            beside: Line::default(),
         }
     }
 
@@ -32,10 +35,7 @@ impl Page {
 
     /// Columns of `text` once it is cleaned.
     pub fn measure(&self, text: &str) -> usize {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return text.len();
-        }
-        width_of(&self.style.clean(text))
+        width_of(&self.style.cleaned(text))
     }
 
     /// One line; what is wider than the page wraps under column `hang`.
@@ -46,73 +46,106 @@ impl Page {
     /// `head` from the left edge up to column `at`, then `facts`, of which further lines
     /// hang under column `hang`.
     pub fn row(&mut self, head: Vec<Piece>, at: usize, hang: usize, facts: Vec<Piece>) {
-        let mut first: Vec<Piece> = head.into_iter().map(|piece| self.cleaned(piece)).collect();
-        let mut used: usize = first.iter().map(|piece| width_of(&piece.text)).sum();
-        let columns = self.style.columns();
+        let Self {
+            style,
+            out,
+            line,
+            beside,
+        } = self;
+        let columns = style.columns();
         let room = |from: usize| columns.saturating_sub(from).max(NARROWEST);
+        let mut used = set(line, style, &head);
         if used > at && used + NARROWEST > columns {
             // A name that leaves no room beside it has lines of its own.
-            for line in wrap(std::mem::take(&mut first), columns, columns) {
-                write_line(&mut self.out, &self.style, &line);
-            }
+            std::mem::swap(line, beside);
+            line.clear();
+            wrap_onto(line, beside, columns, columns, 0, &mut |line| {
+                line.write(out, style);
+            });
+            line.clear();
             used = 0;
         }
-        first.push(Piece::plain(" ".repeat(at.saturating_sub(used))));
-        let start = used.max(at);
-        let facts: Vec<Piece> = facts.into_iter().map(|piece| self.cleaned(piece)).collect();
-        for (index, mut line) in wrap(facts, room(start), room(hang)).into_iter().enumerate() {
-            if index == 0 {
-                first.append(&mut line);
-                write_line(&mut self.out, &self.style, &first);
-            } else {
-                line.insert(0, Piece::plain(" ".repeat(hang)));
-                write_line(&mut self.out, &self.style, &line);
-            }
+        line.push_blanks(at.saturating_sub(used));
+        let first = room(used.max(at));
+        if set(beside, style, &facts) <= first {
+            line.append(beside);
+            line.write(out, style);
+        } else {
+            wrap_onto(line, beside, first, room(hang), hang, &mut |line| {
+                line.write(out, style);
+            });
         }
     }
 
     /// `left` and, at the right edge of the same line, `right`. False (and nothing
     /// written) when they do not fit beside each other.
     pub fn spread(&mut self, left: &[Piece], right: &[Piece]) -> bool {
-        let left: Vec<Piece> = left.iter().cloned().map(|p| self.cleaned(p)).collect();
-        let right: Vec<Piece> = right.iter().cloned().map(|p| self.cleaned(p)).collect();
-        let width = |pieces: &[Piece]| pieces.iter().map(|p| width_of(&p.text)).sum::<usize>();
-        let used = width(&left) + width(&right);
+        let used = set(&mut self.line, &self.style, left);
+        let used = used + set(&mut self.beside, &self.style, right);
         let Some(between) = self.style.columns().checked_sub(used).filter(|n| *n >= 2) else {
             return false;
         };
-        let mut line = left;
-        line.push(Piece::plain(" ".repeat(between)));
-        line.extend(right);
-        write_line(&mut self.out, &self.style, &line);
+        self.line.push_blanks(between);
+        self.line.append(&self.beside);
+        self.line.write(&mut self.out, &self.style);
         true
     }
+}
 
-    fn cleaned(&self, piece: Piece) -> Piece {
-        Piece {
-            role: piece.role,
-            text: self.style.cleaned(piece.text),
-        }
+/// Cleans `pieces` into `line`, in the place of what it held; returns their columns.
+fn set(line: &mut Line, style: &Style, pieces: &[Piece]) -> usize {
+    line.clear();
+    let mut width = 0;
+    for piece in pieces {
+        let text = style.cleaned(&piece.text);
+        width += width_of(&text);
+        line.push(piece.role, &text);
     }
+    width
 }
 
 /// Breaks cleaned pieces into lines of at most `first`, then `rest` columns: at spaces
 /// where there are any, within a word where it alone is wider than the line.
 pub(super) fn wrap(pieces: Vec<Piece>, first: usize, rest: usize) -> Vec<Vec<Piece>> {
-    let width: usize = pieces.iter().map(|piece| width_of(&piece.text)).sum();
-    if width <= first {
-        return vec![joined(pieces)];
+    let mut text = Line::default();
+    for piece in &pieces {
+        text.push(piece.role, &piece.text);
     }
+    let mut lines = Vec::new();
+    wrap_onto(&mut Line::default(), &text, first, rest, 0, &mut |line| {
+        let pieces = line.stretches();
+        lines.push(
+            pieces
+                .map(|(role, text)| Piece::new(role, text.to_owned()))
+                .collect(),
+        );
+    });
+    lines
+}
+
+/// As [`wrap`], with `text` behind what `line` holds, and with the further lines under column
+/// `hang`; each goes to `write`.
+fn wrap_onto(
+    line: &mut Line,
+    text: &Line,
+    first: usize,
+    rest: usize,
+    hang: usize,
+    write: &mut dyn FnMut(&Line),
+) {
     let mut lines = Lines {
-        lines: vec![Vec::new()],
+        line,
+        write,
+        hang,
+        begun: false,
         used: 0,
-        first,
+        room: first,
         rest,
     };
-    // A word may go on in the next piece.
+    // A word may go on in the next stretch.
     let mut word: Vec<(Role, &str)> = Vec::new();
-    for piece in &pieces {
-        for run in runs(&piece.text) {
+    for (role, stretch) in text.stretches() {
+        for run in runs(stretch) {
             if word
                 .first()
                 .is_some_and(|(_, begun)| is_blank(begun) != is_blank(run))
@@ -120,11 +153,11 @@ pub(super) fn wrap(pieces: Vec<Piece>, first: usize, rest: usize) -> Vec<Vec<Pie
                 lines.place(&word);
                 word.clear();
             }
-            word.push((piece.role, run));
+            word.push((role, run));
         }
     }
     lines.place(&word);
-    lines.lines
+    (lines.write)(lines.line);
 }
 
 /// Runs of blanks and runs of other characters, in turn.
@@ -143,41 +176,44 @@ fn is_blank(run: &str) -> bool {
     run.starts_with(' ')
 }
 
-/// Lines that are being filled.
-struct Lines {
-    lines: Vec<Vec<Piece>>,
-    /// Columns of the last one.
+/// Lines that are being filled, one after the other.
+struct Lines<'a> {
+    line: &'a mut Line,
+    write: &'a mut dyn FnMut(&Line),
+    /// Column of every line but the first.
+    hang: usize,
+    /// The first line is written.
+    begun: bool,
+    /// Columns of this one, and how many it may have.
     used: usize,
-    first: usize,
+    room: usize,
+    /// Columns of every line but the first.
     rest: usize,
 }
 
-impl Lines {
-    fn room(&self) -> usize {
-        match self.lines.len() {
-            1 => self.first,
-            _ => self.rest,
-        }
-    }
-
+impl Lines<'_> {
     fn next(&mut self) {
-        self.lines.push(Vec::new());
+        (self.write)(self.line);
+        self.line.clear();
+        self.line.push_blanks(self.hang);
+        self.begun = true;
         self.used = 0;
+        self.room = self.rest;
     }
 
     /// Places a run of blanks, or a word.
     fn place(&mut self, word: &[(Role, &str)]) {
         let blank = word.first().is_some_and(|(_, run)| is_blank(run));
         let width: usize = word.iter().map(|(_, run)| width_of(run)).sum();
-        if self.used + width > self.room() && !blank && self.used > 0 {
+        if self.used + width > self.room && !blank && self.used > 0 {
             self.next();
         }
-        if blank && self.used == 0 && self.lines.len() > 1 {
+        if blank && self.used == 0 && self.begun {
             return;
         }
-        if self.used + width <= self.room() {
+        if self.used + width <= self.room {
             for (role, run) in word {
-                self.append(*role, run);
+                self.line.push(*role, run);
             }
             self.used += width;
             return;
@@ -192,44 +228,15 @@ impl Lines {
     /// Places a character of what is wider than a line.
     fn squeeze(&mut self, role: Role, character: char) {
         let width = columns_of(character);
-        if self.used + width > self.room() {
+        if self.used + width > self.room {
             if character == ' ' {
                 return;
             }
             self.next();
         }
-        self.append(role, character.encode_utf8(&mut [0; 4]));
+        self.line.push(role, character.encode_utf8(&mut [0; 4]));
         self.used += width;
     }
-
-    /// Text behind what has the same role, or as a piece of its own.
-    fn append(&mut self, role: Role, text: &str) {
-        let Some(line) = self.lines.last_mut() else {
-            return;
-        };
-        match line.last_mut().filter(|last| last.role == role) {
-            Some(last) => last.text.push_str(text),
-            None => {
-                // Most of a line has one role.
-                let mut begun = String::with_capacity(self.rest.min(USUAL_LINE));
-                begun.push_str(text);
-                line.push(Piece::new(role, begun));
-            }
-        }
-    }
-}
-
-/// Neighbours of the same role put together.
-fn joined(mut pieces: Vec<Piece>) -> Vec<Piece> {
-    pieces.retain(|piece| !piece.text.is_empty());
-    pieces.dedup_by(|next, last| {
-        let same = next.role == last.role;
-        if same {
-            last.text.push_str(&next.text);
-        }
-        same
-    });
-    pieces
 }
 
 #[cfg(test)]

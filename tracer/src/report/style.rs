@@ -4,6 +4,7 @@
 //! through [`Style::clean`] when it is placed, whoever wrote it, so that no view can forget.
 
 use crate::protocol::text::{is_printable, printable};
+use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthChar;
 
@@ -40,14 +41,14 @@ impl Style {
 
     /// `text` without anything a terminal would obey or could not show.
     pub fn clean(&self, text: &str) -> String {
-        self.cleaned(text.to_owned())
+        self.cleaned(text).into_owned()
     }
 
     /// As [`Style::clean`]; most text is clean and stays where it is.
-    pub(super) fn cleaned(&self, text: String) -> String {
-        let text = match is_printable(&text) {
-            true => text,
-            false => printable(text),
+    pub(super) fn cleaned<'text>(&self, text: &'text str) -> Cow<'text, str> {
+        let text = match is_printable(text) {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(printable(text)),
         };
         if self.unicode || text.is_ascii() {
             return text;
@@ -60,7 +61,7 @@ impl Style {
                 (false, None) => ascii.extend(character.escape_unicode()),
             }
         }
-        ascii
+        Cow::Owned(ascii)
     }
 }
 
@@ -137,18 +138,18 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     pub role: Role,
-    pub text: String,
+    pub text: Cow<'static, str>,
 }
 
 impl Piece {
-    pub fn new(role: Role, text: impl Into<String>) -> Self {
+    pub fn new(role: Role, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             role,
             text: text.into(),
         }
     }
 
-    pub fn plain(text: impl Into<String>) -> Self {
+    pub fn plain(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Role::Plain, text)
     }
 }
@@ -166,8 +167,8 @@ pub fn columns_of(character: char) -> usize {
     match character {
         // Most are, and need no table.
         ' '..='~' => 1,
-        // So are the blank within a fact, and what lines and bars are drawn with.
-        '\u{a0}' | '\u{2500}'..='\u{259f}' => 1,
+        // So are the blank within a fact, arrows, and what lines and bars are drawn with.
+        '\u{a0}' | 'µ' | '·' | '←' | '→' | '\u{2500}'..='\u{259f}' => 1,
         _ => character.width().unwrap_or(0),
     }
 }
@@ -189,30 +190,93 @@ fn push_breaking(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-/// Writes one line of cleaned pieces, colours included, without trailing blanks.
-pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
-    let last = pieces
-        .iter()
-        .rposition(|piece| !piece.text.trim_end().is_empty());
-    for (index, piece) in pieces.iter().enumerate() {
-        let text = match last {
-            Some(last) if index < last => piece.text.as_str(),
-            Some(last) if index == last => piece.text.trim_end(),
-            _ => break,
-        };
-        let ansi = match style.color {
-            true => piece.role.ansi(),
-            false => anstyle::Style::new(),
-        };
-        let colored = !ansi.is_plain() && !text.trim().is_empty();
-        // Writing to a String cannot fail.
-        if colored {
-            let _ = write!(out, "{ansi}");
-        }
-        push_breaking(out, text);
-        if colored {
-            let _ = write!(out, "{ansi:#}");
+/// A line of cleaned text, and the role of each stretch of it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    text: String,
+    /// Where each stretch ends.
+    stretches: Vec<(Role, usize)>,
+}
+
+impl Line {
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.stretches.clear();
+    }
+
+    /// Adds `text` to the last stretch where that has the same role.
+    pub fn push(&mut self, role: Role, text: &str) {
+        self.text.push_str(text);
+        self.grown(role);
+    }
+
+    pub fn push_blanks(&mut self, count: usize) {
+        self.text.extend(std::iter::repeat_n(' ', count));
+        self.grown(Role::Plain);
+    }
+
+    /// What was added at the end has this role.
+    fn grown(&mut self, role: Role) {
+        let length = self.text.len();
+        match self.stretches.last_mut() {
+            Some((_, end)) if *end == length => {}
+            Some((last, end)) if *last == role => *end = length,
+            _ if length == 0 => {}
+            _ => self.stretches.push((role, length)),
         }
     }
-    out.push('\n');
+
+    pub fn append(&mut self, other: &Self) {
+        other
+            .stretches()
+            .for_each(|(role, text)| self.push(role, text));
+    }
+
+    pub fn stretches(&self) -> impl Iterator<Item = (Role, &str)> {
+        let mut start = 0;
+        self.stretches.iter().map(move |(role, end)| {
+            let text = self.text.get(start..*end).unwrap_or_default();
+            start = *end;
+            (*role, text)
+        })
+    }
+
+    /// Writes the line, colours included, without trailing blanks.
+    pub fn write(&self, out: &mut String, style: &Style) {
+        let text = self.text.trim_end();
+        if style.color {
+            self.write_colored(out, text.len());
+        } else {
+            push_breaking(out, text);
+        }
+        out.push('\n');
+    }
+
+    fn write_colored(&self, out: &mut String, length: usize) {
+        let mut left = length;
+        for (role, text) in self.stretches() {
+            let text = text.get(..left).unwrap_or(text);
+            left -= text.len();
+            let ansi = role.ansi();
+            let colored = !ansi.is_plain() && !text.trim().is_empty();
+            // Writing to a String cannot fail.
+            if colored {
+                let _ = write!(out, "{ansi}");
+            }
+            push_breaking(out, text);
+            if colored {
+                let _ = write!(out, "{ansi:#}");
+            }
+        }
+    }
+}
+
+/// Writes one line of cleaned pieces, colours included, without trailing blanks.
+pub(super) fn write_line(out: &mut String, style: &Style, pieces: &[Piece]) {
+    let mut line = Line::default();
+    for piece in pieces {
+        line.text.push_str(&piece.text);
+        line.stretches.push((piece.role, line.text.len()));
+    }
+    line.write(out, style);
 }

@@ -39,19 +39,38 @@ pub fn counted(count: u64, noun: &str) -> String {
 }
 
 /// `value / unit` with fewer decimals the larger it gets.
-fn scaled(value: u64, unit: u64, name: &str, decimals: usize) -> String {
+fn scaled(value: u64, unit: u64, name: &str, decimals: u32) -> String {
     let digits = match value / unit {
         0..10 => decimals,
         10..100 => decimals.saturating_sub(1),
         _ => 0,
     };
-    // Both are far below 2^53 wherever the fraction is shown.
-    format!("{:.digits$}\u{a0}{name}", value as f64 / unit as f64)
+    // Whole numbers are several times as quick as fractions. Only what lies halfway is left to
+    // those. There are digits behind the point below 100 units only: nothing overflows.
+    let steps = 10_u64.pow(digits);
+    let (below, rest) = (value * steps / unit, value * steps % unit);
+    let half = unit / 2;
+    if rest == half {
+        // Both are far below 2^53 wherever the fraction is shown.
+        let exact = value as f64 / unit as f64;
+        return match digits {
+            0 => format!("{exact:.0}\u{a0}{name}"),
+            1 => format!("{exact:.1}\u{a0}{name}"),
+            _ => format!("{exact:.2}\u{a0}{name}"),
+        };
+    }
+    let rounded = below + u64::from(rest > half);
+    match digits {
+        0 => format!("{rounded}\u{a0}{name}"),
+        1 => format!("{}.{}\u{a0}{name}", rounded / 10, rounded % 10),
+        _ => format!("{}.{:02}\u{a0}{name}", rounded / steps, rounded % steps),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, counted, duration};
+    use super::{bytes, counted, duration, scaled};
+    use proptest::prelude::*;
 
     fn unbroken(text: &str) -> String {
         text.replace(' ', "\u{a0}")
@@ -91,5 +110,23 @@ mod tests {
     fn nouns_follow_their_number() {
         assert_eq!(counted(1, "segment"), unbroken("1 segment"));
         assert_eq!(counted(0, "segment"), unbroken("0 segments"));
+    }
+
+    proptest! {
+        /// What the formatter of the standard library makes of the fraction.
+        #[test]
+        fn whole_numbers_round_as_fractions_do(value in 0_u64..100_000_000_000, power in 1_u32..4) {
+            let unit = 1000_u64.pow(power);
+            for value in [value, value - value % (unit / 200).max(1)] {
+                let digits = match value / unit {
+                    0..10 => 2,
+                    10..100 => 1,
+                    _ => 0,
+                };
+                let fraction = value as f64 / unit as f64;
+                let expected = format!("{fraction:.digits$}\u{a0}x");
+                prop_assert_eq!(scaled(value, unit, "x", 2), expected);
+            }
+        }
     }
 }

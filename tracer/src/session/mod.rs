@@ -83,6 +83,7 @@ impl Session {
             source: Source::Live,
             stream_limit: options.stream_limit,
             keep_frames: options.keep_frames,
+            without_timeline: false,
             show_secrets: options.show_secrets,
             live: options.live,
             limits: Limits::default(),

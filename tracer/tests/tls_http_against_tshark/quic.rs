@@ -96,6 +96,7 @@ fn of_tracer(name: &str) -> ByConnection {
         source: Source::File,
         stream_limit: 1 << 20,
         keep_frames: false,
+        without_timeline: false,
         show_secrets: false,
         live: false,
         limits: Limits::default(),

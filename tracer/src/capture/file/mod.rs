@@ -208,7 +208,8 @@ fn blocks<R: PcapReaderIterator>(
         match reader.next() {
             Ok((length, block)) => {
                 decoder.block(block, reading);
-                reader.consume(length);
+                // What is left moves to the front when more is read, not before.
+                reader.consume_noshift(length);
                 continue;
             }
             Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {}

@@ -177,6 +177,12 @@ impl Outputs {
             .any(|sink| sink.destination == Destination::Stdout)
     }
 
+    /// Whether any output shows the single events of a journey.
+    pub fn show_events(&self) -> bool {
+        let mut sinks = self.sinks.iter();
+        self.verbose > 0 || sinks.any(|sink| sink.format != Format::Text)
+    }
+
     /// How text looks in `sink`.
     pub fn text_options(&self, sink: &Sink) -> TextOptions {
         TextOptions {

@@ -112,3 +112,19 @@ fn a_missing_folder_is_noticed_before_anything_is_captured() {
         .to_string();
     assert!(error.contains("choose another file"), "{error}");
 }
+
+#[test]
+fn only_plain_text_is_spared_the_events() {
+    let show = |format, verbose| {
+        let request = Request {
+            format: Some(format),
+            verbose,
+            ..Request::default()
+        };
+        let outputs = Outputs::plan(&request, Destination::Stdout, &terminal(&[]));
+        outputs.expect("a plan").show_events()
+    };
+    assert!(!show(Format::Text, 0));
+    assert!(show(Format::Text, 1));
+    assert!(show(Format::Json, 0) && show(Format::Ndjson, 0));
+}

@@ -2,6 +2,9 @@
 
 use crate::journey::model::{Journey, Phase};
 
+/// Most bytes of what is drawn in a cell.
+const GLYPH_BYTES: usize = 3;
+
 /// Fills from the left, by eighths of a cell.
 const LEFT: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 
@@ -44,9 +47,9 @@ pub(super) fn phase_bar(scale: &Scale, phase: Phase, unicode: bool) -> String {
     let end = scale
         .eighths(phase.at_ns.saturating_add(phase.duration_ns))
         .max(start + 1);
-    (0..scale.cells)
-        .map(|cell| glyph(cell, start, end, unicode))
-        .collect()
+    let mut bar = String::with_capacity(scale.cells * GLYPH_BYTES);
+    bar.extend((0..scale.cells).map(|cell| glyph(cell, start, end, unicode)));
+    bar
 }
 
 /// What is drawn in `cell` for a bar from `start` to `end` eighths.

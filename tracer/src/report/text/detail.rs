@@ -10,6 +10,7 @@ use crate::report::lookup::Lookup;
 use crate::report::page::Page;
 use crate::report::style::{Piece, Role};
 use crate::report::units;
+use std::borrow::Cow;
 
 /// Columns of field names below a heading.
 const FIELD: usize = 22;
@@ -144,7 +145,7 @@ pub(super) fn write_protocols(page: &mut Page, journey: &Journey, lookup: &Looku
     }
 }
 
-fn heading(page: &mut Page, text: impl Into<String>) {
+fn heading(page: &mut Page, text: impl Into<Cow<'static, str>>) {
     page.line(4, vec![Piece::plain("  "), Piece::new(Role::Strong, text)]);
 }
 

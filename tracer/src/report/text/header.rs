@@ -11,16 +11,15 @@ const GAP: &str = "   ";
 /// `GET https://www.shop.test/   200   HTTP/2   TLS 1.3   7.10 ms   curl[4242]   complete, 0 lost`,
 /// on two lines where one is too narrow, and the redirects that lead here and onward.
 pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
-    let subject = subject(journey, lookup);
-    let attributes = attributes(journey, lookup);
     let completeness = completeness(journey);
-    let mut one_line = subject.clone();
+    let mut one_line = subject(journey, lookup);
+    let behind_subject = one_line.len();
     one_line.push(Piece::plain(GAP));
-    one_line.extend(attributes.iter().cloned());
+    one_line.extend(attributes(journey, lookup));
     if !page.spread(&one_line, std::slice::from_ref(&completeness)) {
-        page.line(4, subject);
         let mut second = vec![Piece::plain("  ")];
-        second.extend(attributes);
+        second.extend(one_line.drain(behind_subject..).skip(1));
+        page.line(4, one_line);
         if !page.spread(&second, std::slice::from_ref(&completeness)) {
             second.extend([Piece::plain(GAP), completeness]);
             page.line(2, second);

@@ -1,6 +1,7 @@
 //! Facts put together to a sentence.
 
 use crate::report::style::{Piece, Role};
+use std::borrow::Cow;
 
 /// Facts with commas between them; parts with semicolons.
 #[derive(Debug, Default)]
@@ -18,27 +19,27 @@ impl Sentence {
     }
 
     /// Goes on without any separator.
-    pub fn say(&mut self, role: Role, text: impl Into<String>) {
+    pub fn say(&mut self, role: Role, text: impl Into<Cow<'static, str>>) {
         self.pieces.push(Piece::new(role, text));
     }
 
     /// One more fact.
-    pub fn fact(&mut self, text: impl Into<String>) {
+    pub fn fact(&mut self, text: impl Into<Cow<'static, str>>) {
         self.fact_in(Role::Plain, text);
     }
 
-    pub fn fact_in(&mut self, role: Role, text: impl Into<String>) {
+    pub fn fact_in(&mut self, role: Role, text: impl Into<Cow<'static, str>>) {
         self.separate(", ");
         self.say(role, kept_together(text.into()));
     }
 
     /// A fact about something else.
-    pub fn part(&mut self, text: impl Into<String>) {
+    pub fn part(&mut self, text: impl Into<Cow<'static, str>>) {
         self.separate("; ");
         self.say(Role::Plain, text);
     }
 
-    fn separate(&mut self, separator: &str) {
+    fn separate(&mut self, separator: &'static str) {
         if !self.pieces.is_empty() {
             self.say(Role::Plain, separator);
         }
@@ -46,11 +47,12 @@ impl Sentence {
 }
 
 /// Facts of a few words are moved to the next line rather than broken.
-fn kept_together(text: String) -> String {
+fn kept_together(text: Cow<'static, str>) -> Cow<'static, str> {
     const FEW: usize = 24;
-    match text.chars().count() {
-        0..=FEW => text.replace(' ', "\u{a0}"),
-        _ => text,
+    let one_word = !text.as_bytes().contains(&b' ');
+    match one_word || text.chars().count() > FEW {
+        true => text,
+        false => Cow::Owned(text.replace(' ', "\u{a0}")),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>, ver
             &scale,
             row.name,
             row.role,
-            &bar,
+            bar,
             row.phase.map(|phase| phase.duration_ns),
             std::mem::take(&mut row.facts),
         );
@@ -48,7 +48,7 @@ fn write_row(
     scale: &Scale,
     name: &str,
     role: Role,
-    bar: &str,
+    bar: String,
     duration_ns: Option<u64>,
     facts: Sentence,
 ) {
@@ -167,7 +167,7 @@ fn write_remainder(page: &mut Page, scale: &Scale, rows: &[Row], outcome: Outcom
             Outcome::Ok | Outcome::Failed => "the client's own time, between the phases",
         });
         let bar = idle_bar(scale, &busy);
-        write_row(page, scale, "client", Role::Faint, &bar, Some(idle), facts);
+        write_row(page, scale, "client", Role::Faint, bar, Some(idle), facts);
     }
     let mut shares: Vec<(&str, u64)> = rows
         .iter()
