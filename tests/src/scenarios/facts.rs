@@ -35,7 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: full_queue,
     },
     Scenario {
-        name: "doctor_as_json_says_what_serves_each_fact_and_mends_the_rest",
+        name: "doctor_as_json_says_what_serves_each_fact_and_saw_it_and_mends_the_rest",
         run: doctor_json,
     },
 ];
@@ -291,11 +291,18 @@ fn doctor_json() -> Result<()> {
     ] {
         ensure!(names.contains(&wanted.to_owned()), "{names:?}");
     }
+    let tcp_state = facts.iter().find(|fact| fact["fact"] == "tcp_state");
+    ensure!(
+        tcp_state.is_some_and(|fact| fact["provoked"] == true),
+        "{facts:#?}"
+    );
     for fact in facts {
         ensure!(
             fact["chosen"].is_string() || fact["optional"] == true,
             "{fact:#}"
         );
+        let provoked = fact["provoked"] == true && fact["chosen"].is_string();
+        ensure!(!provoked || fact["runs"].as_u64() > Some(0), "{fact:#}");
         for candidate in list(fact, "candidates")? {
             let refused = candidate["status"] == "unavailable" || candidate["status"] == "failed";
             ensure!(
