@@ -33,13 +33,13 @@ pub(super) fn events() -> Vec<&'static str> {
     } else {
         LOOKUP
     };
-    let attempts: [(&[&str], fn() -> io::Result<()>); 4] = [
-        (EXCHANGE, exchange),
-        (REFUSAL, be_refused),
-        (PROCESS, run_a_program),
-        (lookup, look_up),
+    let attempts = [
+        (EXCHANGE, exchange()),
+        (REFUSAL, be_refused()),
+        (PROCESS, run_a_program()),
+        (lookup, look_up()),
     ];
-    let done = attempts.iter().filter(|(_, attempt)| attempt().is_ok());
+    let done = attempts.iter().filter(|(_, outcome)| outcome.is_ok());
     done.flat_map(|(facts, _)| facts.iter().copied()).collect()
 }
 
