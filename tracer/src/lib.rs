@@ -2,6 +2,8 @@
 pub mod capture;
 pub mod cli;
 pub mod client;
+#[cfg(test)]
+mod effort;
 pub mod fence;
 pub mod journey;
 pub mod lab;

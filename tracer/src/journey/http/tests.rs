@@ -1,10 +1,11 @@
 //! Input that was made to break the readers.
 
 use super::analyse;
+use crate::effort;
 use crate::journey::bytes::TimedBytes;
 use crate::protocol::http2::PREFACE;
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn stream(bytes: &[u8]) -> TimedBytes {
     let mut stream = TimedBytes::default();
@@ -87,9 +88,7 @@ proptest! {
 }
 
 fn time(client: &TimedBytes, server: &TimedBytes) -> Duration {
-    let start = Instant::now();
-    check(client, server);
-    start.elapsed()
+    effort::of(|| check(client, server))
 }
 
 fn repeated(prefix: &[u8], unit: &[u8], units: usize) -> TimedBytes {

@@ -2,12 +2,13 @@
 
 use super::conversation::Ends;
 use super::{all, talk};
+use crate::effort;
 use crate::journey::bytes::TimedBytes;
 use crate::journey::tls::{KeyLog, analyse};
 use proptest::prelude::*;
 use rustls::crypto::ring;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn stream(bytes: &[u8]) -> TimedBytes {
     let mut stream = TimedBytes::default();
@@ -116,9 +117,7 @@ fn time(prefix: &[u8], unit: &[u8], units: usize) -> Duration {
     let mut bytes = prefix.to_vec();
     bytes.extend(unit.iter().copied().cycle().take(unit.len() * units));
     let stream = stream(&bytes);
-    let start = Instant::now();
-    check(&stream, &stream, &KeyLog::default());
-    start.elapsed()
+    effort::of(|| check(&stream, &stream, &KeyLog::default()))
 }
 
 #[test]
