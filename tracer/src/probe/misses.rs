@@ -2,7 +2,9 @@
 //!
 //! A program does not interrupt itself: when an interrupt arrives while it runs on a CPU
 //! and leads to the same hook, the kernel skips the second run and counts it (Linux 5.12).
-//! Such an event never reached the ring, so the ring's own counters do not know of it.
+//! Newer kernels (seen on 7.2) let another task take the CPU in the middle of a program, and
+//! skip the runs that this one would cause. Such an event never reached the ring, so the
+//! ring's own counters do not know of it.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -10,9 +12,13 @@ use aya::Ebpf;
 
 use super::{information, plan::FACTS};
 
-/// Facts of which a skipped run is a lost event. The others look at many events of which
-/// few matter: there a skipped run says nothing.
-const COUNTED: &[&str] = &["tcp_state", "process"];
+/// Facts of which a skipped run is a lost event, and the class of that. The others look at
+/// many events of which few matter: there a skipped run says nothing.
+const COUNTED: &[(&str, &str)] = &[
+    ("tcp_state", "tcp_state"),
+    ("process", "process"),
+    ("socket_reader", "socket_owner"),
+];
 
 /// A program whose skipped runs are watched.
 #[derive(Debug)]
@@ -29,12 +35,13 @@ pub(super) struct Misses(Vec<Watched>);
 impl Misses {
     /// Of the programs that are loaded now.
     pub(super) fn of(ebpf: &Ebpf) -> Self {
+        let class_of = |fact: &str| COUNTED.iter().find(|(counted, _)| *counted == fact);
         let parts = FACTS
             .iter()
-            .filter(|fact| COUNTED.contains(&fact.name))
-            .flat_map(|fact| {
+            .filter_map(|fact| Some((fact, class_of(fact.name)?.1)))
+            .flat_map(|(fact, class)| {
                 let parts = fact.candidates.iter().flat_map(|one| one.parts);
-                parts.map(move |part| (fact.name, part.program))
+                parts.map(move |part| (class, part.program))
             });
         Self(
             parts

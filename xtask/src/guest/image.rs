@@ -116,6 +116,7 @@ impl Image {
             "tmp",
             "run",
             "root",
+            "mnt",
             "var/tmp",
             "opt/busybox",
         ] {
