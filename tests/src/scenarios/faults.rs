@@ -139,22 +139,27 @@ fn killed_while_finishing() -> Result<()> {
     gone(&before)
 }
 
-/// `tracer run` of some requests, with these options.
-fn requests_with(options: &[&str], count: &str) -> Result<Value> {
+/// `tracer run` of a shell with these options; the script gets the program of the scenarios and
+/// the port of a server.
+fn requests_with(options: &[&str], script: impl FnOnce(&str, u16) -> String) -> Result<Value> {
     let server = requests::server(false)?;
     let program = std::env::current_exe()?;
-    let program = program.to_string_lossy();
-    let port = server.port().to_string();
-    // A shell that waits for its child, so that there are two processes.
-    let script = format!("{program} {} {port} {count}; true", requests::CLIENT);
+    let script = script(&program.to_string_lossy(), server.port());
     let mut arguments = vec!["run", "--format", "json", "-o", "-"];
     arguments.extend(options);
     arguments.extend(["--", "sh", "-c", &script]);
     Tracer::new(arguments).run()?.expect_code(0)?.json()
 }
 
+/// One request of a child for which the shell waits, so that there are two processes.
+fn child_requests(program: &str, port: u16) -> String {
+    format!("{program} {} {port} 1; true", requests::CLIENT)
+}
+
 fn full_ring() -> Result<()> {
-    let document = requests_with(&["--ring", "4K"], "50")?;
+    // The tracer is the client's parent, and is stopped during a third of the requests.
+    let flood = |program: &str, port| format!("exec {program} {} {port} 60", requests::FLOOD);
+    let document = requests_with(&["--ring", "4K"], flood)?;
     let lost = document["capture"]["lost"].as_object().context("no list")?;
     let count: u64 = lost.values().filter_map(Value::as_u64).sum();
     ensure!(count > 0, "nothing was lost in a ring of one page");
@@ -163,14 +168,14 @@ fn full_ring() -> Result<()> {
 }
 
 fn full_table() -> Result<()> {
-    let document = requests_with(&["--traced-processes", "1"], "1")?;
+    let document = requests_with(&["--traced-processes", "1"], child_requests)?;
     let capture = &document["capture"];
     ensure!(
         capture["lost"]["process"].as_u64() >= Some(1),
         "{capture:#}"
     );
     ensure!(capture["complete"] == false, "{capture:#}");
-    let document = requests_with(&[], "1")?;
+    let document = requests_with(&[], child_requests)?;
     let capture = &document["capture"];
     ensure!(capture["lost"]["process"].is_null(), "{capture:#}");
     Ok(())
