@@ -17,7 +17,7 @@ use super::tell::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Closed connections held at once for secrets that may still come.
-const HELD: usize = 512;
+const HELD: usize = 2048;
 /// First byte of a TLS stream: a handshake record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 /// A SYN without an answer is given up after 127 s (tcp_syn_retries, ip-sysctl).
