@@ -119,7 +119,7 @@ impl<T> Slot<T> {
     /// Hands the record over. The reader finds it within its timer's period.
     #[inline(always)]
     pub fn submit(self) {
-        self.entry.submit(wakeup());
+        self.entry.submit(wakeup(size_of::<T>() as u64));
     }
 
     /// Hands the record over and wakes the reader, because what it describes may be gone
@@ -142,7 +142,7 @@ pub unsafe fn output(class: u32, from: *const u8, length: u64, ports: impl FnOnc
             (&raw const EVENTS).cast_mut().cast(),
             from.cast_mut().cast(),
             length,
-            wakeup(),
+            wakeup(length),
         )
     };
     if result != 0 {
@@ -151,10 +151,16 @@ pub unsafe fn output(class: u32, from: *const u8, length: u64, ports: impl FnOnc
 }
 
 /// Waking the reader costs about twenty times what a record does: it has a timer, and is
-/// woken only when the ring fills faster than that.
+/// woken only when the ring fills faster than that. Not by each record that finds it full,
+/// because the reader is at work then, but by the one with which another step of
+/// `wakeup_bytes` is full. `length` is that of the record. When two processors write at the
+/// same time none of the two may take the step for its own: then the next step wakes the
+/// reader, or its timer.
 #[inline(always)]
-fn wakeup() -> u64 {
-    if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(layout::config().wakeup_bytes()) {
+fn wakeup(length: u64) -> u64 {
+    let step = u64::from(layout::config().wakeup_bytes()).max(1);
+    let behind = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    if behind / step != behind.saturating_sub(length) / step {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
