@@ -2,10 +2,7 @@
 
 use tracer_common::event::family;
 
-use crate::{
-    layout::{offset, read},
-    tcp,
-};
+use crate::layout::{offset, read};
 
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
@@ -25,37 +22,6 @@ pub struct Ends {
     pub flags: u8,
     /// TCP.
     pub sequence: u32,
-}
-
-/// The ends of a TCP socket: it is the source.
-#[inline(always)]
-pub fn of_socket(socket: u64) -> Option<Ends> {
-    let mut of_family = read::<u16>(socket, offset!(sock_family))?;
-    let (source, destination) = if of_family == family::INET6 {
-        let local: [u32; 4] = read(socket, offset!(sock_local_v6))?;
-        let remote: [u32; 4] = read(socket, offset!(sock_remote_v6))?;
-        // An IPv4 address in an IPv6 socket (RFC 4291, section 2.5.5.2) sends IPv4 packets.
-        if remote[0] == 0 && remote[1] == 0 && remote[2] == 0xffff_u32.to_be() {
-            of_family = family::INET;
-            ([0, u64::from(local[3])], [0, u64::from(remote[3])])
-        } else {
-            (words(local), words(remote))
-        }
-    } else {
-        let local: u32 = read(socket, offset!(sock_local_v4))?;
-        let remote: u32 = read(socket, offset!(sock_remote_v4))?;
-        ([0, u64::from(local)], [0, u64::from(remote)])
-    };
-    Some(Ends {
-        source,
-        destination,
-        family: of_family,
-        source_port: tcp::local_port(socket),
-        destination_port: u16::from_be(read(socket, offset!(sock_remote_port))?),
-        protocol: TCP,
-        flags: 0,
-        sequence: 0,
-    })
 }
 
 /// The ends of a packet in a `struct sk_buff` whose IP header the kernel has found. `None`
@@ -136,7 +102,7 @@ pub unsafe fn write_address(into: *mut [u8; 16], of_family: u16, address: [u64; 
 
 /// Four words as two.
 #[inline(always)]
-fn words(four: [u32; 4]) -> [u64; 2] {
+pub fn words(four: [u32; 4]) -> [u64; 2] {
     // SAFETY: both are sixteen bytes of integers.
     unsafe { core::mem::transmute::<[u32; 4], [u64; 2]>(four) }
 }

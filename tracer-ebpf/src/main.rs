@@ -26,6 +26,7 @@ mod retransmit;
 mod route;
 mod sample;
 mod socket;
+mod socket_common;
 mod task;
 mod tcp;
 

@@ -12,6 +12,7 @@ use crate::{
     ends::{self, Ends, write_address},
     layout::{config, network_of_socket, offset, read, read_into},
     packet::flow,
+    socket_common::SocketCommon,
 };
 
 /// The five bits of `icsk_ca_state` hold no more than TCP_CA_Loss (4).
@@ -22,7 +23,8 @@ const CA_STATE: u8 = 0x07;
 pub fn tcp_retransmit_skb(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let buffer: u64 = context.arg(1);
-    let Some(ends) = ends::of_socket(socket) else {
+    let common = SocketCommon::of(socket);
+    let Some(ends) = common.ends() else {
         return 0;
     };
     if !flow::is_known(&ends) || offset!(buffer_control) == ABSENT {
@@ -37,7 +39,7 @@ pub fn tcp_retransmit_skb(context: RawTracePointContext) -> i32 {
     let record = slot.record();
     // SAFETY: `record` points to reserved memory of a `TcpRetransmit`.
     unsafe {
-        read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
+        (*record).cookie = common.cookie();
         read_into(
             &raw mut (*record).sequence,
             segment,
@@ -48,11 +50,11 @@ pub fn tcp_retransmit_skb(context: RawTracePointContext) -> i32 {
             segment,
             offset!(segment_end_sequence),
         );
-        read_into(&raw mut (*record).state, socket, offset!(sock_state));
+        (*record).state = common.state();
         (*record).ca_state = congestion_state(socket);
         (*record).pending = read(socket, offset!(connection_pending)).unwrap_or(u8::MAX);
         (*record).reserved = [0; 3];
-        (*record).network = network_of_socket(socket);
+        (*record).network = common.network();
         (*record).family = ends.family;
         (*record).local_port = ends.source_port;
         (*record).remote_port = ends.destination_port;
@@ -84,7 +86,7 @@ pub fn tcp_send_reset(context: RawTracePointContext) -> i32 {
     let ends = if buffer != 0 {
         ends::of_buffer(buffer).map(answer_to)
     } else {
-        ends::of_socket(socket)
+        SocketCommon::of(socket).ends()
     };
     let network = if socket != 0 {
         network_of_socket(socket)
@@ -100,7 +102,7 @@ pub fn tcp_send_reset(context: RawTracePointContext) -> i32 {
 pub fn tcp_receive_reset(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let network = network_of_socket(socket);
-    report(reset::RECEIVED, ends::of_socket(socket), network, UNKNOWN);
+    report(reset::RECEIVED, SocketCommon::of(socket).ends(), network, UNKNOWN);
     0
 }
 

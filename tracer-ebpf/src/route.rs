@@ -47,6 +47,9 @@ pub fn fib_table_lookup(context: RawTracePointContext) -> i32 {
     let error: i32 = context.arg(3);
     let word = read_or_zero::<u32>(flow, offset!(flow4_destination));
     let destination = [word, 0, 0, 0];
+    if !is_news(destination, table) {
+        return 0;
+    }
     let device = device_of(next_hop);
     if is_elsewhere(device) || !is_wanted(&context, destination, table) {
         return 0;
@@ -80,7 +83,10 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     let flow: u64 = context.arg(3);
     let table = read_or_zero::<u32>(table, offset!(fib6_table_id));
     let destination = read_or_zero::<[u32; 4]>(flow, offset!(flow6_destination));
-    if is_other_network(network) || !is_wanted(&context, destination, table) {
+    if !is_news(destination, table)
+        || is_other_network(network)
+        || !is_wanted(&context, destination, table)
+    {
         return 0;
     }
     let next_hop = read_or_zero::<u64>(result, offset!(fib6_result_next_hop));
@@ -111,34 +117,40 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     0
 }
 
+/// May this lookup be wanted? Asked first, because most are not.
 #[inline(always)]
-fn is_wanted(context: &impl EbpfContext, destination: [u32; 4], table: u32) -> bool {
+fn is_news(destination: [u32; 4], table: u32) -> bool {
     let tgid = task::current().0;
-    let whole_host = task::whole_host();
-    if !whole_host && !task::is_traced(tgid) {
-        return false;
+    if !task::whole_host() {
+        return task::is_traced(tgid);
     }
-    if !task::runs_on_own_stack(context) {
-        return false;
-    }
-    if !whole_host {
-        return true;
-    }
-    let lookup = Lookup {
+    let Some(last) = RECENT.get_ptr(Lookup {
         destination,
         tgid,
         table,
+    }) else {
+        return true;
     };
-    // SAFETY: no arguments.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
-    if let Some(last) = RECENT.get_ptr(lookup) {
-        // SAFETY: a value of an LRU map may be replaced while it is read; a wrong time
-        // costs or saves one record.
-        if now.wrapping_sub(unsafe { *last }) < REPEAT_NS {
-            return false;
-        }
+    // SAFETY: no arguments; a value of an LRU map may be replaced while it is read, and a
+    // wrong time costs or saves one record.
+    unsafe { bpf_ktime_get_boot_ns().wrapping_sub(*last) >= REPEAT_NS }
+}
+
+/// A lookup that [`is_news`], in this network namespace: made by the process itself?
+#[inline(always)]
+fn is_wanted(context: &impl EbpfContext, destination: [u32; 4], table: u32) -> bool {
+    if !task::runs_on_own_stack(context) {
+        return false;
     }
-    let _ = RECENT.insert(lookup, now, 0);
+    if task::whole_host() {
+        let lookup = Lookup {
+            destination,
+            tgid: task::current().0,
+            table,
+        };
+        // SAFETY: no arguments.
+        let _ = RECENT.insert(lookup, unsafe { bpf_ktime_get_boot_ns() }, 0);
+    }
     true
 }
 

@@ -5,6 +5,8 @@
 //! trip, of each timeout and of the close. Others are never called again. Where there is no
 //! such hierarchy, the tracepoint of arriving segments takes its place.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::{
     EbpfContext,
     bindings::{
@@ -25,11 +27,12 @@ use tracer_common::{
 
 use crate::{
     emit,
-    ends::{self, Ends, write_address},
-    layout::{network_of_socket, offset, read, read_into, read_or_zero},
+    ends::{Ends, write_address},
+    layout::{offset, read, read_into, read_or_zero},
     packet::flow,
     ports, retransmit,
     socket::TRACED_SOCKETS,
+    socket_common::SocketCommon,
     task,
 };
 
@@ -90,8 +93,8 @@ fn established(context: &SockOpsContext) {
     {
         return;
     }
-    let socket = socket(context);
-    let Some(ends) = ends::of_socket(socket) else {
+    let socket = SocketCommon::of(socket(context));
+    let Some(ends) = socket.ends() else {
         return;
     };
     let wanted =
@@ -104,7 +107,13 @@ fn established(context: &SockOpsContext) {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let _ = SAMPLED.insert(&cookie, &begun(now), 0);
-    take(hook::SOCK_OPS, sample::ESTABLISHED, socket, cookie, &ends);
+    take(
+        (hook::SOCK_OPS, sample::ESTABLISHED),
+        &socket,
+        cookie,
+        &ends,
+        |record| numbers_of_context(context, record),
+    );
 }
 
 /// A callback that was asked for, by this program or by somebody else's.
@@ -117,9 +126,11 @@ fn again(context: &SockOpsContext, moment: u8) {
     if moment == sample::ROUND_TRIP && !is_due(sampling) {
         return;
     }
-    let socket = socket(context);
-    if let Some(ends) = ends::of_socket(socket) {
-        take(hook::SOCK_OPS, moment, socket, cookie, &ends);
+    let socket = SocketCommon::of(socket(context));
+    if let Some(ends) = socket.ends() {
+        take((hook::SOCK_OPS, moment), &socket, cookie, &ends, |record| {
+            numbers_of_context(context, record);
+        });
     }
 }
 
@@ -141,8 +152,15 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
             let _ = SAMPLED.insert(&cookie, &begun(now), 0);
         }
     }
-    if let Some(ends) = ends::of_socket(socket) {
-        take(hook::TRACEPOINT, sample::SEGMENT, socket, cookie, &ends);
+    let socket = SocketCommon::of(socket);
+    if let Some(ends) = socket.ends() {
+        take(
+            (hook::TRACEPOINT, sample::SEGMENT),
+            &socket,
+            cookie,
+            &ends,
+            |record| numbers_of_socket(socket.address(), record),
+        );
     }
     0
 }
@@ -202,18 +220,29 @@ fn socket(context: &SockOpsContext) -> u64 {
     number
 }
 
+/// What a sock_ops program is shown without a helper.
 #[inline(always)]
-fn take(hook: u8, moment: u8, socket: u64, cookie: u64, ends: &Ends) {
-    let ports = || emit::ports(ends.source_port, ends.destination_port);
-    let Some(mut slot) = emit::reserve_of::<TcpSample>(hook, 0, ports) else {
-        return;
-    };
-    let number = |offset: u16| read::<u32>(socket, offset).unwrap_or(UNKNOWN);
-    let record = slot.record();
-    // SAFETY: `record` points to reserved memory of a `TcpSample`.
+fn numbers_of_context(context: &SockOpsContext, record: *mut TcpSample) {
+    // SAFETY: the verifier lets this program read these members of its context, one by one
+    // and in their own size; `take` passes a record.
     unsafe {
-        (*record).cookie = cookie;
-        (*record).moment = moment;
+        (*record).bytes_acked = read_volatile(&raw const (*context.ops).bytes_acked);
+        (*record).bytes_received = read_volatile(&raw const (*context.ops).bytes_received);
+        (*record).srtt = read_volatile(&raw const (*context.ops).srtt_us);
+        (*record).cwnd = read_volatile(&raw const (*context.ops).snd_cwnd);
+        (*record).ssthresh = read_volatile(&raw const (*context.ops).snd_ssthresh);
+        (*record).total_retrans = read_volatile(&raw const (*context.ops).total_retrans);
+        (*record).lost = read_volatile(&raw const (*context.ops).lost_out);
+        (*record).packets_out = read_volatile(&raw const (*context.ops).packets_out);
+    }
+}
+
+/// The same for hooks that know nothing but the socket.
+#[inline(always)]
+fn numbers_of_socket(socket: u64, record: *mut TcpSample) {
+    let number = |offset: u16| read::<u32>(socket, offset).unwrap_or(UNKNOWN);
+    // SAFETY: `take` passes a record.
+    unsafe {
         read_into(
             &raw mut (*record).bytes_acked,
             socket,
@@ -225,14 +254,35 @@ fn take(hook: u8, moment: u8, socket: u64, cookie: u64, ends: &Ends) {
             offset!(tcp_bytes_received),
         );
         (*record).srtt = number(offset!(tcp_srtt));
-        (*record).mdev = number(offset!(tcp_mdev));
         (*record).cwnd = number(offset!(tcp_cwnd));
         (*record).ssthresh = number(offset!(tcp_ssthresh));
         (*record).total_retrans = number(offset!(tcp_total_retrans));
         (*record).lost = number(offset!(tcp_lost_out));
         (*record).packets_out = number(offset!(tcp_packets_out));
-        (*record).ca_state = retransmit::congestion_state(socket);
-        (*record).network = network_of_socket(socket);
+    }
+}
+
+#[inline(always)]
+fn take(
+    (hook, moment): (u8, u8),
+    socket: &SocketCommon,
+    cookie: u64,
+    ends: &Ends,
+    numbers: impl FnOnce(*mut TcpSample),
+) {
+    let ports = || emit::ports(ends.source_port, ends.destination_port);
+    let Some(mut slot) = emit::reserve_of::<TcpSample>(hook, 0, ports) else {
+        return;
+    };
+    let record = slot.record();
+    numbers(record);
+    // SAFETY: `record` points to reserved memory of a `TcpSample`.
+    unsafe {
+        (*record).cookie = cookie;
+        (*record).moment = moment;
+        (*record).mdev = read(socket.address(), offset!(tcp_mdev)).unwrap_or(UNKNOWN);
+        (*record).ca_state = retransmit::congestion_state(socket.address());
+        (*record).network = socket.network();
         (*record).family = ends.family;
         (*record).local_port = ends.source_port;
         (*record).remote_port = ends.destination_port;

@@ -20,8 +20,10 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::{network_of_socket, offset, read_into, read_or_zero},
-    ports, task, tcp,
+    layout::network_of_socket,
+    ports,
+    socket_common::SocketCommon,
+    task,
 };
 
 /// Cookies of the sockets that traced processes connected or sent from.
@@ -82,7 +84,10 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
     if !whole_host {
         ports::note(port);
     }
-    if TRACED_SOCKETS.get_ptr(cookie).is_none() {
+    // SAFETY: the verifier lets this program read the member of its context.
+    let protocol = unsafe { (*address).protocol } as u8;
+    // With the whole host in scope nobody asks whose a TCP socket is.
+    if !(whole_host && protocol == TCP) && TRACED_SOCKETS.get_ptr(cookie).is_none() {
         // Full tables give up their oldest entry, so this cannot fail for lack of room.
         let _ = TRACED_SOCKETS.insert(cookie, tgid, 0);
     }
@@ -100,7 +105,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).family = address_family;
         (*record).usage = used_for;
-        (*record).protocol = (*address).protocol as u8;
+        (*record).protocol = protocol;
         (*record).local_port = 0;
         (*record).remote_port = port;
         (*record).network = network_of_socket(socket_of(address));
@@ -151,16 +156,15 @@ fn socket_of(address: *const bpf_sock_addr) -> u64 {
 /// takes, in the reader's own context.
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
-    let socket: u64 = context.arg(0);
-    let (local_port, remote_port) = tcp::connected_ports(socket);
+    let common = SocketCommon::of(context.arg(0));
+    let (local_port, remote_port) = (common.local_port(), common.remote_port());
     let (tgid, tid) = task::current();
     if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
         return 0;
     }
-    let cookie = read_or_zero::<u64>(socket, offset!(sock_cookie));
     let reader = Reader {
-        socket,
-        cookie,
+        socket: common.address(),
+        cookie: common.cookie(),
         ports: u32::from(local_port) << 16 | u32::from(remote_port),
         tgid,
     };
@@ -169,8 +173,8 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         return 0;
     }
     let _ = READERS.insert(reader, 1, 0);
-    let flags = task::context_flags(&context);
     let ports = || emit::ports(local_port, remote_port);
+    let flags = flag::PROCESS_CONTEXT;
     let Some(mut slot) = emit::reserve_of::<SocketOwner>(hook::TRACEPOINT, flags, ports) else {
         // Reported at the next read instead.
         let _ = READERS.remove(reader);
@@ -184,11 +188,10 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).usage = usage::RECEIVE;
         (*record).protocol = TCP;
-        (*record).network = network_of_socket(socket);
+        (*record).network = common.network();
         task::write_name(&raw mut (*record).comm);
-        read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
-        tcp::endpoints(
-            socket,
+        (*record).cookie = common.cookie();
+        common.write_ends(
             &raw mut (*record).family,
             &raw mut (*record).local,
             &raw mut (*record).remote,

@@ -14,15 +14,18 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
 use tracer_common::{
-    event::{family, hook},
+    event::hook,
     layout::ABSENT,
+    limits,
     record::TcpState,
 };
 
 use crate::{
     emit,
-    layout::{network_of_socket, offset, read, read_into, read_or_zero},
-    ports, task,
+    layout::{offset, read},
+    ports,
+    socket_common::SocketCommon,
+    task,
 };
 
 // include/net/tcp_states.h
@@ -117,7 +120,8 @@ pub fn tp_btf_inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     // this constant offset, and the kernel survives a load through a stale pointer.
     let protocol = unsafe { core::ptr::read_volatile(socket.add(place as usize).cast::<u16>()) };
     if protocol == TCP {
-        transition(&context, hook::TP_BTF, socket as u64, from as u8, to as u8);
+        let common = SocketCommon::of(socket as u64);
+        transition(&context, hook::TP_BTF, &common, from as u8, to as u8);
     }
     0
 }
@@ -127,13 +131,11 @@ pub fn tp_btf_inet_sock_set_state(context: BtfTracePointContext) -> i32 {
 pub fn tracepoint_inet_sock_set_state(context: RawTracePointContext) -> i32 {
     let from: u32 = context.arg(1);
     let to: u32 = context.arg(2);
-    transition(
-        &context,
-        hook::TRACEPOINT,
-        context.arg(0),
-        from as u8,
-        to as u8,
-    );
+    let socket: u64 = context.arg(0);
+    if is_tcp(socket) {
+        let common = SocketCommon::of(socket);
+        transition(&context, hook::TRACEPOINT, &common, from as u8, to as u8);
+    }
     0
 }
 
@@ -150,58 +152,71 @@ fn probe(
         return;
     };
     let to = to as u8;
-    if only_listen && to != LISTEN {
+    if only_listen && to != LISTEN || !is_tcp(socket) {
         return;
     }
-    if let Some(from) = read::<u8>(socket, offset!(sock_state)) {
-        transition(context, hook, socket, from, to);
-    }
+    let common = SocketCommon::of(socket);
+    transition(context, hook, &common, common.state(), to);
+}
+
+#[inline(always)]
+fn is_tcp(socket: u64) -> bool {
+    read::<u16>(socket, offset!(sock_protocol)) == Some(TCP)
 }
 
 /// The server of a traced client may be any process in any namespace, and a child's addresses
 /// are not yet set when it leaves LISTEN: what is wanted is told by its ports, of which the
 /// child has its listener's.
 #[inline(always)]
-fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u8) {
+fn transition(context: &impl EbpfContext, hook: u8, socket: &SocketCommon, from: u8, to: u8) {
     // tcp_done sets CLOSE on sockets that are closed already.
-    if from == to || read::<u16>(socket, offset!(sock_protocol)) != Some(TCP) {
+    if from == to {
         return;
     }
+    let (local, remote) = (socket.local_port(), socket.remote_port());
     let (tgid, tid) = task::current();
     if !task::whole_host() {
-        let remote = u16::from_be(read::<u16>(socket, offset!(sock_remote_port)).unwrap_or(0));
         let traced = task::is_traced(tgid);
         if to == LISTEN && traced {
             // A full table only means that flows start with the answer to them.
-            let _ = LISTENERS.insert(local_port(socket), tgid, 0);
-            ports::note(local_port(socket));
+            let _ = LISTENERS.insert(local, tgid, 0);
+            ports::note(local);
         }
         if to == SYN_SENT && traced {
             ports::note(remote);
         }
         // Listening is told of all: it says who is a server.
-        if to != LISTEN && !ports::may_be_wanted(local_port(socket), remote) {
+        if to != LISTEN && !ports::may_be_wanted(local, remote) {
             return;
         }
     }
-    let flags = task::context_flags(context);
-    let Some(mut slot) = emit::reserve_of::<TcpState>(hook, flags, || ports(socket)) else {
+    // Whose it is, is told of listeners only: nobody else is in its own system call for sure.
+    let flags = if to == LISTEN {
+        task::context_flags(context)
+    } else {
+        0
+    };
+    let ports = || emit::ports(local, remote);
+    let Some(mut slot) = emit::reserve_of::<TcpState>(hook, flags, ports) else {
         return;
     };
     let record = slot.record();
     // SAFETY: `record` points to reserved memory of a `TcpState`.
     unsafe {
-        (*record).socket = socket;
+        (*record).socket = socket.address();
         (*record).from = from;
         (*record).to = to;
         (*record).tgid = tgid;
         (*record).tid = tid;
         (*record).uid = bpf_get_current_uid_gid() as u32;
-        task::write_name(&raw mut (*record).comm);
-        read_into(&raw mut (*record).cookie, socket, offset!(sock_cookie));
-        (*record).network = network_of_socket(socket);
-        endpoints(
-            socket,
+        if to == LISTEN {
+            task::write_name(&raw mut (*record).comm);
+        } else {
+            (*record).comm = [0; limits::COMM];
+        }
+        (*record).cookie = socket.cookie();
+        (*record).network = socket.network();
+        socket.write_ends(
             &raw mut (*record).family,
             &raw mut (*record).local,
             &raw mut (*record).remote,
@@ -212,68 +227,4 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         );
     }
     slot.submit();
-}
-
-/// Local port, host byte order, 0 where none is chosen yet. `inet_sport` stays when a closed
-/// socket has given its port back, but before listen(2) only `skc_num` may be set.
-#[inline(always)]
-pub fn local_port(socket: u64) -> u16 {
-    let port = u16::from_be(read_or_zero::<u16>(socket, offset!(sock_source_port)));
-    if port == 0 {
-        read_or_zero::<u16>(socket, offset!(sock_local_port))
-    } else {
-        port
-    }
-}
-
-/// Local and remote port of a connected socket, by one read where they stand side by side.
-#[inline(always)]
-pub fn connected_ports(socket: u64) -> (u16, u16) {
-    let place = offset!(sock_remote_port);
-    if offset!(sock_local_port) == place.wrapping_add(2) {
-        let [remote, local] = read::<[u16; 2]>(socket, place).unwrap_or_default();
-        // A closed socket has given it back.
-        if local != 0 {
-            return (local, u16::from_be(remote));
-        }
-    }
-    let remote = read::<u16>(socket, place).unwrap_or(0);
-    (local_port(socket), u16::from_be(remote))
-}
-
-/// The ports of a socket's connection, for when a record of it is lost.
-#[inline(always)]
-fn ports(socket: u64) -> u32 {
-    let remote = read_or_zero::<u16>(socket, offset!(sock_remote_port));
-    emit::ports(local_port(socket), u16::from_be(remote))
-}
-
-/// Writes both ends of a socket: family, addresses, `[local, remote]` ports.
-///
-/// # Safety
-/// All pointers are valid for writes.
-#[inline(always)]
-pub unsafe fn endpoints(
-    socket: u64,
-    family_into: *mut u16,
-    local: *mut [u8; 16],
-    remote: *mut [u8; 16],
-    ports: [*mut u16; 2],
-) {
-    let socket_family = read_or_zero::<u16>(socket, offset!(sock_family));
-    // SAFETY: as the caller promises; an IPv4 address takes the first four bytes.
-    unsafe {
-        *family_into = socket_family;
-        *ports[0] = local_port(socket);
-        *ports[1] = u16::from_be(read_or_zero::<u16>(socket, offset!(sock_remote_port)));
-        if socket_family == family::INET6 {
-            read_into(local, socket, offset!(sock_local_v6));
-            read_into(remote, socket, offset!(sock_remote_v6));
-        } else {
-            core::ptr::write_bytes(local, 0, 1);
-            core::ptr::write_bytes(remote, 0, 1);
-            read_into(local.cast::<[u8; 4]>(), socket, offset!(sock_local_v4));
-            read_into(remote.cast::<[u8; 4]>(), socket, offset!(sock_remote_v4));
-        }
-    }
 }

@@ -3,8 +3,8 @@
 use tracer_common::event::family;
 
 use crate::{
-    layout::{is_another, is_elsewhere, network_of_socket, offset, read, read_or_zero},
-    tcp,
+    layout::{is_another, is_elsewhere, offset, read, read_or_zero},
+    socket_common::SocketCommon,
 };
 
 /// IPPROTO_TCP.
@@ -36,25 +36,17 @@ impl Segment {
         if length >= TOO_LONG || read::<u16>(socket, offset!(sock_protocol))? != TCP {
             return None;
         }
-        if is_another(network_of_socket(socket)) {
+        let common = SocketCommon::of(socket);
+        if is_another(common.network()) {
             return None;
         }
-        let of_family = read::<u16>(socket, offset!(sock_family))?;
-        let (family, source, destination) = if of_family == family::INET6 {
-            ipv6_ends(socket)?
-        } else {
-            (
-                u32::from(family::INET),
-                [0, u64::from(read::<u32>(socket, offset!(sock_local_v4))?)],
-                [0, u64::from(read::<u32>(socket, offset!(sock_remote_v4))?)],
-            )
-        };
+        let ends = common.ends()?;
         Some(Self {
-            family,
-            source,
-            destination,
-            source_port: tcp::local_port(socket),
-            destination_port: u16::from_be(read::<u16>(socket, offset!(sock_remote_port))?),
+            family: u32::from(ends.family),
+            source: ends.source,
+            destination: ends.destination,
+            source_port: ends.source_port,
+            destination_port: ends.destination_port,
             sequence,
             length,
         })
@@ -113,20 +105,6 @@ impl Segment {
             None
         }
     }
-}
-
-/// An IPv6 socket may speak IPv4 (RFC 4291, section 2.5.5.2).
-#[inline(always)]
-fn ipv6_ends(socket: u64) -> Option<(u32, [u64; 2], [u64; 2])> {
-    let local = read::<[u64; 2]>(socket, offset!(sock_local_v6))?;
-    let remote = read::<[u64; 2]>(socket, offset!(sock_remote_v6))?;
-    let is_mapped = remote[0] == 0 && remote[1] as u32 == 0xffff_u32.to_be();
-    Some(if is_mapped {
-        let inet = u32::from(family::INET);
-        (inet, [0, local[1] >> 32], [0, remote[1] >> 32])
-    } else {
-        (u32::from(family::INET6), local, remote)
-    })
 }
 
 /// An IP packet that holds TCP.
