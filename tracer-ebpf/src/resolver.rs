@@ -193,14 +193,52 @@ pub fn sys_enter(context: RawTracePointContext) -> i32 {
     0
 }
 
+// FILE *fopen(const char *pathname, const char *mode), by which the resolver of the GNU C
+// library reads all its files. Unlike the hooks of system calls it costs nothing but to those
+// who call it.
+
+/// Names that could not be read, by thread: a string constant may not be in memory before the
+/// kernel asks for it, which it has done when the call returns.
+#[map]
+static UNREAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
+
+#[uprobe]
+pub fn fopen_entry(context: ProbeContext) -> u32 {
+    if opens(&context, hook::UPROBE, || context.arg(0)) == Read::Later {
+        let address = context.arg::<u64>(0).unwrap_or(0);
+        let _ = UNREAD.insert(task::current().1, address, 0);
+    }
+    0
+}
+
+#[uretprobe]
+pub fn fopen_return(context: RetProbeContext) -> u32 {
+    let tid = task::current().1;
+    if let Some(address) = UNREAD.get_ptr(tid) {
+        // SAFETY: this thread's entry.
+        let address = unsafe { *address };
+        opens(&context, hook::UPROBE, || Some(address));
+        let _ = UNREAD.remove(tid);
+    }
+    0
+}
+
+/// Whether the name of a file could be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Now,
+    /// It is not in memory yet.
+    Later,
+}
+
 /// The current task asks for the file whose name is at the user address that `address` gives.
 #[inline(always)]
-fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<u64>) {
+fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<u64>) -> Read {
     if !task::current_is_wanted() {
-        return;
+        return Read::Now;
     }
     let Some(address) = address() else {
-        return;
+        return Read::Now;
     };
     let mut path = [0_u8; limits::RESOLVER_PATH];
     // SAFETY: the helper checks the user address and writes at most the buffer's length.
@@ -211,11 +249,14 @@ fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<
             address as *const _,
         )
     };
-    if length <= 0 || !is_resolver_file(&path) {
-        return;
+    if length < 0 {
+        return Read::Later;
+    }
+    if !is_resolver_file(&path) {
+        return Read::Now;
     }
     let Some(mut slot) = emit::reserve::<FileOpen>(hook, context) else {
-        return;
+        return Read::Now;
     };
     let (tgid, tid) = task::current();
     let record = slot.record();
@@ -226,6 +267,7 @@ fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<
         (*record).path = path;
     }
     slot.submit();
+    Read::Now
 }
 
 /// Where a system call's first or second argument is saved.

@@ -270,6 +270,7 @@ fn file_open_hooks() -> Result<()> {
     for (hook, function) in [
         ("kprobe", "do_sys_openat2"),
         ("fentry", "do_sys_openat2"),
+        ("uprobe", "fopen"),
         ("tracepoint", "sys_enter"),
     ] {
         let force = format!("file_open={hook}");

@@ -75,6 +75,8 @@ pub(super) fn session_options(
         kernel_path: capture.kernel_path || wants_all(output, subject),
         statistics: output.cost || wants_all(output, subject),
         ring_bytes: capture.ring,
+        // The built-in client resolves as this program was linked.
+        without_c_library: subject == Subject::Request && cfg!(target_env = "musl"),
         ..probe_options(&capture.hooks, Some(budget), capture.full, live)
     };
     Ok(SessionOptions {

@@ -122,6 +122,7 @@ impl Lines<'_> {
                 let summary = || format!("reads {}", file.path);
                 let function = match file.hook {
                     HookKind::Tracepoint => "sys_enter",
+                    HookKind::Uprobe => "fopen",
                     _ => "do_sys_openat2",
                 };
                 let evidence = format!("{} {function}", file.hook.name());

@@ -1,16 +1,20 @@
 //! Where on this host a C library function lives: every libc found, and this program
-//! itself when it is linked statically.
+//! itself when it is linked statically. Which programs call it.
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs::{self, File},
-    os::unix::fs::MetadataExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use object::{
     Object as _, ObjectSegment as _, ObjectSymbol as _, ObjectSymbolTable as _, ReadRef,
-    read::{ReadCache, elf::ElfFile64},
+    read::{
+        ReadCache,
+        elf::{ElfFile64, ProgramHeader as _},
+    },
 };
 
 /// A function in a file.
@@ -53,6 +57,33 @@ pub(super) fn find(function: &str) -> Vec<Place> {
             Some(Place { path, offset })
         })
         .collect()
+}
+
+/// Is this musl's C library?
+pub(super) fn is_musl(library: &Path) -> bool {
+    let path = library.to_string_lossy();
+    path.contains("musl")
+}
+
+/// Does a program call functions of the GNU C library? Not one that was linked statically or
+/// with another C library; most of Go's are. Scripts do what their interpreters do, which is
+/// not looked up: yes, as for whatever cannot be read.
+pub fn calls_c_library(program: &Path) -> bool {
+    let Ok(file) = File::open(program) else {
+        return true;
+    };
+    let cache = ReadCache::new(file);
+    let Ok(elf) = ElfFile64::<object::Endianness, _>::parse(&cache) else {
+        return true;
+    };
+    let interpreter = elf.elf_program_headers().iter().find_map(|header| {
+        header
+            .interpreter(elf.endian(), elf.data())
+            .ok()
+            .flatten()
+    });
+    let is_musl = |path: &[u8]| is_musl(Path::new(OsStr::from_bytes(path)));
+    interpreter.is_some_and(|path| !is_musl(path))
 }
 
 /// C libraries among the mappings of a process.
@@ -132,6 +163,39 @@ mod tests {
         let places = find("getaddrinfo");
         assert!(!places.is_empty());
         assert!(places.iter().all(|place| place.offset > 0));
+    }
+
+    #[test]
+    fn a_program_without_an_interpreter_or_with_that_of_musl_calls_no_gnu_library() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let bytes = fs::read(own).unwrap();
+        assert!(calls_c_library(&std::env::current_exe().unwrap()));
+        let name = b"/lib64/ld-linux-x86-64.so.2\0";
+        let Some(place) = bytes.windows(name.len()).position(|window| window == name) else {
+            // Another architecture's: its name is another one.
+            return;
+        };
+        let mut musl = bytes.clone();
+        musl[place..place + name.len()].copy_from_slice(b"/lib/ld-musl-x86_64.so.1\0\0\0\0");
+        let path = folder.path().join("program");
+        fs::write(&path, musl).unwrap();
+        assert!(!calls_c_library(&path));
+        // The first program header that names an interpreter no longer does.
+        let mut without = bytes;
+        let headers = u64::from_le_bytes(without[32..40].try_into().unwrap()) as usize;
+        let count = usize::from(u16::from_le_bytes(without[56..58].try_into().unwrap()));
+        for place in (0..count).map(|index| headers + index * 56) {
+            let kind = u32::from_le_bytes(without[place..place + 4].try_into().unwrap());
+            if kind == object::elf::PT_INTERP {
+                without[place..place + 4].copy_from_slice(&[0; 4]);
+            }
+        }
+        fs::write(&path, without).unwrap();
+        assert!(!calls_c_library(&path));
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        assert!(calls_c_library(&path));
+        assert!(calls_c_library(&folder.path().join("nowhere")));
     }
 
     #[test]

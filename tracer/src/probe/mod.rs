@@ -40,6 +40,7 @@ use tracer_common::{event::link, limits};
 pub use clock::Clock;
 pub use detach::{DetachReport, Detaching};
 pub use error::ProbeError;
+pub use libraries::calls_c_library;
 
 use crate::{
     capture::{Fact, HookKind, LinkType, LossPlace, Observation},
@@ -84,6 +85,8 @@ pub struct ProbeOptions {
     pub statistics: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
+    /// The traced program does not call the GNU C library ([`calls_c_library`]).
+    pub without_c_library: bool,
 }
 
 impl Default for ProbeOptions {
@@ -100,6 +103,7 @@ impl Default for ProbeOptions {
             kernel_path: false,
             statistics: false,
             xdp_native: false,
+            without_c_library: false,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The first candidate of a fact whose needs this kernel meets, and whose required parts
 //! load and attach, serves the fact. A kprobe comes before fentry and the tracepoint for
 //! TCP states and opened files because it is what ordinary kernels have; hardened ones have
-//! the tracepoint. That of system calls makes every one of the host take a longer way.
+//! the tracepoint. That of system calls comes last, because it makes every one of the host take
+//! a longer way.
 
 mod path;
 
@@ -65,8 +66,12 @@ pub(super) enum Target {
 /// Attached only when it is asked for: it costs time with every packet.
 pub(super) const KERNEL_PATH: &str = "kernel_path";
 const PACKET_DROP: &str = "packet_drop";
+pub(super) const FILE_OPEN: &str = "file_open";
 pub(super) const FRAMES_IN: &str = "frames_in";
 pub(super) const FRAMES_OUT: &str = "frames_out";
+
+/// By which the GNU C library reads the resolver's files. That of musl does without.
+pub(super) const FOPEN: &str = "fopen";
 
 /// The XDP programs; which of the two is used is an option of the run.
 pub(super) const XDP_GENERIC: &str = "tracer_xdp";
@@ -326,7 +331,7 @@ pub(super) const FACTS: &[Fact] = &[
         }],
     },
     Fact {
-        name: "file_open",
+        name: FILE_OPEN,
         candidates: &[
             Candidate {
                 kind: HookKind::Kprobe,
@@ -342,6 +347,14 @@ pub(super) const FACTS: &[Fact] = &[
                     "fentry_do_sys_openat2",
                     Target::Function("do_sys_openat2"),
                 )],
+                needs: &[],
+            },
+            Candidate {
+                kind: HookKind::Uprobe,
+                parts: &[
+                    required("fopen_entry", Target::Library(FOPEN)),
+                    required("fopen_return", Target::Library(FOPEN)),
+                ],
                 needs: &[],
             },
             Candidate {

@@ -159,6 +159,7 @@ fn a_file_of_the_resolver_has_the_hook_that_saw_it_as_its_evidence() {
     for (hook, evidence) in [
         (HookKind::Kprobe, "kprobe do_sys_openat2"),
         (HookKind::Fentry, "fentry do_sys_openat2"),
+        (HookKind::Uprobe, "uprobe fopen"),
         (HookKind::Tracepoint, "tracepoint sys_enter"),
     ] {
         let mut script = Script::new(false);

@@ -242,6 +242,13 @@ impl<'a> Attacher<'a> {
         if fact.name == plan::KERNEL_PATH && !options.kernel_path && forced.is_none() {
             return Some("not asked for: --kernel-path, -v, --layers and JSON do");
         }
+        if fact.name == plan::FILE_OPEN
+            && kind == HookKind::Uprobe
+            && options.without_c_library
+            && forced.is_none()
+        {
+            return Some("the program that is traced does not call the GNU C library");
+        }
         if forced.is_some_and(|(_, only)| *only != kind) {
             Some("another hook was asked for")
         } else if options.without.contains(&kind) {

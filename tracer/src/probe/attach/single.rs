@@ -8,7 +8,7 @@ use aya::programs::{
     uprobe::{UProbeAttachLocation, UProbeScope},
 };
 
-use super::{Attacher, Refusal};
+use super::{Attacher, Ground, Refusal, attached};
 use crate::{
     capture::HookKind,
     journey::model::HookStatus,
@@ -16,7 +16,7 @@ use crate::{
         cgroup, error,
         libraries::{self, Place},
         needs,
-        plan::{Candidate, Fact, Part, Target},
+        plan::{self, Candidate, Fact, Part, Target},
     },
 };
 
@@ -167,9 +167,12 @@ impl Attacher<'_> {
         candidate: &Candidate,
         function: &str,
     ) -> bool {
-        let places = libraries::find(function);
+        let mut places = libraries::find(function);
+        if function == plan::FOPEN {
+            places.retain(|place| !libraries::is_musl(&place.path));
+        }
         if places.is_empty() {
-            let refusal = Refusal::unavailable("no C library found on this host");
+            let refusal = Refusal::unavailable("no such C library found on this host");
             self.report_candidate(fact, candidate, &refusal);
             return false;
         }
@@ -183,7 +186,13 @@ impl Attacher<'_> {
             match self.attach_place(candidate, &place) {
                 Ok(()) => {
                     serves = true;
-                    self.report_attached(fact, candidate.kind, target);
+                    let Ground { types, offsets, .. } = self.ground;
+                    let mut report = attached(fact, candidate.kind, target);
+                    let programs = candidate.parts.iter().map(|part| part.program);
+                    report.reason = programs
+                        .filter_map(|program| needs::left_out(program, types, offsets))
+                        .next();
+                    self.outcome.reports.push(report);
                 }
                 Err(refusal) => self.report(fact, candidate.kind, target, &refusal),
             }
