@@ -17,6 +17,7 @@ mod emit;
 mod ends;
 mod layers;
 mod layout;
+mod memory;
 mod neighbor;
 mod packet;
 mod ports;

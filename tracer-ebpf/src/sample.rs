@@ -16,7 +16,7 @@ use aya_ebpf::{
     },
     helpers::{bpf_ktime_get_boot_ns, generated},
     macros::{map, raw_tracepoint, sock_ops},
-    maps::LruHashMap,
+    maps::Array,
     programs::{RawTracePointContext, SockOpsContext},
 };
 use tracer_common::{
@@ -29,6 +29,7 @@ use crate::{
     emit,
     ends::{Ends, write_address},
     layout::{offset, read, read_into, read_or_zero},
+    memory::{self, Row},
     packet::flow,
     ports, retransmit,
     socket::TRACED_SOCKETS,
@@ -38,7 +39,8 @@ use crate::{
 
 /// Sockets that are sampled, by cookie.
 #[map]
-static SAMPLED: LruHashMap<u64, Sampling> = LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
+static SAMPLED: Array<Row<u64, Sampling>> = Array::with_max_entries(ROWS, 0);
+const ROWS: u32 = limits::TRACED_SOCKETS / 4;
 
 /// What was told of a socket so far.
 #[repr(C)]
@@ -97,16 +99,12 @@ fn established(context: &SockOpsContext) {
     let Some(ends) = socket.ends() else {
         return;
     };
-    let wanted =
-        task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some() || flow::is_known(&ends);
-    if !wanted {
+    if !is_wanted(cookie, &ends) {
         return;
     }
     // Another program may have asked for other callbacks.
     let _ = context.set_cb_flags((context.cb_flags() | CALLBACKS) as i32);
-    // SAFETY: no arguments.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
-    let _ = SAMPLED.insert(&cookie, &begun(now), 0);
+    begin(cookie);
     take(
         (hook::SOCK_OPS, sample::ESTABLISHED),
         &socket,
@@ -116,18 +114,27 @@ fn established(context: &SockOpsContext) {
     );
 }
 
+#[inline(always)]
+fn is_wanted(cookie: u64, ends: &Ends) -> bool {
+    task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some() || flow::is_known(ends)
+}
+
 /// A callback that was asked for, by this program or by somebody else's.
 #[inline(always)]
 fn again(context: &SockOpsContext, moment: u8) {
     let cookie = cookie(context);
-    let Some(sampling) = SAMPLED.get_ptr_mut(cookie) else {
-        return;
-    };
-    if moment == sample::ROUND_TRIP && !is_due(sampling) {
+    let sampling = sampling_of(cookie);
+    if moment == sample::ROUND_TRIP && sampling.is_some_and(|it| !is_due(it)) {
         return;
     }
     let socket = SocketCommon::of(socket(context));
     if let Some(ends) = socket.ends() {
+        if sampling.is_none() {
+            if !is_wanted(cookie, &ends) {
+                return;
+            }
+            begin(cookie);
+        }
         take((hook::SOCK_OPS, moment), &socket, cookie, &ends, |record| {
             numbers_of_context(context, record);
         });
@@ -143,14 +150,10 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
     if cookie == 0 || !(task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some()) {
         return 0;
     }
-    match SAMPLED.get_ptr_mut(cookie) {
+    match sampling_of(cookie) {
         Some(sampling) if !is_due(sampling) => return 0,
         Some(_) => {}
-        None => {
-            // SAFETY: no arguments.
-            let now = unsafe { bpf_ktime_get_boot_ns() };
-            let _ = SAMPLED.insert(&cookie, &begun(now), 0);
-        }
+        None => begin(cookie),
     }
     let socket = SocketCommon::of(socket);
     if let Some(ends) = socket.ends() {
@@ -165,17 +168,28 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
     0
 }
 
+#[inline(always)]
+fn sampling_of(cookie: u64) -> Option<*mut Sampling> {
+    let row = memory::row(&SAMPLED, ROWS, &cookie)?;
+    // SAFETY: an entry of the map.
+    unsafe { memory::find(row, &cookie) }
+}
+
 /// A new entry. With the whole host in scope the first round trips are like all others: most
 /// connections are over within a few, and each sample costs as much as a frame.
 #[inline(always)]
-fn begun(now: u64) -> Sampling {
-    Sampling {
-        last_at_ns: now,
-        count: if task::whole_host() {
-            ALL_OF_THE_FIRST
-        } else {
-            0
-        },
+fn begin(cookie: u64) {
+    let count = if task::whole_host() {
+        ALL_OF_THE_FIRST
+    } else {
+        0
+    };
+    if let Some(row) = memory::row(&SAMPLED, ROWS, &cookie) {
+        // SAFETY: no arguments; an entry of the map.
+        unsafe {
+            let last_at_ns = bpf_ktime_get_boot_ns();
+            memory::put(row, cookie, Sampling { last_at_ns, count });
+        }
     }
 }
 

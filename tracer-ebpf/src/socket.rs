@@ -9,7 +9,7 @@ use aya_ebpf::{
     bindings::bpf_sock_addr,
     helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, generated},
     macros::{cgroup_sock_addr, map, raw_tracepoint},
-    maps::LruHashMap,
+    maps::{Array, LruHashMap},
     programs::{RawTracePointContext, SockAddrContext},
 };
 use tracer_common::{
@@ -21,6 +21,7 @@ use tracer_common::{
 use crate::{
     emit,
     layout::network_of_socket,
+    memory::{self, Key, Row},
     ports,
     socket_common::SocketCommon,
     task,
@@ -31,19 +32,28 @@ use crate::{
 pub static TRACED_SOCKETS: LruHashMap<u64, u32> =
     LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
 
-/// Reader of a socket, as last reported: one record per socket and reader is enough.
+/// Readers of sockets that were reported: one record per socket and reader is enough.
 #[map]
-static READERS: LruHashMap<Reader, u32> = LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
+static READERS: Array<Row<Reader, ()>> = Array::with_max_entries(ROWS, 0);
+const ROWS: u32 = limits::TRACED_SOCKETS / 4;
 
 /// A socket without a cookie is known by its address and ports, because addresses are
 /// used again for the next socket.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Reader {
     socket: u64,
     cookie: u64,
     ports: u32,
     tgid: u32,
+}
+
+impl Key for Reader {
+    #[inline(always)]
+    fn hash(&self) -> u64 {
+        // Sockets are larger than 64 bytes, and at addresses that are multiples of it.
+        self.socket >> 6 ^ self.cookie << 20 ^ u64::from(self.tgid) << 40
+    }
 }
 
 const PROCEED: i32 = 1;
@@ -169,17 +179,22 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         tgid,
     };
     // A parser of kernel TLS or sockmap reads in softirq, on the back of some task.
-    if READERS.get_ptr(reader).is_some() || !task::runs_on_own_stack(&context) {
+    let Some(row) = memory::row(&READERS, ROWS, &reader) else {
+        return 0;
+    };
+    // SAFETY: an entry of the map.
+    let is_known = unsafe { memory::find(row, &reader) }.is_some();
+    if is_known || !task::runs_on_own_stack(&context) {
         return 0;
     }
-    let _ = READERS.insert(reader, 1, 0);
     let ports = || emit::ports(local_port, remote_port);
     let flags = flag::PROCESS_CONTEXT;
     let Some(mut slot) = emit::reserve_of::<SocketOwner>(hook::TRACEPOINT, flags, ports) else {
         // Reported at the next read instead.
-        let _ = READERS.remove(reader);
         return 0;
     };
+    // SAFETY: an entry of the map.
+    unsafe { memory::put(row, reader, ()) };
     let record = slot.record();
     // SAFETY: `record` points to reserved memory of a `SocketOwner`.
     unsafe {
