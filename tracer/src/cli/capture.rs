@@ -247,3 +247,59 @@ pub(super) fn command_code(ended: &Ended) -> ExitCode {
         Ended::Interrupted => ExitCode::Command(130),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Detaching, Ended, Trace, Traced, report};
+    use crate::report::examples;
+    use crate::report::outputs::{Destination, Outputs, Reporter, Request, Terminal};
+    use std::io::{Read, pipe};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// The report is there while the hooks are still on their way out: what takes them away
+    /// waits until the report was read.
+    #[test]
+    fn a_report_does_not_wait_for_the_hooks() {
+        let (mut reader, writer) = pipe().unwrap();
+        let file = format!("/proc/self/fd/{}", writer.as_raw_fd()).into();
+        let request = Request {
+            files: std::slice::from_ref(&file),
+            ..Request::default()
+        };
+        let outputs = Outputs::plan(&request, Destination::Stdout, &Terminal::detect()).unwrap();
+        let reporter = Reporter::open(&outputs).unwrap();
+        drop(writer);
+
+        let (read, was_read) = mpsc::channel();
+        let reading = thread::spawn(move || {
+            let mut text = [0; 64];
+            let length = reader.read(&mut text).unwrap();
+            read.send(length).unwrap();
+            // A pipe that nobody reads would hold up the rest.
+            reader.read_to_end(&mut Vec::new()).unwrap();
+        });
+        let (told, order) = mpsc::channel();
+        let detaching = Detaching::by(move || {
+            let limit = Duration::from_secs(20);
+            told.send(was_read.recv_timeout(limit).is_ok()).unwrap();
+        });
+        let mut traced = Traced {
+            trace: Trace {
+                document: examples::shop(),
+                packets: Vec::new(),
+            },
+            ended: Ended::Exited(ExitStatus::from_raw(0)),
+            recorded: Ok(()),
+            detaching: Some(detaching),
+            verbose: 0,
+        };
+        report(reporter, &mut traced).unwrap();
+        assert_eq!(order.try_recv(), Ok(true), "the hooks were waited for");
+        reading.join().unwrap();
+    }
+}
