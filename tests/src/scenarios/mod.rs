@@ -15,6 +15,7 @@ mod owners;
 mod privileges;
 mod recording;
 mod sockets;
+mod start;
 mod trouble;
 
 use crate::scenario::Scenario;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Scenario> {
         facts::SCENARIOS,
         losses::SCENARIOS,
         cost::SCENARIOS,
+        start::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
         privileges::SCENARIOS,
