@@ -1,12 +1,17 @@
 //! What the start of a capture costs, and what it leaves as it was.
 
-use std::fs;
+use std::env;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use nix::pty::openpty;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
-use crate::program::{Program, Tracer, find_tracer, watching};
+use crate::network::Network;
+use crate::program::{Program, Tracer, find_program, find_tracer, must_run, watching};
 use crate::requests;
 use crate::running::Running;
 use crate::scenario::{Scenario, Skipped};
@@ -19,6 +24,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a_capture_does_without_huge_pages_and_its_command_does_not",
         run: small_pages,
+    },
+    Scenario {
+        name: "a_start_that_takes_long_says_how_far_it_is_on_a_terminal_only",
+        run: slow_start,
     },
 ];
 
@@ -86,4 +95,99 @@ fn without_huge_pages(program: Program) -> Result<String> {
     let started = program.start();
     prctl::set_thp_disable(false)?;
     Ok(started?.finish()?.expect_code(0)?.stdout)
+}
+
+/// Half of the interfaces, because veth interfaces come in pairs.
+const PAIRS: usize = 80;
+
+/// With TCX each interface waits for a grace period of the kernel: seconds for so many.
+fn slow_start() -> Result<()> {
+    if env::var_os("TRACER_GUEST").is_some() {
+        return Err(Skipped("emulated, it takes minutes".into()).into());
+    }
+    if find_program("ip").is_none() {
+        return Err(Skipped("iproute2 is not installed here".into()).into());
+    }
+    Network::create()?.inside(|| {
+        let pairs = (0..PAIRS).map(|number| {
+            let (one, other) = (format!("a{number}"), format!("b{number}"));
+            format!(
+                "link add {one} type veth peer name {other}\nlink set {one} up\nlink set {other} up\n"
+            )
+        });
+        let mut batch = tempfile::NamedTempFile::new()?;
+        batch.write_all(pairs.collect::<String>().as_bytes())?;
+        must_run("ip", &["-batch", &batch.path().to_string_lossy()])?;
+        let in_pipe = slow_run(Stderr::Pipe)?;
+        ensure!(!in_pipe.contains("attaching"), "{in_pipe:?}");
+        let on_terminal = slow_run(Stderr::Terminal)?;
+        let (begun, end) = on_terminal
+            .split_once("attached in ")
+            .with_context(|| format!("no end of the start: {on_terminal:?}"))?;
+        let lasted: u64 = end.split(' ').next().unwrap_or_default().parse()?;
+        if lasted < 2500 {
+            let why = format!("{PAIRS} pairs of interfaces took only {lasted} ms");
+            return Err(Skipped(why).into());
+        }
+        let drawn = format!("{} interfaces to watch", 2 * PAIRS + 1);
+        let drawn = drawn.replacen(' ', "\u{a0}", 1);
+        ensure!(begun.contains("\r\x1b[Ktracer: attaching for 2 s: "), "{begun:?}");
+        ensure!(begun.contains(&drawn), "{begun:?}");
+        // What comes next has the line for itself.
+        let erased = begun.rfind("\r\x1b[K").context("never erased")?;
+        ensure!(!begun[erased..].contains("attaching"), "{begun:?}");
+        Ok(())
+    })
+}
+
+/// Where a program's standard error goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stderr {
+    Terminal,
+    Pipe,
+}
+
+/// Standard error of a run whose start takes long.
+fn slow_run(stderr: Stderr) -> Result<String> {
+    let arguments = [
+        "run",
+        "-v",
+        "--without",
+        "xdp",
+        "--force-hook",
+        "frames_in=tcx",
+        "--force-hook",
+        "frames_out=tcx",
+        "-o",
+        "/dev/null",
+        "--",
+        "true",
+    ];
+    if stderr == Stderr::Pipe {
+        let outcome = Tracer::new(arguments).run()?;
+        if outcome.code() == Some(4) {
+            return Err(Skipped("this kernel has no TCX".into()).into());
+        }
+        return Ok(outcome.expect_code(0)?.stderr);
+    }
+    let terminal = openpty(None, None)?;
+    let mut command = Command::new(find_tracer().context("no tracer")?);
+    let mut running = command
+        .args(arguments)
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(terminal.slave)
+        .spawn()?;
+    // Its own copy would keep the terminal open.
+    drop(command);
+    let mut text = Vec::new();
+    // EIO is how a terminal ends whose last program has closed it.
+    let _ = File::from(terminal.master).read_to_end(&mut text);
+    ensure!(
+        running.wait()?.success(),
+        "{}",
+        String::from_utf8_lossy(&text)
+    );
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

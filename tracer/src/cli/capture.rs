@@ -1,12 +1,13 @@
 //! From options to a running capture, and from its end to a report.
 
 use super::arguments::{CaptureOptions, ExitCode, HookOptions, NetworkOptions, OutputOptions};
+use super::attaching::Attaching;
 use super::problem::Problem;
 use crate::capture::recording::{Recorder, RecordingError};
 use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
 use crate::network_namespace::NetworkNamespace;
-use crate::probe::{Detaching, ProbeOptions, Scope};
+use crate::probe::{Detaching, ProbeError, ProbeOptions, Scope};
 use crate::protocol::text;
 use crate::report::outputs::{Destination, Format, Outputs, Reporter, Request, Terminal};
 use crate::session::{Ended, Session, SessionOptions};
@@ -161,6 +162,15 @@ pub(super) fn progress(verbose: u8, message: impl FnOnce() -> String) {
     }
 }
 
+/// Attaches every hook; a start that takes long says how far it is.
+pub(super) async fn start(
+    options: SessionOptions,
+    output: &OutputOptions,
+) -> Result<Session, ProbeError> {
+    let _shown = Attaching::show(options.probe.steps.clone(), output.quiet);
+    Session::start(options).await
+}
+
 /// Gives up the rights that are no longer needed; `commands`: one was started.
 pub(super) fn confine(session: &Session, commands: bool, verbose: u8) -> Result<(), Problem> {
     let fence = session.confine(commands)?;
@@ -188,10 +198,11 @@ pub(super) async fn trace_command(
     options: SessionOptions,
     spec: LaunchSpec,
     client: Option<ClientPipes>,
-    verbose: u8,
+    output: &OutputOptions,
 ) -> Result<Traced, Problem> {
+    let verbose = output.verbose;
     let begun = Instant::now();
-    let mut session = Session::start(options).await?;
+    let mut session = start(options, output).await?;
     let mut launched = launch::start(spec).await?;
     session.trace_process(launched.pid)?;
     confine(&session, true, verbose)?;

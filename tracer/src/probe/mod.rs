@@ -28,6 +28,7 @@ mod privileges;
 mod reasons;
 mod ring;
 mod sockets;
+mod steps;
 
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ use tracer_common::{event::link, limits};
 pub use clock::Clock;
 pub use detach::{DetachReport, Detaching};
 pub use error::ProbeError;
+pub use steps::Steps;
 
 use crate::{
     capture::{Fact, HookKind, LinkType, LossPlace, Observation},
@@ -84,6 +86,8 @@ pub struct ProbeOptions {
     pub statistics: bool,
     /// Let drivers run XDP themselves. Switching that on can reset a link.
     pub xdp_native: bool,
+    /// Counts what was attached.
+    pub steps: Steps,
 }
 
 impl Default for ProbeOptions {
@@ -100,6 +104,7 @@ impl Default for ProbeOptions {
             kernel_path: false,
             statistics: false,
             xdp_native: false,
+            steps: Steps::default(),
         }
     }
 }
@@ -151,6 +156,7 @@ impl Probe {
         privileges::check()?;
         let restrictions = privileges::restrictions();
         let interfaces = interfaces::select(&options.interfaces)?;
+        options.steps.begin(interfaces.len());
         let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
         name_link_types(&mut ebpf, &interfaces)?;
         // Not being able to look for leftovers is no reason not to work.
