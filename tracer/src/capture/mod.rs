@@ -24,7 +24,7 @@ pub use link_type::LinkType;
 
 pub use kernel_path::{KernelLayer, LayerPassage};
 pub use loss::LossPlace;
-pub use packet_note::{NamedProcess, PacketNote};
+pub use packet_note::{FileComment, NamedBy, NamedProcess, PacketNote};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,8 @@ pub enum Fact {
     Interface(Interface),
     /// inode number of the network namespace whose interfaces are watched.
     NetworkNamespace(u32),
+    /// A capture file says something of itself.
+    Comment(FileComment),
     /// A line of a TLS key log (SSLKEYLOGFILE format, without the line end).
     TlsSecret(String),
     /// What a cooperating client (the built-in one) says it is doing.

@@ -520,10 +520,10 @@ impl Lines<'_> {
         for end in [End::Client, End::Server] {
             let better = self.story.process(connection, end).is_some();
             let named = remarks.process(end).filter(|_| !better);
-            if let Some((process, mark)) = named.filter(|(_, mark)| during(&mark.at_ns)) {
+            if let Some((process, by, mark)) = named.filter(|(.., mark)| during(&mark.at_ns)) {
                 let (end, comm, pid) = (end.name(), process.comm, process.pid);
                 let summary = || format!("the capture file names {comm}[{pid}] as the {end}");
-                let evidence = format!("pcapng process block, frame {}", mark.number);
+                let evidence = format!("{}, frame {}", by.name(), mark.number);
                 self.local(mark.at_ns, Layer::Process, summary, &evidence);
             }
         }

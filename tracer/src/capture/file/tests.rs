@@ -1,8 +1,10 @@
 //! Files are written out byte by byte here; against other programs' files they are
 //! compared in `tests/wire_against_tshark.rs`.
 
+mod remarks;
+
 use super::{FileError, FileSummary, Item, read_from};
-use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, NamedProcess, Observation};
+use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -116,10 +118,15 @@ impl Pcapng {
     }
 
     fn section(&mut self, order: Order) {
+        self.section_with(order, &[]);
+    }
+
+    fn section_with(&mut self, order: Order, options: &[Vec<u8>]) {
         self.order = order;
         let mut body = order.u32(0x1a2b_3c4d).to_vec();
         body.extend([order.u16(1), order.u16(0)].concat());
         body.extend(order.u64(u64::MAX));
+        body.extend(options.concat());
         self.block(0x0a0d_0d0a, &body);
     }
 
@@ -393,72 +400,6 @@ fn blocks_that_are_not_packets_leave_the_packets_alone() {
         assert!(frames(&seen).iter().all(|(_, frame)| frame.data == b"data"));
         let secret = |seen: &Observation| matches!(seen.fact, Fact::TlsSecret(_));
         assert!(!seen.iter().any(secret));
-    }
-}
-
-#[test]
-fn comments_and_processes_come_with_their_packets() {
-    for order in [Order::Little, Order::Big] {
-        let mut file = Pcapng::new(order);
-        file.interface(101, &[]);
-        let process = |file: &mut Pcapng, pid: u32, options: &[Vec<u8>]| {
-            let body = [&order.u32(pid)[..], &options.concat()].concat();
-            file.block(0x8000_0001, &body);
-        };
-        let name = file.option(2, b"curl\0");
-        let path = file.option(3, b"/usr/bin/curl");
-        process(&mut file, u32::MAX, &[]);
-        process(&mut file, 4711, &[name, path]);
-        let long = "\u{e9}".repeat(5000);
-        let comments = [
-            file.option(1, b"one"),
-            file.option(1, b""),
-            file.option(1, long.as_bytes()),
-        ];
-        file.packet(0, 1, b"a", &comments);
-        let many: Vec<_> = (0..100).map(|_| file.option(1, b"again")).collect();
-        file.packet(0, 2, b"b", &many);
-        for index in [0, 1, 2, u32::MAX] {
-            let named = file.option(0x8001, &order.u32(index));
-            file.packet(0, 3, b"c", &[named]);
-        }
-        file.section(order);
-        file.interface(101, &[]);
-        let named = file.option(0x8001, &order.u32(1));
-        file.packet(0, 3, b"d", &[named]);
-        let (_, seen) = read_all(&file.bytes).unwrap();
-
-        let notes: Vec<_> = frames(&seen).iter().map(|it| it.1.note.clone()).collect();
-        let [one, many, nobody, curl, missing, far, next_section] = &notes[..] else {
-            panic!("{} packets", notes.len());
-        };
-        let comments = &one.as_ref().unwrap().comments;
-        assert_eq!(comments[..], ["one".to_owned(), "\u{e9}".repeat(1000)]);
-        assert_eq!(many.as_ref().unwrap().comments.len(), 8);
-        let process = NamedProcess {
-            pid: 4711,
-            name: "curl".to_owned(),
-            path: Some("/usr/bin/curl".to_owned()),
-        };
-        assert_eq!(curl.as_ref().unwrap().process, Some(process));
-        assert_eq!([nobody, missing, far, next_section], [&None; 4]);
-    }
-}
-
-#[test]
-fn a_process_block_shorter_than_its_own_header_is_damage() {
-    for order in [Order::Little, Order::Big] {
-        for length in [0, 4, 8, 11, 12, 15] {
-            let mut file = Pcapng::new(order);
-            file.interface(101, &[]);
-            file.packet(0, 1, b"data", &[]);
-            let offset = u64::try_from(file.bytes.len()).unwrap();
-            file.bytes.extend(order.u32(0x8000_0001));
-            file.bytes.extend(order.u32(length));
-            file.bytes.extend([0; 24]);
-            let (summary, _) = read_all(&file.bytes).unwrap();
-            assert_eq!((summary.packets, summary.truncated_at), (1, Some(offset)));
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 use super::{TextOptions, render};
-use crate::journey::model::{Connection, Container, Document, Journey, Phase, Trace};
+use crate::journey::model::{
+    CaptureComment, Connection, Container, Document, Journey, Phase, Trace,
+};
 use crate::report::examples;
 use crate::report::style::{Style, width_of};
 use proptest::prelude::*;
@@ -243,4 +245,32 @@ proptest! {
         document.capture.lost = [("a".to_owned(), u64::MAX), ("b".to_owned(), length)].into();
         prop_assert!(shown(&document, width, unicode, 2).contains("resolve"));
     }
+}
+
+#[test]
+fn comments_of_a_capture_file_are_shown_on_request() {
+    let mut document = examples::shop();
+    let comment = |interface: Option<&str>, frame: Option<u64>| CaptureComment {
+        interface: interface.map(str::to_owned),
+        frame,
+        at_ns: frame.map(|_| 1_500_000),
+        text: "look here".to_owned(),
+    };
+    document.capture.comments = vec![
+        comment(None, None),
+        comment(Some("eth0"), None),
+        comment(None, Some(12)),
+    ];
+    let told = shown(&document, 80, true, 1);
+    let lines: Vec<&str> = told
+        .lines()
+        .filter(|it| it.ends_with("look here"))
+        .collect();
+    let [file, interface, frame] = lines[..] else {
+        panic!("{told}");
+    };
+    assert!(file.trim().starts_with("comments"), "{file}");
+    assert_eq!(interface.trim(), "interface eth0: look here");
+    assert_eq!(frame.trim(), "frame 12 at 1.50 ms: look here");
+    assert!(!shown(&document, 80, true, 0).contains("look here"));
 }
