@@ -41,7 +41,7 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Does a hook of this run serve the fact?
-fn is_served(document: &Value, fact: &str) -> bool {
+pub(super) fn is_served(document: &Value, fact: &str) -> bool {
     let hooks = document["capture"]["hooks"].as_array();
     hooks.is_some_and(|hooks| {
         let mut hooks = hooks.iter();

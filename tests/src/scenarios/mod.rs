@@ -5,6 +5,7 @@ mod cost;
 mod facts;
 mod faults;
 mod files;
+mod firewall;
 mod frames;
 mod host;
 mod kernel_path;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Scenario> {
         sockets::SCENARIOS,
         namespaces::SCENARIOS,
         facts::SCENARIOS,
+        firewall::SCENARIOS,
         losses::SCENARIOS,
         cost::SCENARIOS,
         start::SCENARIOS,

@@ -167,9 +167,7 @@ impl Assembler {
                 }
             }
             Fact::PacketDrop(dropped) => {
-                let ends = (dropped.source, dropped.destination);
-                let namespace = dropped.network_namespace;
-                if let Some((it, end)) = self.connections.sender_of_packet(ends, namespace) {
+                if let Some((it, end)) = self.connections.sender_of_drop(&dropped) {
                     it.dropped(at_ns, end, &dropped);
                 }
             }

@@ -193,6 +193,7 @@ prop_compose! {
 
 prop_compose! {
     fn packet_drop()(
+        cookie in of(any::<u64>()),
         reason in any::<String>(),
         protocol in any::<u8>(),
         source in socket_address(),
@@ -202,7 +203,7 @@ prop_compose! {
         network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> PacketDrop {
-        PacketDrop { reason, protocol, source, destination, sequence, flags, network_namespace, hook }
+        PacketDrop { cookie, reason, protocol, source, destination, sequence, flags, network_namespace, hook }
     }
 }
 
