@@ -30,6 +30,13 @@ impl Tracer {
         Self(change(self.0))
     }
 
+    /// Its standard input, and that of a command that it runs.
+    pub fn input(self, input: impl Into<Stdio>) -> Self {
+        let mut program = self.0;
+        program.command.stdin(input);
+        Self(program)
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Result<Outcome> {
         check_tracer()?;

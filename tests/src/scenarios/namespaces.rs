@@ -3,7 +3,8 @@
 use std::env;
 use std::fs;
 use std::io::{BufReader, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -50,6 +51,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "both_ends_of_a_container_s_connections_have_their_processes",
         run: through_veth,
+    },
+    Scenario {
+        name: "what_a_traced_command_accepts_on_an_inherited_socket_is_told_from_the_syn_on",
+        run: given_listener,
     },
     Scenario {
         name: "the_same_addresses_in_another_namespace_are_another_connection",
@@ -336,6 +341,43 @@ fn through_veth() -> Result<()> {
             "{told:?}"
         );
     }
+    Ok(())
+}
+
+/// As a supervisor starts a server (inetd(8), systemd.socket(5)): it listens for it.
+fn given_listener() -> Result<()> {
+    let (watched, container) = (Network::create()?, Network::create()?);
+    tie(&watched, &container)?;
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report.json");
+    let (report, program) = (report.to_string_lossy(), env::current_exe()?);
+    let program = program.to_string_lossy();
+    let command = ["--", &program, handover::PART, "accept"];
+    let tracer = Tracer::new(["run", "-o", &report].iter().chain(&command));
+    let (server, address) = watched.inside(|| {
+        let listener = TcpListener::bind((HERE, 0))?;
+        let address = listener.local_addr()?.to_string();
+        Ok((tracer.input(OwnedFd::from(listener)).start()?, address))
+    })?;
+    server.wait_for_stdout("listens")?;
+    part(&container, &["ask", "at", &address])?
+        .finish()?
+        .expect_code(0)?;
+    server.signal(Signal::SIGINT)?;
+    server.finish()?.expect_code(130)?;
+    let document: Value = serde_json::from_str(&fs::read_to_string(&*report)?)?;
+    let connections = document["connections"].as_array().context("no list")?;
+    let [connection] = &connections[..] else {
+        anyhow::bail!("{document:#}");
+    };
+    ensure!(connection["http"][0]["status"] == 200, "{connection:#}");
+    // It came before any socket of the server's had answered.
+    let syn = &connection["handshake"]["syn_at_ns"];
+    ensure!(syn.is_u64(), "{connection:#}");
+    let server = &connection["server_process"];
+    ensure!(server["attribution"] == "socket-cookie", "{server}");
+    let command = crate::journey::strings(&server["command"]);
+    ensure!(command.last().is_some_and(|it| it == "accept"), "{server}");
     Ok(())
 }
 

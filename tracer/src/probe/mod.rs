@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use aya::{
     Ebpf,
-    maps::{HashMap, Map, MapData},
+    maps::{Array, HashMap, Map, MapData, MapError},
 };
 use tracer_common::{event::link, limits};
 
@@ -128,6 +128,10 @@ pub struct Probe {
     leaves_filters: bool,
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
+    /// Ports that traced processes use.
+    ports: Array<MapData, u8>,
+    /// Ports on which traced processes listen.
+    listeners: HashMap<MapData, u16, u32>,
     ring: ring::Reader,
     meter: cost::Meter,
     losses: losses::Losses,
@@ -138,8 +142,8 @@ pub struct Probe {
     owners: owners::Owners,
     /// inode number of the watched network namespace, where known.
     network_namespace: Option<u32>,
-    /// Cookies of the sockets that were there before, by inode number.
-    older: std::collections::HashMap<u64, u64>,
+    /// The sockets that were there before, by inode number.
+    older: std::collections::HashMap<u64, sockets::Inherited>,
     order: order::Reorder,
     /// Records that made no sense since they were last told.
     malformed: u64,
@@ -183,6 +187,8 @@ impl Probe {
             interfaces: interfaces.into_iter().map(|one| one.name).collect(),
             traced: typed_map(&mut ebpf, "TRACED")?,
             traced_sockets: typed_map(&mut ebpf, "TRACED_SOCKETS")?,
+            ports: Array::try_from(take_map(&mut ebpf, "PORTS")?).map_err(unusable)?,
+            listeners: typed_map(&mut ebpf, "LISTENERS")?,
             attached: Some(detach::Attached {
                 ebpf,
                 qdiscs: outcome.qdiscs,
@@ -254,7 +260,7 @@ impl Probe {
     /// attaching, so that what is opened later is seen by a hook.
     pub fn surroundings(&mut self) -> Vec<Observation> {
         let older = sockets::list(self.network_namespace);
-        self.older = older.cookies;
+        self.older = older.inherited;
         let mut all = Vec::new();
         all.extend(self.network_namespace.map(|inode| Observation {
             at_ns: 0,
@@ -281,21 +287,29 @@ impl Probe {
                 reason: error::chain(&error),
             })?;
         for inode in sockets::of_process(pid) {
-            if let Some(cookie) = self.older.get(&inode).copied() {
-                self.trace_socket(cookie, pid)?;
+            if let Some(socket) = self.older.get(&inode).copied() {
+                self.trace_socket(socket, pid)
+                    .map_err(|error| ProbeError::Map {
+                        operation: "trace a socket",
+                        reason: error::chain(&error),
+                    })?;
             }
         }
         Ok(())
     }
 
-    /// Counts a socket among the traced ones.
-    fn trace_socket(&mut self, cookie: u64, pid: u32) -> Result<(), ProbeError> {
-        self.traced_sockets
-            .insert(cookie, pid, 0)
-            .map_err(|error| ProbeError::Map {
-                operation: "trace a socket",
-                reason: error::chain(&error),
-            })
+    /// Counts a socket among the traced ones, as the programs do with those that they see.
+    fn trace_socket(&mut self, socket: sockets::Inherited, pid: u32) -> Result<(), MapError> {
+        if let Some(cookie) = socket.cookie {
+            self.traced_sockets.insert(cookie, pid, 0)?;
+        }
+        if socket.port != 0 {
+            self.ports.set(u32::from(socket.port), 1, 0)?;
+            if socket.listens {
+                self.listeners.insert(socket.port, pid, 0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the next observations, in the order of their times. Cancel-safe: nothing
@@ -508,10 +522,7 @@ fn name_link_types(ebpf: &mut Ebpf, interfaces: &[Interface]) -> Result<(), Prob
         .map_mut("LINK_TYPES")
         .ok_or_else(|| no_map("LINK_TYPES"))?;
     let mut link_types: HashMap<&mut MapData, u32, u32> =
-        HashMap::try_from(map).map_err(|error| ProbeError::Map {
-            operation: "open a map of the kernel programs",
-            reason: error::chain(&error),
-        })?;
+        HashMap::try_from(map).map_err(unusable)?;
     for interface in interfaces {
         if interface.link_type == LinkType::RawIp {
             link_types
@@ -529,10 +540,14 @@ fn typed_map<K: aya::Pod, V: aya::Pod>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<HashMap<MapData, K, V>, ProbeError> {
-    HashMap::try_from(take_map(ebpf, name)?).map_err(|error| ProbeError::Map {
+    HashMap::try_from(take_map(ebpf, name)?).map_err(unusable)
+}
+
+fn unusable(error: MapError) -> ProbeError {
+    ProbeError::Map {
         operation: "open a map of the kernel programs",
         reason: error::chain(&error),
-    })
+    }
 }
 
 fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
