@@ -180,6 +180,7 @@ fn of_this_journey(connection: &Connection, journey: &Journey) -> Connection {
         bytes: connection.bytes,
         segments: connection.segments,
         retransmissions: connection.retransmissions.clone(),
+        retransmissions_unlisted: connection.retransmissions_unlisted,
         srtt_ns: connection.srtt_ns,
         drops: connection.drops.clone(),
         tcp_samples: samples.filter(is_meanwhile).cloned().collect(),

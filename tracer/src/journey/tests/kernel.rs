@@ -168,7 +168,7 @@ fn a_segment_that_the_kernel_sends_for_a_closed_socket_changes_no_owner() {
     script.request(&mut wire, "shop.test", "/");
     script.response(&mut wire);
     script.fact(Fact::SocketOwner(SocketOwner {
-        cookie: Some(super::cookie_of(wire.port)),
+        cookie: Some(cookie_of(wire.port)),
         usage: SocketUse::Receive,
         pid: super::PID,
         tid: super::PID,

@@ -1,6 +1,6 @@
 use super::{TextOptions, render};
 use crate::journey::model::{
-    CaptureComment, Connection, Container, Document, Journey, Phase, Trace,
+    CaptureComment, Connection, Container, Document, End, Journey, Phase, Retransmission, Trace,
 };
 use crate::report::examples;
 use crate::report::style::{Style, width_of};
@@ -273,4 +273,23 @@ fn comments_of_a_capture_file_are_shown_on_request() {
     assert_eq!(interface.trim(), "interface eth0: look here");
     assert_eq!(frame.trim(), "frame 12 at 1.50 ms: look here");
     assert!(!shown(&document, 80, true, 0).contains("look here"));
+}
+
+#[test]
+fn segments_that_were_too_many_for_the_list_count_where_their_number_is_told() {
+    let mut document = examples::shop();
+    for connection in &mut document.connections {
+        let entry = Retransmission {
+            at_ns: connection.handshake.syn_at_ns.unwrap_or(0),
+            end: End::Client,
+            seq: 0,
+            bytes: 1,
+            kind: "timeout".to_owned(),
+            hook: "frames".to_owned(),
+        };
+        connection.retransmissions = vec![entry];
+        connection.retransmissions_unlisted = 4711;
+    }
+    let told = shown(&document, 200, true, 0);
+    assert!(told.contains("4712 segments sent again"), "{told}");
 }
