@@ -410,6 +410,17 @@ pub struct FileOpen {
     pub hook: HookKind,
 }
 
+impl FileOpen {
+    /// What saw it, for instance `kprobe do_sys_openat2`.
+    pub fn evidence(&self) -> String {
+        let function = match self.hook {
+            HookKind::Tracepoint => "sys_enter",
+            _ => "do_sys_openat2",
+        };
+        format!("{} {function}", self.hook.name())
+    }
+}
+
 const fn tracepoint() -> HookKind {
     HookKind::Tracepoint
 }

@@ -11,7 +11,7 @@ use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::{Analysed, Story};
 use super::{failure, quic, route};
-use crate::capture::{ClientEvent, HookKind, NeighborAction};
+use crate::capture::{ClientEvent, NeighborAction};
 use lines::{Lines, Timeline};
 use std::net::IpAddr;
 
@@ -120,12 +120,7 @@ impl Lines<'_> {
         if let Some((from, to)) = resolution::span(story, &draft.resolved) {
             for (at_ns, file) in resolution::files(story, draft.pid, from, to) {
                 let summary = || format!("reads {}", file.path);
-                let function = match file.hook {
-                    HookKind::Tracepoint => "sys_enter",
-                    _ => "do_sys_openat2",
-                };
-                let evidence = format!("{} {function}", file.hook.name());
-                self.local(at_ns, Layer::Dns, summary, &evidence);
+                self.local(at_ns, Layer::Dns, summary, &file.evidence());
             }
         }
         for index in &draft.resolved.queries {
