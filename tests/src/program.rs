@@ -30,13 +30,6 @@ impl Tracer {
         Self(change(self.0))
     }
 
-    /// Its standard input, and that of a command that it runs.
-    pub fn input(self, input: impl Into<Stdio>) -> Self {
-        let mut program = self.0;
-        program.command.stdin(input);
-        Self(program)
-    }
-
     /// Runs it to its end.
     pub fn run(self) -> Result<Outcome> {
         check_tracer()?;
@@ -48,6 +41,15 @@ impl Tracer {
         check_tracer()?;
         self.0.start()
     }
+}
+
+/// `tracer run` of this program in another part (see [`crate::requests::part`]); its report is
+/// JSON on standard output.
+pub fn tracing(options: &[&str], part: &[&str]) -> Result<Tracer> {
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let before = [&["run", "--format", "json", "-o", "-"], options].concat();
+    Ok(Tracer::new([&before[..], &["--", &program], part].concat()))
 }
 
 /// `tracer live` for one port, writing a line per journey; every hook is attached. The
@@ -100,6 +102,12 @@ impl Program {
 
     pub fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// Its standard input, and that of what it starts; nothing otherwise.
+    pub fn input(mut self, input: impl Into<Stdio>) -> Self {
+        self.command.stdin(input);
         self
     }
 

@@ -18,7 +18,9 @@ use crate::crowd;
 use crate::handover::{self, connect_from};
 use crate::journey::{connection, states};
 use crate::network::Network;
-use crate::program::{Program, Tracer, find_program, find_tracer, must_run, watching_with};
+use crate::program::{
+    Program, Tracer, find_program, find_tracer, must_run, tracing, watching_with,
+};
 use crate::requests;
 use crate::running::Running;
 use crate::scenario::{Scenario, Skipped};
@@ -131,25 +133,10 @@ fn command() -> Result<()> {
     let (name, network) = named("run")?;
     let _files = OwnFiles::create(&name, "127.0.0.1 only.there.test\n")?;
     let (port, ..) = network.inside(start_server)?;
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
     // That server has ended already: its port is closed.
     let port = port.to_string();
-    let arguments = [
-        "run",
-        "--netns",
-        &name,
-        "--format",
-        "json",
-        "-o",
-        "-",
-        "--",
-        &program,
-        requests::CLIENT,
-        &port,
-        "1",
-    ];
-    let document = Tracer::new(arguments).run()?.expect_code(1)?.json()?;
+    let tracer = tracing(&["--netns", &name], &[requests::CLIENT, &port, "1"])?;
+    let document = tracer.run()?.expect_code(1)?.json()?;
     let failure = &document["journeys"][0]["failure"];
     ensure!(failure["stage"] == "connect", "{document:#}");
     let (port, _pid, _server) = network.inside(start_server)?;
@@ -230,11 +217,7 @@ fn container() -> Result<()> {
 }
 
 fn out_of_sight() -> Result<()> {
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
-    let arguments = ["run", "--format", "json", "-o", "-", "--", &program];
-    let part = [handover::PART, "apart"];
-    let tracer = Tracer::new(arguments.iter().copied().chain(part));
+    let tracer = tracing(&[], &[handover::PART, "apart"])?;
     let document = tracer.run()?.expect_code(0)?.json()?;
     let journey = &document["journeys"][0];
     ensure!(journey["outcome"] == "incomplete", "{journey:#}");
@@ -348,24 +331,19 @@ fn through_veth() -> Result<()> {
 fn given_listener() -> Result<()> {
     let (watched, container) = (Network::create()?, Network::create()?);
     tie(&watched, &container)?;
-    let folder = tempfile::tempdir()?;
-    let report = folder.path().join("report.json");
-    let (report, program) = (report.to_string_lossy(), env::current_exe()?);
-    let program = program.to_string_lossy();
-    let command = ["--", &program, handover::PART, "accept"];
-    let tracer = Tracer::new(["run", "-o", &report].iter().chain(&command));
+    let tracer = tracing(&[], &[handover::PART, "accept"])?;
     let (server, address) = watched.inside(|| {
         let listener = TcpListener::bind((HERE, 0))?;
         let address = listener.local_addr()?.to_string();
-        Ok((tracer.input(OwnedFd::from(listener)).start()?, address))
+        let tracer = tracer.with(|program| program.input(OwnedFd::from(listener)));
+        Ok((tracer.start()?, address))
     })?;
-    server.wait_for_stdout("listens")?;
+    server.wait_for_stderr("listens")?;
     part(&container, &["ask", "at", &address])?
         .finish()?
         .expect_code(0)?;
     server.signal(Signal::SIGINT)?;
-    server.finish()?.expect_code(130)?;
-    let document: Value = serde_json::from_str(&fs::read_to_string(&*report)?)?;
+    let document = server.finish()?.expect_code(130)?.json()?;
     let connections = document["connections"].as_array().context("no list")?;
     let [connection] = &connections[..] else {
         anyhow::bail!("{document:#}");
