@@ -7,6 +7,9 @@ use crate::protocol::text::printable;
 
 /// Comments kept of one capture; what comes later is left out.
 const COMMENTS: usize = 100;
+/// Characters kept of one. The readers of files keep no more, but a note of a recording may say
+/// anything.
+const CHARACTERS: usize = 1000;
 
 /// The comments of one capture, in order of the file.
 #[derive(Debug, Default)]
@@ -23,7 +26,7 @@ impl CaptureRemarks {
             interface: comment.interface.map(name),
             frame: None,
             at_ns: None,
-            text: printable(&comment.text),
+            text: shown(&comment.text),
         });
     }
 
@@ -34,7 +37,7 @@ impl CaptureRemarks {
                 interface: None,
                 frame: Some(mark.number),
                 at_ns: Some(mark.at_ns),
-                text: printable(text),
+                text: shown(text),
             });
         }
     }
@@ -48,4 +51,8 @@ impl CaptureRemarks {
     pub fn comments(&self) -> Vec<CaptureComment> {
         self.0.clone()
     }
+}
+
+fn shown(text: &str) -> String {
+    printable(text.chars().take(CHARACTERS).collect::<String>())
 }

@@ -209,10 +209,12 @@ fn what_is_about_no_connection_is_told_of_the_capture() {
 fn a_thousand_comments_of_a_capture_are_a_hundred() {
     let mut script = Script::of_file(Limits::default());
     for _ in 0..500 {
-        script.fact(of_file(None, "x"));
+        script.fact(of_file(None, &"x".repeat(5000)));
         script.note = comment("y");
         script.query("shop.test", resolver());
     }
     let document = script.finish().document;
-    assert_eq!(document.capture.comments.len(), 100);
+    let comments = &document.capture.comments;
+    assert_eq!(comments.len(), 100);
+    assert_eq!(comments[0].text, "x".repeat(1000));
 }
