@@ -137,6 +137,7 @@ pub fn capture() -> CaptureInfo {
         lost: std::collections::BTreeMap::new(),
         losses: Vec::new(),
         cost: None,
+        comments: Vec::new(),
         complete: true,
     }
 }

@@ -43,6 +43,15 @@ impl Tracer {
     }
 }
 
+/// `tracer run` of this program in another part (see [`crate::requests::part`]); its report is
+/// JSON on standard output.
+pub fn tracing(options: &[&str], part: &[&str]) -> Result<Tracer> {
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let before = [&["run", "--format", "json", "-o", "-"], options].concat();
+    Ok(Tracer::new([&before[..], &["--", &program], part].concat()))
+}
+
 /// `tracer live` for one port, writing a line per journey; every hook is attached. The
 /// duration only bounds a test that went wrong.
 pub fn watching(port: &str) -> Result<Running> {
@@ -93,6 +102,12 @@ impl Program {
 
     pub fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// Its standard input, and that of what it starts; nothing otherwise.
+    pub fn input(mut self, input: impl Into<Stdio>) -> Self {
+        self.command.stdin(input);
         self
     }
 

@@ -199,6 +199,8 @@ pub struct TcpReset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketDrop {
     pub header: Header,
+    /// Of the socket that sent a TCP segment; 0 where this is not known.
+    pub cookie: u64,
     /// A number of `enum skb_drop_reason`.
     pub reason: u32,
     /// TCP. Host byte order.
@@ -361,7 +363,7 @@ const _: () = {
     assert!(size_of::<TcpSample>() == 16 + 24 + 28 + 4 + 8 + 32);
     assert!(size_of::<TcpRetransmit>() == 16 + 16 + 8 + 8 + 32);
     assert!(size_of::<TcpReset>() == 16 + 8 + 8 + 32);
-    assert!(size_of::<PacketDrop>() == 16 + 8 + 8 + 8 + 32);
+    assert!(size_of::<PacketDrop>() == 16 + 8 + 8 + 8 + 8 + 32);
     assert!(size_of::<SocketOwner>() == 16 + 8 + 12 + 4 + 8 + 32 + 16);
     assert!(size_of::<Route>() == 16 + 12 + 4 + 8 + 64);
     assert!(size_of::<Neighbor>() == 16 + 8 + 8 + 32);

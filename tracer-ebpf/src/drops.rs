@@ -5,9 +5,11 @@ use tracer_common::{event::hook, record::PacketDrop};
 
 use crate::{
     emit,
-    ends::{self, write_address},
-    layout::{config, network_of_socket, offset, read},
+    ends::{self, Ends, write_address},
+    layout::{config, network_of_socket, offset, read_or_zero},
     packet::flow,
+    socket,
+    socket_common::SocketCommon,
 };
 
 /// TP_PROTO(struct sk_buff *skb, void *location, enum skb_drop_reason reason, ...)
@@ -25,7 +27,10 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     let Some(packet) = ends::of_buffer(buffer) else {
         return 0;
     };
-    if !flow::is_known(&packet) {
+    let owner = read_or_zero::<u64>(buffer, offset!(buffer_socket));
+    let sender = sender(owner, &packet);
+    // On its way out (netfilter, a cgroup's program) it was not a frame yet.
+    if !flow::is_known(&packet) && !socket::is_wanted(sender) {
         return 0;
     }
     let ports = || match packet.protocol {
@@ -38,15 +43,16 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     let record = slot.record();
     // SAFETY: `record` points to reserved memory of a `PacketDrop`.
     unsafe {
+        (*record).cookie = sender;
         (*record).reason = reason;
         (*record).sequence = packet.sequence;
         (*record).family = packet.family;
         (*record).protocol = packet.protocol;
         (*record).flags = packet.flags;
         // A buffer's device is overwritten in TCP's queues, its socket is not.
-        (*record).network = match read(buffer, offset!(buffer_socket)) {
-            Some(socket) if socket != 0 => network_of_socket(socket),
-            _ => 0,
+        (*record).network = match owner {
+            0 => 0,
+            _ => network_of_socket(owner),
         };
         (*record).reserved = 0;
         (*record).source_port = packet.source_port;
@@ -60,4 +66,20 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     }
     slot.submit();
     0
+}
+
+/// The cookie of the socket that sent this segment, 0 where that is not known: the socket of
+/// an arriving one is its receiver's.
+#[inline(always)]
+fn sender(socket: u64, packet: &Ends) -> u64 {
+    if socket == 0 || packet.protocol != ends::TCP {
+        return 0;
+    }
+    let common = SocketCommon::of(socket);
+    if common.local_port() == packet.source_port && common.remote_port() == packet.destination_port
+    {
+        common.cookie()
+    } else {
+        0
+    }
 }

@@ -32,6 +32,12 @@ use crate::{
 pub static TRACED_SOCKETS: LruHashMap<u64, u32> =
     LruHashMap::with_max_entries(limits::TRACED_SOCKETS, 0);
 
+/// Are events of the socket with this cookie wanted in this run? 0 is none.
+#[inline(always)]
+pub fn is_wanted(cookie: u64) -> bool {
+    cookie != 0 && (task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some())
+}
+
 /// Readers of sockets that were reported: one record per socket and reader is enough.
 #[map]
 static READERS: Array<Row<Reader, ()>> = Array::with_max_entries(ROWS, 0);

@@ -207,6 +207,7 @@ pub(crate) fn document(name: &str, summary: &FileSummary, command: Vec<String>) 
             lost: BTreeMap::new(),
             losses: Vec::new(),
             cost: None,
+            comments: Vec::new(),
             complete: whole,
         },
         dns: Vec::new(),

@@ -191,241 +191,201 @@ const OWN: f64 = 2.5;
 const EVENTS: u32 = 100_000;
 const SECONDS: u32 = 60;
 
+const fn figure(
+    name: &'static str,
+    unit: &'static str,
+    limit: f64,
+    measure: fn(&Bench) -> Result<f64>,
+) -> Figure {
+    Figure {
+        name,
+        unit,
+        limit,
+        measure,
+    }
+}
+
 const FIGURES: &[Figure] = &[
-    Figure {
-        name: "start of the program",
-        unit: "ms",
-        limit: 100.0,
-        measure: start_of_the_program,
-    },
-    Figure {
-        name: "from start to all hooks attached",
-        unit: "ms",
-        limit: 300.0,
-        measure: attach,
-    },
-    Figure {
-        name: "detaching all hooks",
-        unit: "ms",
-        limit: 300.0,
-        measure: detach,
-    },
-    Figure {
-        name: "a whole traced fetch on loopback",
-        unit: "ms",
-        limit: 1000.0,
-        measure: whole_fetch,
-    },
-    Figure {
-        name: "resident memory of a live capture",
-        unit: "MB",
-        limit: 60.0,
-        measure: resident_memory,
-    },
-    Figure {
-        name: "read to text, per packet",
-        unit: "µs",
-        limit: 2.0,
-        measure: |bench| bench.read(Reader::Text),
-    },
-    Figure {
-        name: "read to JSON, per packet",
-        unit: "µs",
-        limit: 4.0,
-        measure: |bench| bench.read(Reader::Json),
-    },
-    Figure {
-        name: "read to text, resident memory",
-        unit: "MB",
-        limit: 200.0,
-        measure: |bench| Ok(bench.reading(Reader::Text)?.megabytes),
-    },
-    Figure {
-        name: "read to JSON, resident memory",
-        unit: "MB",
-        limit: 200.0,
-        measure: |bench| Ok(bench.reading(Reader::Json)?.megabytes),
-    },
-    Figure {
-        name: "read by tcpdump, per packet",
-        unit: "µs",
-        limit: f64::INFINITY,
-        measure: |bench| bench.read(Reader::Tcpdump),
-    },
-    Figure {
-        name: "read by tshark, per packet of a tenth",
-        unit: "µs",
-        limit: f64::INFINITY,
-        measure: |bench| bench.read(Reader::Tshark),
-    },
-    Figure {
-        name: "read to text, times tcpdump",
-        unit: "x",
-        limit: f64::INFINITY,
-        measure: |bench| Ok(bench.read(Reader::Text)? / bench.read(Reader::Tcpdump)?),
-    },
-    Figure {
-        name: "read to text, times tshark",
-        unit: "x",
-        limit: 0.1,
-        measure: |bench| Ok(bench.read(Reader::Text)? / bench.read(Reader::Tshark)?),
-    },
-    Figure {
-        name: "read the mix, times a tenth of it",
-        unit: "x",
-        limit: GROWTH,
-        measure: |bench| bench.growth(Shape::Mix, 1_000_000),
-    },
-    Figure {
-        name: "read one connection, times a tenth of it",
-        unit: "x",
-        limit: GROWTH,
-        measure: |bench| bench.growth(Shape::OneConnection, 500_000),
-    },
-    Figure {
-        name: "read a port scan, times a tenth of it",
-        unit: "x",
-        limit: GROWTH,
-        measure: |bench| bench.growth(Shape::Scan, 200_000),
-    },
-    Figure {
-        name: "read unanswered queries, times a tenth of it",
-        unit: "x",
-        limit: GROWTH,
-        measure: |bench| bench.growth(Shape::Unanswered, 100_000),
-    },
-    Figure {
-        name: "live: keep-alive, nothing matches",
-        unit: "x",
-        limit: NOTHING_MATCHES,
-        measure: |bench| bench.times(Mode::KeepAlive, Observer::Elsewhere),
-    },
-    Figure {
-        name: "live: keep-alive, it matches",
-        unit: "x",
-        limit: MATCHES,
-        measure: |bench| bench.times(Mode::KeepAlive, Observer::Live),
-    },
-    Figure {
-        name: "live: keep-alive, it matches, above tcpdump",
-        unit: "points",
-        limit: ABOVE_TCPDUMP,
-        measure: |bench| bench.above_tcpdump(Mode::KeepAlive),
-    },
-    Figure {
-        name: "live: keep-alive, own time, nothing matches",
-        unit: "µs",
-        limit: OWN,
-        measure: |bench| bench.own(Mode::KeepAlive, Observer::Elsewhere),
-    },
-    Figure {
-        name: "live: keep-alive, own time, it matches",
-        unit: "µs",
-        limit: OWN,
-        measure: |bench| bench.own(Mode::KeepAlive, Observer::Live),
-    },
-    Figure {
-        name: "live: keep-alive, kernel, per event",
-        unit: "ns",
-        limit: 250.0,
-        measure: |bench| Ok(bench.kernel(Mode::KeepAlive)?.per_event),
-    },
-    Figure {
-        name: "live: keep-alive, kernel, per frame",
-        unit: "ns",
-        limit: 250.0,
-        measure: |bench| Ok(bench.kernel(Mode::KeepAlive)?.per_frame),
-    },
-    Figure {
-        name: "live: new connections, nothing matches",
-        unit: "x",
-        limit: NOTHING_MATCHES,
-        measure: |bench| bench.times(Mode::Close, Observer::Elsewhere),
-    },
-    Figure {
-        name: "live: new connections, it matches",
-        unit: "x",
-        limit: MATCHES,
-        measure: |bench| bench.times(Mode::Close, Observer::Live),
-    },
-    Figure {
-        name: "live: new connections, it matches, above tcpdump",
-        unit: "points",
-        limit: ABOVE_TCPDUMP,
-        measure: |bench| bench.above_tcpdump(Mode::Close),
-    },
-    Figure {
-        name: "live: new connections, own time, nothing matches",
-        unit: "µs",
-        limit: OWN,
-        measure: |bench| bench.own(Mode::Close, Observer::Elsewhere),
-    },
-    Figure {
-        name: "live: new connections, own time, it matches",
-        unit: "µs",
-        limit: OWN,
-        measure: |bench| bench.own(Mode::Close, Observer::Live),
-    },
-    Figure {
-        name: "live: new connections, kernel, per event",
-        unit: "ns",
-        limit: 400.0,
-        measure: |bench| Ok(bench.kernel(Mode::Close)?.per_event),
-    },
-    Figure {
-        name: "live: new connections, kernel, per frame",
-        unit: "ns",
-        limit: 400.0,
-        measure: |bench| Ok(bench.kernel(Mode::Close)?.per_frame),
-    },
-    Figure {
-        name: "live: TLS, nothing matches",
-        unit: "x",
-        limit: NOTHING_MATCHES,
-        measure: |bench| bench.times(Mode::Tls, Observer::Elsewhere),
-    },
-    Figure {
-        name: "live: TLS, it matches",
-        unit: "x",
-        limit: MATCHES,
-        measure: |bench| bench.times(Mode::Tls, Observer::Live),
-    },
-    Figure {
-        name: "live: TLS, it matches, above tcpdump",
-        unit: "points",
-        limit: ABOVE_TCPDUMP,
-        measure: |bench| bench.above_tcpdump(Mode::Tls),
-    },
-    Figure {
-        name: "live: TLS, own time, it matches",
-        unit: "µs",
-        limit: OWN,
-        measure: |bench| bench.own(Mode::Tls, Observer::Live),
-    },
-    Figure {
-        name: "events: reached a second",
-        unit: "events",
-        limit: f64::INFINITY,
-        measure: |bench| Ok(bench.flow()?.rate),
-    },
-    Figure {
-        name: "events: lost in a minute",
-        unit: "events",
-        limit: 0.0,
-        measure: |bench| Ok(bench.flow()?.lost),
-    },
-    Figure {
-        name: "events: own time, per event",
-        unit: "µs",
-        limit: f64::INFINITY,
-        measure: |bench| Ok(bench.flow()?.own),
-    },
-    Figure {
-        name: "events: most in the ring",
-        unit: "%",
-        limit: f64::INFINITY,
-        measure: |bench| Ok(bench.flow()?.peak),
-    },
+    figure("start of the program", "ms", 100.0, start_of_the_program),
+    figure("from start to all hooks attached", "ms", 300.0, attach),
+    figure("detaching all hooks", "ms", 300.0, detach),
+    figure(
+        "a whole traced fetch on loopback",
+        "ms",
+        1000.0,
+        whole_fetch,
+    ),
+    figure(
+        "resident memory of a live capture",
+        "MB",
+        60.0,
+        resident_memory,
+    ),
+    figure("read to text, per packet", "µs", 2.0, |bench| {
+        bench.read(Reader::Text)
+    }),
+    figure("read to JSON, per packet", "µs", 4.0, |bench| {
+        bench.read(Reader::Json)
+    }),
+    figure("read to text, resident memory", "MB", 200.0, |bench| {
+        Ok(bench.reading(Reader::Text)?.megabytes)
+    }),
+    figure("read to JSON, resident memory", "MB", 200.0, |bench| {
+        Ok(bench.reading(Reader::Json)?.megabytes)
+    }),
+    figure(
+        "read by tcpdump, per packet",
+        "µs",
+        f64::INFINITY,
+        |bench| bench.read(Reader::Tcpdump),
+    ),
+    figure(
+        "read by tshark, per packet of a tenth",
+        "µs",
+        f64::INFINITY,
+        |bench| bench.read(Reader::Tshark),
+    ),
+    figure("read to text, times tcpdump", "x", f64::INFINITY, |bench| {
+        Ok(bench.read(Reader::Text)? / bench.read(Reader::Tcpdump)?)
+    }),
+    figure("read to text, times tshark", "x", 0.1, |bench| {
+        Ok(bench.read(Reader::Text)? / bench.read(Reader::Tshark)?)
+    }),
+    figure("read the mix, times a tenth of it", "x", GROWTH, |bench| {
+        bench.growth(Shape::Mix, 1_000_000)
+    }),
+    figure(
+        "read one connection, times a tenth of it",
+        "x",
+        GROWTH,
+        |bench| bench.growth(Shape::OneConnection, 500_000),
+    ),
+    figure(
+        "read a port scan, times a tenth of it",
+        "x",
+        GROWTH,
+        |bench| bench.growth(Shape::Scan, 200_000),
+    ),
+    figure(
+        "read unanswered queries, times a tenth of it",
+        "x",
+        GROWTH,
+        |bench| bench.growth(Shape::Unanswered, 100_000),
+    ),
+    figure(
+        "live: keep-alive, nothing matches",
+        "x",
+        NOTHING_MATCHES,
+        |bench| bench.times(Mode::KeepAlive, Observer::Elsewhere),
+    ),
+    figure("live: keep-alive, it matches", "x", MATCHES, |bench| {
+        bench.times(Mode::KeepAlive, Observer::Live)
+    }),
+    figure(
+        "live: keep-alive, it matches, above tcpdump",
+        "points",
+        ABOVE_TCPDUMP,
+        |bench| bench.above_tcpdump(Mode::KeepAlive),
+    ),
+    figure(
+        "live: keep-alive, own time, nothing matches",
+        "µs",
+        OWN,
+        |bench| bench.own(Mode::KeepAlive, Observer::Elsewhere),
+    ),
+    figure(
+        "live: keep-alive, own time, it matches",
+        "µs",
+        OWN,
+        |bench| bench.own(Mode::KeepAlive, Observer::Live),
+    ),
+    figure(
+        "live: keep-alive, kernel, per event",
+        "ns",
+        250.0,
+        |bench| Ok(bench.kernel(Mode::KeepAlive)?.per_event),
+    ),
+    figure(
+        "live: keep-alive, kernel, per frame",
+        "ns",
+        250.0,
+        |bench| Ok(bench.kernel(Mode::KeepAlive)?.per_frame),
+    ),
+    figure(
+        "live: new connections, nothing matches",
+        "x",
+        NOTHING_MATCHES,
+        |bench| bench.times(Mode::Close, Observer::Elsewhere),
+    ),
+    figure("live: new connections, it matches", "x", MATCHES, |bench| {
+        bench.times(Mode::Close, Observer::Live)
+    }),
+    figure(
+        "live: new connections, it matches, above tcpdump",
+        "points",
+        ABOVE_TCPDUMP,
+        |bench| bench.above_tcpdump(Mode::Close),
+    ),
+    figure(
+        "live: new connections, own time, nothing matches",
+        "µs",
+        OWN,
+        |bench| bench.own(Mode::Close, Observer::Elsewhere),
+    ),
+    figure(
+        "live: new connections, own time, it matches",
+        "µs",
+        OWN,
+        |bench| bench.own(Mode::Close, Observer::Live),
+    ),
+    figure(
+        "live: new connections, kernel, per event",
+        "ns",
+        400.0,
+        |bench| Ok(bench.kernel(Mode::Close)?.per_event),
+    ),
+    figure(
+        "live: new connections, kernel, per frame",
+        "ns",
+        400.0,
+        |bench| Ok(bench.kernel(Mode::Close)?.per_frame),
+    ),
+    figure(
+        "live: TLS, nothing matches",
+        "x",
+        NOTHING_MATCHES,
+        |bench| bench.times(Mode::Tls, Observer::Elsewhere),
+    ),
+    figure("live: TLS, it matches", "x", MATCHES, |bench| {
+        bench.times(Mode::Tls, Observer::Live)
+    }),
+    figure(
+        "live: TLS, it matches, above tcpdump",
+        "points",
+        ABOVE_TCPDUMP,
+        |bench| bench.above_tcpdump(Mode::Tls),
+    ),
+    figure("live: TLS, own time, it matches", "µs", OWN, |bench| {
+        bench.own(Mode::Tls, Observer::Live)
+    }),
+    figure(
+        "events: reached a second",
+        "events",
+        f64::INFINITY,
+        |bench| Ok(bench.flow()?.rate),
+    ),
+    figure("events: lost in a minute", "events", 0.0, |bench| {
+        Ok(bench.flow()?.lost)
+    }),
+    figure(
+        "events: own time, per event",
+        "µs",
+        f64::INFINITY,
+        |bench| Ok(bench.flow()?.own),
+    ),
+    figure("events: most in the ring", "%", f64::INFINITY, |bench| {
+        Ok(bench.flow()?.peak)
+    }),
 ];
 
 fn main() -> Result<ExitCode> {

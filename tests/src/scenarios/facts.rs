@@ -1,6 +1,5 @@
 //! What the kernel tells of TCP beyond its states, by every hook that can tell it.
 
-use std::env;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::journey::{self, strings};
 use crate::pieces;
-use crate::program::Tracer;
+use crate::program::{Tracer, tracing};
 use crate::requests;
 use crate::scenario::Scenario;
 
@@ -41,7 +40,7 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Does a hook of this run serve the fact?
-fn is_served(document: &Value, fact: &str) -> bool {
+pub(super) fn is_served(document: &Value, fact: &str) -> bool {
     let hooks = document["capture"]["hooks"].as_array();
     hooks.is_some_and(|hooks| {
         let mut hooks = hooks.iter();
@@ -134,21 +133,9 @@ fn refusal() -> Result<()> {
 
 fn loss() -> Result<()> {
     let server = requests::server(false)?;
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
     let port = server.port().to_string();
-    let arguments = [
-        "run",
-        "--format",
-        "json",
-        "-o",
-        "-",
-        "--",
-        &program,
-        requests::DEAF_CLIENT,
-        &port,
-    ];
-    let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+    let tracer = tracing(&[], &[requests::DEAF_CLIENT, &port])?;
+    let document = tracer.run()?.expect_code(0)?.json()?;
     journey::check_invariants(&document)?;
     let connection = &document["connections"][0];
     let again = list(connection, "retransmissions")?;
@@ -193,13 +180,8 @@ fn loss() -> Result<()> {
 
 fn lost_in_the_middle() -> Result<()> {
     let port = pieces::server()?.to_string();
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
-    let client = ["--", &program, pieces::REFUSING_CLIENT, &port];
-    let document = Tracer::new(["run", "--format", "json", "-o", "-"].iter().chain(&client))
-        .run()?
-        .expect_code(0)?
-        .json()?;
+    let tracer = tracing(&[], &[pieces::REFUSING_CLIENT, &port])?;
+    let document = tracer.run()?.expect_code(0)?.json()?;
     journey::check_invariants(&document)?;
     let connection = &document["connections"][0];
     ensure!(connection["http"][0]["status"] == 200, "{connection:#}");
@@ -229,22 +211,8 @@ fn full_queue() -> Result<()> {
     // One connection fits into the queue of such a listener.
     let guest = TcpStream::connect(address)?;
     let before = overflows()?;
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
     let port = address.port().to_string();
-    let arguments = [
-        "run",
-        "--format",
-        "json",
-        "-o",
-        "-",
-        "--",
-        &program,
-        requests::CLIENT,
-        &port,
-        "1",
-    ];
-    let running = Tracer::new(arguments).start()?;
+    let running = tracing(&[], &[requests::CLIENT, &port, "1"])?.start()?;
     let deadline = Instant::now() + Duration::from_secs(60);
     while overflows()? == before {
         ensure!(Instant::now() < deadline, "the queue never was full");

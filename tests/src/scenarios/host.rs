@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::journey;
-use crate::program::{Tracer, watching};
+use crate::program::{Tracer, tracing, watching};
 use crate::requests;
 use crate::scenario::Scenario;
 
@@ -136,22 +136,9 @@ fn first_fetch() -> Result<()> {
 fn thousand_requests() -> Result<()> {
     let count = if emulated() { 100 } else { 1000 };
     let server = requests::server(false)?;
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
     let (port, wanted) = (server.port().to_string(), count.to_string());
-    let arguments = [
-        "run",
-        "--format",
-        "json",
-        "-o",
-        "-",
-        "--",
-        &program,
-        requests::CLIENT,
-        &port,
-        &wanted,
-    ];
-    let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+    let tracer = tracing(&[], &[requests::CLIENT, &port, &wanted])?;
+    let document = tracer.run()?.expect_code(0)?.json()?;
     journey::check_invariants(&document)?;
     let connections = document["connections"].as_array().context("no list")?;
     let lost = &document["capture"]["lost"];

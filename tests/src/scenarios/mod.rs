@@ -5,6 +5,7 @@ mod cost;
 mod facts;
 mod faults;
 mod files;
+mod firewall;
 mod frames;
 mod host;
 mod kernel_path;
@@ -15,6 +16,7 @@ mod owners;
 mod privileges;
 mod recording;
 mod sockets;
+mod start;
 mod trouble;
 
 use crate::scenario::Scenario;
@@ -31,8 +33,10 @@ pub fn all() -> Vec<Scenario> {
         sockets::SCENARIOS,
         namespaces::SCENARIOS,
         facts::SCENARIOS,
+        firewall::SCENARIOS,
         losses::SCENARIOS,
         cost::SCENARIOS,
+        start::SCENARIOS,
         recording::SCENARIOS,
         trouble::SCENARIOS,
         privileges::SCENARIOS,

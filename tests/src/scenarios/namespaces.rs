@@ -3,7 +3,8 @@
 use std::env;
 use std::fs;
 use std::io::{BufReader, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -17,7 +18,9 @@ use crate::crowd;
 use crate::handover::{self, connect_from};
 use crate::journey::{connection, states};
 use crate::network::Network;
-use crate::program::{Program, Tracer, find_program, find_tracer, must_run, watching_with};
+use crate::program::{
+    Program, Tracer, find_program, find_tracer, must_run, tracing, watching_with,
+};
 use crate::requests;
 use crate::running::Running;
 use crate::scenario::{Scenario, Skipped};
@@ -50,6 +53,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "both_ends_of_a_container_s_connections_have_their_processes",
         run: through_veth,
+    },
+    Scenario {
+        name: "what_a_traced_command_accepts_on_an_inherited_socket_is_told_from_the_syn_on",
+        run: given_listener,
     },
     Scenario {
         name: "the_same_addresses_in_another_namespace_are_another_connection",
@@ -126,25 +133,10 @@ fn command() -> Result<()> {
     let (name, network) = named("run")?;
     let _files = OwnFiles::create(&name, "127.0.0.1 only.there.test\n")?;
     let (port, ..) = network.inside(start_server)?;
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
     // That server has ended already: its port is closed.
     let port = port.to_string();
-    let arguments = [
-        "run",
-        "--netns",
-        &name,
-        "--format",
-        "json",
-        "-o",
-        "-",
-        "--",
-        &program,
-        requests::CLIENT,
-        &port,
-        "1",
-    ];
-    let document = Tracer::new(arguments).run()?.expect_code(1)?.json()?;
+    let tracer = tracing(&["--netns", &name], &[requests::CLIENT, &port, "1"])?;
+    let document = tracer.run()?.expect_code(1)?.json()?;
     let failure = &document["journeys"][0]["failure"];
     ensure!(failure["stage"] == "connect", "{document:#}");
     let (port, _pid, _server) = network.inside(start_server)?;
@@ -225,11 +217,7 @@ fn container() -> Result<()> {
 }
 
 fn out_of_sight() -> Result<()> {
-    let program = env::current_exe()?;
-    let program = program.to_string_lossy();
-    let arguments = ["run", "--format", "json", "-o", "-", "--", &program];
-    let part = [handover::PART, "apart"];
-    let tracer = Tracer::new(arguments.iter().copied().chain(part));
+    let tracer = tracing(&[], &[handover::PART, "apart"])?;
     let document = tracer.run()?.expect_code(0)?.json()?;
     let journey = &document["journeys"][0];
     ensure!(journey["outcome"] == "incomplete", "{journey:#}");
@@ -336,6 +324,38 @@ fn through_veth() -> Result<()> {
             "{told:?}"
         );
     }
+    Ok(())
+}
+
+/// As a supervisor starts a server (inetd(8), systemd.socket(5)): it listens for it.
+fn given_listener() -> Result<()> {
+    let (watched, container) = (Network::create()?, Network::create()?);
+    tie(&watched, &container)?;
+    let tracer = tracing(&[], &[handover::PART, "accept"])?;
+    let (server, address) = watched.inside(|| {
+        let listener = TcpListener::bind((HERE, 0))?;
+        let address = listener.local_addr()?.to_string();
+        let tracer = tracer.with(|program| program.input(OwnedFd::from(listener)));
+        Ok((tracer.start()?, address))
+    })?;
+    server.wait_for_stderr("listens")?;
+    part(&container, &["ask", "at", &address])?
+        .finish()?
+        .expect_code(0)?;
+    server.signal(Signal::SIGINT)?;
+    let document = server.finish()?.expect_code(130)?.json()?;
+    let connections = document["connections"].as_array().context("no list")?;
+    let [connection] = &connections[..] else {
+        anyhow::bail!("{document:#}");
+    };
+    ensure!(connection["http"][0]["status"] == 200, "{connection:#}");
+    // It came before any socket of the server's had answered.
+    let syn = &connection["handshake"]["syn_at_ns"];
+    ensure!(syn.is_u64(), "{connection:#}");
+    let server = &connection["server_process"];
+    ensure!(server["attribution"] == "socket-cookie", "{server}");
+    let command = crate::journey::strings(&server["command"]);
+    ensure!(command.last().is_some_and(|it| it == "accept"), "{server}");
     Ok(())
 }
 

@@ -139,6 +139,8 @@ fn passed() -> Result<()> {
     check_handed_over("pass")
 }
 
+/// Guards what nothing of its own brings about: the child accepted, so the listening socket
+/// that it shares with its parent, which opened that one, must not count for more.
 fn preforked() -> Result<()> {
     // The tracer meets the server as most tracers do: it is there already.
     let server = Program::new(env::current_exe()?).args([handover::PART, "prefork"]);
@@ -178,6 +180,8 @@ fn thread() -> Result<()> {
     Ok(())
 }
 
+/// Guards what nothing of its own brings about: whoever reads after execve(2) is the same
+/// process under another name, and no reader of somebody else's socket.
 fn replaced() -> Result<()> {
     let (port, _, _server) = start_server()?;
     let folder = tempfile::tempdir()?;
@@ -206,6 +210,8 @@ fn replaced() -> Result<()> {
     Ok(())
 }
 
+/// Guards that a process is described by what the kernel told when it began: /proc has
+/// nothing of it any more when it is asked.
 fn gone() -> Result<()> {
     let port = requests::server(false)?.port().to_string();
     let live = watching(&port)?;

@@ -24,7 +24,7 @@ pub use link_type::LinkType;
 
 pub use kernel_path::{KernelLayer, LayerPassage};
 pub use loss::LossPlace;
-pub use packet_note::{NamedProcess, PacketNote};
+pub use packet_note::{FileComment, NamedBy, NamedProcess, PacketNote};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,8 @@ pub enum Fact {
     Interface(Interface),
     /// inode number of the network namespace whose interfaces are watched.
     NetworkNamespace(u32),
+    /// A capture file says something of itself.
+    Comment(FileComment),
     /// A line of a TLS key log (SSLKEYLOGFILE format, without the line end).
     TlsSecret(String),
     /// What a cooperating client (the built-in one) says it is doing.
@@ -406,6 +408,18 @@ pub struct FileOpen {
     /// Recordings from when there was only the tracepoint do not name it.
     #[serde(default = "tracepoint")]
     pub hook: HookKind,
+}
+
+impl FileOpen {
+    /// What saw it, for instance `kprobe do_sys_openat2`.
+    pub fn evidence(&self) -> String {
+        let function = match self.hook {
+            HookKind::Tracepoint => "sys_enter",
+            HookKind::Uprobe => "fopen",
+            _ => "do_sys_openat2",
+        };
+        format!("{} {function}", self.hook.name())
+    }
 }
 
 const fn tracepoint() -> HookKind {

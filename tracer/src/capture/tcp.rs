@@ -159,6 +159,9 @@ pub struct TcpReset {
 /// The kernel gave up a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PacketDrop {
+    /// Socket cookie of the sender of a TCP segment, where it is known.
+    #[serde(default)]
+    pub cookie: Option<u64>,
     /// The kernel's own word (`enum skb_drop_reason`, without its prefix).
     pub reason: String,
     /// IP protocol number.

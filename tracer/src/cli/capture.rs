@@ -1,12 +1,13 @@
 //! From options to a running capture, and from its end to a report.
 
 use super::arguments::{CaptureOptions, ExitCode, HookOptions, NetworkOptions, OutputOptions};
+use super::attaching::Attaching;
 use super::problem::Problem;
 use crate::capture::recording::{Recorder, RecordingError};
 use crate::journey::model::{Outcome, Trace};
 use crate::launch::LaunchSpec;
 use crate::network_namespace::NetworkNamespace;
-use crate::probe::{Detaching, ProbeOptions, Scope};
+use crate::probe::{Detaching, ProbeError, ProbeOptions, Scope};
 use crate::protocol::text;
 use crate::report::outputs::{Destination, Format, Outputs, Reporter, Request, Terminal};
 use crate::session::{Ended, Session, SessionOptions};
@@ -163,6 +164,15 @@ pub(super) fn progress(verbose: u8, message: impl FnOnce() -> String) {
     }
 }
 
+/// Attaches every hook; a start that takes long says how far it is.
+pub(super) async fn start(
+    options: SessionOptions,
+    output: &OutputOptions,
+) -> Result<Session, ProbeError> {
+    let _shown = Attaching::show(options.probe.steps.clone(), output.quiet);
+    Session::start(options).await
+}
+
 /// Gives up the rights that are no longer needed; `commands`: one was started.
 pub(super) fn confine(session: &Session, commands: bool, verbose: u8) -> Result<(), Problem> {
     let fence = session.confine(commands)?;
@@ -190,10 +200,11 @@ pub(super) async fn trace_command(
     options: SessionOptions,
     spec: LaunchSpec,
     client: Option<ClientPipes>,
-    verbose: u8,
+    output: &OutputOptions,
 ) -> Result<Traced, Problem> {
+    let verbose = output.verbose;
     let begun = Instant::now();
-    let mut session = Session::start(options).await?;
+    let mut session = start(options, output).await?;
     let mut launched = launch::start(spec).await?;
     session.trace_process(launched.pid)?;
     confine(&session, true, verbose)?;
@@ -247,5 +258,61 @@ pub(super) fn command_code(ended: &Ended) -> ExitCode {
         Ended::Exited(status) => ExitCode::of_command(*status),
         // 128 + SIGINT.
         Ended::Interrupted => ExitCode::Command(130),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Detaching, Ended, Trace, Traced, report};
+    use crate::report::examples;
+    use crate::report::outputs::{Destination, Outputs, Reporter, Request, Terminal};
+    use std::io::{Read, pipe};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// The report is there while the hooks are still on their way out: what takes them away
+    /// waits until the report was read.
+    #[test]
+    fn a_report_does_not_wait_for_the_hooks() {
+        let (mut reader, writer) = pipe().unwrap();
+        let file = format!("/proc/self/fd/{}", writer.as_raw_fd()).into();
+        let request = Request {
+            files: std::slice::from_ref(&file),
+            ..Request::default()
+        };
+        let outputs = Outputs::plan(&request, Destination::Stdout, &Terminal::detect()).unwrap();
+        let reporter = Reporter::open(&outputs).unwrap();
+        drop(writer);
+
+        let (read, was_read) = mpsc::channel();
+        let reading = thread::spawn(move || {
+            let mut text = [0; 64];
+            let length = reader.read(&mut text).unwrap();
+            read.send(length).unwrap();
+            // A pipe that nobody reads would hold up the rest.
+            reader.read_to_end(&mut Vec::new()).unwrap();
+        });
+        let (told, order) = mpsc::channel();
+        let detaching = Detaching::by(move || {
+            let limit = Duration::from_secs(20);
+            told.send(was_read.recv_timeout(limit).is_ok()).unwrap();
+        });
+        let mut traced = Traced {
+            trace: Trace {
+                document: examples::shop(),
+                packets: Vec::new(),
+            },
+            ended: Ended::Exited(ExitStatus::from_raw(0)),
+            recorded: Ok(()),
+            detaching: Some(detaching),
+            verbose: 0,
+        };
+        report(reporter, &mut traced).unwrap();
+        assert_eq!(order.try_recv(), Ok(true), "the hooks were waited for");
+        reading.join().unwrap();
     }
 }

@@ -38,8 +38,7 @@ pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<E
     let begun = Instant::now();
     let lab = Lab::start()?;
     lab.place(&mut spec)?;
-    let verbose = arguments.output.verbose;
-    capture::progress(verbose, || {
+    capture::progress(arguments.output.verbose, || {
         format!(
             "client, gateway, DNS and web server are up after {:.0} ms",
             begun.elapsed().as_secs_f64() * 1e3
@@ -48,7 +47,7 @@ pub(super) async fn demo(arguments: Demo, command_line: &[OsString]) -> Result<E
     let is_fetch = pipes.is_some();
     // The probe watches the client's interfaces: its own view is the journey.
     let inside = lab.enter_client()?;
-    let traced = capture::trace_command(options, spec, pipes, verbose).await;
+    let traced = capture::trace_command(options, spec, pipes, &arguments.output).await;
     // The right to return was given up with the others, and there is nothing left to do there.
     inside.stay();
     let mut traced = traced?;

@@ -35,8 +35,7 @@ pub(super) async fn fetch(
         spec.stdout = Output::Stderr;
     }
     let reporter = Reporter::open(&outputs)?;
-    let verbose = arguments.output.verbose;
-    let mut traced = capture::trace_command(options, spec, Some(pipes), verbose).await?;
+    let mut traced = capture::trace_command(options, spec, Some(pipes), &arguments.output).await?;
     capture::report(reporter, &mut traced)?;
     Ok(capture::fetch_code(&traced))
 }

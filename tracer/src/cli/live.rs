@@ -6,7 +6,6 @@ use super::problem::Problem;
 use crate::journey::part::{Part, note_lost};
 use crate::journey::wanted::Wanted;
 use crate::report::outputs::{Destination, OutputError, Reporter};
-use crate::session::Session;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -23,7 +22,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
     options.network_namespace = network.as_ref().map(|it| it.name().to_owned());
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();
-    let mut session = Session::start(options).await?;
+    let mut session = capture::start(options, &arguments.output).await?;
     session.tell_only(Wanted {
         pid: arguments.pid,
         comm: arguments.comm,

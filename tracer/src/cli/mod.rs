@@ -2,6 +2,7 @@
 
 /// Types of the command line.
 pub mod arguments;
+mod attaching;
 mod capture;
 mod demo;
 mod doctor;
@@ -13,6 +14,7 @@ mod progress;
 mod read;
 mod run;
 mod schema;
+mod terminal_line;
 
 use arguments::{Arguments, Command, ExitCode};
 use problem::Problem;

@@ -1,42 +1,30 @@
-//! How far a long file is read, on the terminal of a person who waits.
+//! How far a long file is read.
 
+use super::terminal_line::TerminalLine;
 use crate::protocol::text;
 use crate::report::units;
 use std::cell::Cell;
-use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// What is read in less time needs no progress shown.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Columns where the terminal does not say.
-const COLUMNS: usize = 80;
-
-/// One line on standard error, drawn again and again, and gone before anything else is
-/// written.
+/// Bytes and journeys of one file.
 pub(super) struct Progress {
     name: String,
     /// Bytes of the file; `None` for a pipe.
     total: Option<u64>,
-    begun: Instant,
-    /// Somebody looks at it.
-    watched: bool,
-    shown: Cell<bool>,
     journeys: Cell<u64>,
+    line: TerminalLine,
 }
 
 impl Progress {
     pub fn of(path: &Path, quiet: bool) -> Self {
         let metadata = std::fs::metadata(path).ok();
         let file = metadata.filter(|metadata| metadata.is_file());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
             name: text::printable(path.display().to_string()),
             total: file.map(|metadata| metadata.len()),
-            begun: Instant::now(),
-            watched: io::stderr().is_terminal() && !quiet && !dumb,
-            shown: Cell::new(false),
             journeys: Cell::new(0),
+            line: TerminalLine::new(quiet),
         }
     }
 
@@ -49,24 +37,13 @@ impl Progress {
 
     /// `bytes` of the file were read.
     pub fn show(&self, bytes: u64) {
-        let elapsed = self.begun.elapsed();
-        if !self.watched || elapsed < PATIENCE {
-            return;
-        }
-        self.shown.set(true);
-        let columns = terminal_size::terminal_size_of(io::stderr());
-        let columns = columns.map_or(COLUMNS, |(width, _)| usize::from(width.0));
-        let line = line(&self.name, bytes, self.total, elapsed, self.journeys.get());
-        // A line that wraps could not be erased.
-        let fitting: String = line.chars().take(columns.saturating_sub(1)).collect();
-        anstream::eprint!("\r\x1b[K{fitting}");
+        self.line
+            .draw(|elapsed| line(&self.name, bytes, self.total, elapsed, self.journeys.get()));
     }
 
     /// Makes room for something else.
     pub fn clear(&self) {
-        if self.shown.replace(false) {
-            anstream::eprint!("\r\x1b[K");
-        }
+        self.line.clear();
     }
 }
 

@@ -33,8 +33,7 @@ pub(super) async fn run(arguments: Run, command_line: &[OsString]) -> Result<Exi
         spec.stdout = Output::Stderr;
     }
     let reporter = Reporter::open(&outputs)?;
-    let verbose = arguments.output.verbose;
-    let mut traced = capture::trace_command(options, spec, None, verbose).await?;
+    let mut traced = capture::trace_command(options, spec, None, &arguments.output).await?;
     capture::report(reporter, &mut traced)?;
     Ok(capture::command_code(&traced.ended))
 }

@@ -13,6 +13,7 @@ use super::losses::Losses;
 use super::model::{DhcpExchange, DnsProtocol, DnsTransport, Endpoint, NeighborProtocol, Source};
 use super::neighbor::{NeighborMessage, Neighbors};
 use super::process::Processes;
+use super::remarks::CaptureRemarks;
 use super::route::Routes;
 use super::settle::Settling;
 use super::tls::KeyLog;
@@ -25,7 +26,7 @@ use crate::protocol::dhcp;
 use crate::protocol::dns;
 use crate::protocol::fragments::Fragments;
 use crate::protocol::frame::{
-    self, ArpOperation, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
+    self, Arp, ArpOperation, Icmp, IcmpMessage, Ip, Network, ParsedFrame, Transport, Udp,
 };
 use std::net::IpAddr;
 
@@ -79,6 +80,7 @@ pub struct Assembler {
     pub(super) secrets: KeyLog,
     pub(super) client_reports: Vec<(u64, ClientReport)>,
     pub(super) losses: Losses,
+    pub(super) remarks: CaptureRemarks,
     /// When listening sockets of this host had no room.
     pub(super) full_queues: Vec<(u64, ListenQueue)>,
     pub(super) last_at_ns: u64,
@@ -115,6 +117,7 @@ impl Assembler {
             secrets: KeyLog::default(),
             client_reports: Vec::new(),
             losses: Losses::default(),
+            remarks: CaptureRemarks::default(),
             full_queues: Vec::new(),
             last_at_ns: 0,
             frames: 0,
@@ -164,9 +167,7 @@ impl Assembler {
                 }
             }
             Fact::PacketDrop(dropped) => {
-                let ends = (dropped.source, dropped.destination);
-                let namespace = dropped.network_namespace;
-                if let Some((it, end)) = self.connections.sender_of_packet(ends, namespace) {
+                if let Some((it, end)) = self.connections.sender_of_drop(&dropped) {
                     it.dropped(at_ns, end, &dropped);
                 }
             }
@@ -187,6 +188,7 @@ impl Assembler {
                 self.interfaces.insert(interface);
             }
             Fact::NetworkNamespace(inode) => self.connections.watched.is(inode),
+            Fact::Comment(comment) => self.remarks.file(&comment, &self.interfaces),
             Fact::TlsSecret(line) => self.secrets.add_line(&line),
             Fact::Client(report) => self.client_reports.push((at_ns, report)),
             Fact::Lost {
@@ -255,31 +257,39 @@ impl Assembler {
             return;
         }
         let ParsedFrame { network, .. } = self.open(frame);
-        match network {
+        let has_connection = match network {
             Network::Arp(arp) => {
-                let request = match arp.operation {
-                    ArpOperation::Request => true,
-                    ArpOperation::Reply => false,
-                    ArpOperation::Other(_) => return,
-                };
-                let (asked, asker) = if request {
-                    (arp.target_ip, arp.sender_ip)
-                } else {
-                    (arp.sender_ip, arp.target_ip)
-                };
-                let message = NeighborMessage {
-                    protocol: NeighborProtocol::Arp,
-                    target: IpAddr::V4(asked),
-                    asker: IpAddr::V4(asker),
-                    // An announcement is about the sender itself (RFC 5227, section 2.3).
-                    mac: (!request || asked == asker).then_some(arp.sender_mac),
-                    request,
-                };
-                self.neighbors.message(&message, mark, frame);
+                self.arp(&arp, mark, frame);
+                false
             }
             Network::Ip(ip) => self.packet(&ip, mark, frame),
-            Network::Other { .. } => {}
+            Network::Other { .. } => false,
+        };
+        if let Some(note) = frame.note.as_deref().filter(|_| !has_connection) {
+            self.remarks.frame(mark, note);
         }
+    }
+
+    fn arp(&mut self, arp: &Arp, mark: Mark, frame: &Frame) {
+        let request = match arp.operation {
+            ArpOperation::Request => true,
+            ArpOperation::Reply => false,
+            ArpOperation::Other(_) => return,
+        };
+        let (asked, asker) = if request {
+            (arp.target_ip, arp.sender_ip)
+        } else {
+            (arp.sender_ip, arp.target_ip)
+        };
+        let message = NeighborMessage {
+            protocol: NeighborProtocol::Arp,
+            target: IpAddr::V4(asked),
+            asker: IpAddr::V4(asker),
+            // An announcement is about the sender itself (RFC 5227, section 2.3).
+            mac: (!request || asked == asker).then_some(arp.sender_mac),
+            request,
+        };
+        self.neighbors.message(&message, mark, frame);
     }
 
     /// The frame, and in files what a tunnel carries in it: a live capture sees that again
@@ -299,55 +309,65 @@ impl Assembler {
         parsed
     }
 
-    fn packet(&mut self, ip: &Ip<'_>, mark: Mark, frame: &Frame) {
+    /// True when a connection has it.
+    fn packet(&mut self, ip: &Ip<'_>, mark: Mark, frame: &Frame) -> bool {
         match self.fragments.add(ip, mark.at_ns) {
             Some(whole) => self.transport(ip, &whole.open().1, mark, frame),
             None => self.transport(ip, &ip.transport, mark, frame),
         }
     }
 
-    fn transport(&mut self, ip: &Ip<'_>, transport: &Transport<'_>, mark: Mark, frame: &Frame) {
+    fn transport(
+        &mut self,
+        ip: &Ip<'_>,
+        transport: &Transport<'_>,
+        mark: Mark,
+        frame: &Frame,
+    ) -> bool {
         match transport {
             Transport::Tcp(tcp) => {
                 let source = endpoint(ip.source, tcp.source_port);
                 let destination = endpoint(ip.destination, tcp.destination_port);
                 self.connections
-                    .segment(source, destination, tcp, mark, frame);
+                    .segment(source, destination, tcp, mark, frame)
             }
             Transport::Udp(udp) => self.datagram(ip, udp, mark, frame),
-            Transport::Icmp(icmp) => match &icmp.message {
-                IcmpMessage::Error { quoted } => {
-                    self.icmp_error((icmp.version, icmp.kind, icmp.code), quoted, mark);
-                }
-                IcmpMessage::NeighborSolicitation { target, .. } => {
-                    let message = NeighborMessage {
-                        protocol: NeighborProtocol::Ndp,
-                        target: *target,
-                        asker: ip.source,
-                        mac: None,
-                        request: true,
-                    };
-                    self.neighbors.message(&message, mark, frame);
-                }
-                IcmpMessage::NeighborAdvertisement {
-                    target, target_mac, ..
-                } => {
-                    let message = NeighborMessage {
-                        protocol: NeighborProtocol::Ndp,
-                        target: *target,
-                        asker: ip.destination,
-                        mac: *target_mac,
-                        request: false,
-                    };
-                    self.neighbors.message(&message, mark, frame);
-                }
-                IcmpMessage::Other => {}
-            },
-            Transport::Other { .. } => {}
+            Transport::Icmp(icmp) => {
+                self.icmp(ip, icmp, mark, frame);
+                false
+            }
+            Transport::Other { .. } => false,
         }
     }
 
-    fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) {
+    fn icmp(&mut self, ip: &Ip<'_>, icmp: &Icmp<'_>, mark: Mark, frame: &Frame) {
+        let message = match &icmp.message {
+            IcmpMessage::Error { quoted } => {
+                self.icmp_error((icmp.version, icmp.kind, icmp.code), quoted, mark);
+                return;
+            }
+            IcmpMessage::NeighborSolicitation { target, .. } => NeighborMessage {
+                protocol: NeighborProtocol::Ndp,
+                target: *target,
+                asker: ip.source,
+                mac: None,
+                request: true,
+            },
+            IcmpMessage::NeighborAdvertisement {
+                target, target_mac, ..
+            } => NeighborMessage {
+                protocol: NeighborProtocol::Ndp,
+                target: *target,
+                asker: ip.destination,
+                mac: *target_mac,
+                request: false,
+            },
+            IcmpMessage::Other => return,
+        };
+        self.neighbors.message(&message, mark, frame);
+    }
+
+    fn datagram(&mut self, ip: &Ip<'_>, udp: &Udp<'_>, mark: Mark, frame: &Frame) -> bool {
         let source = endpoint(ip.source, udp.source_port);
         let destination = endpoint(ip.destination, udp.destination_port);
         let protocol = DnsProtocol::of_ports(source.port, destination.port).or_else(|| {
@@ -364,19 +384,20 @@ impl Assembler {
                 bytes: udp.payload,
             };
             self.resolutions.message(&message, mark, Some(frame));
-            return;
+            return false;
         }
         if let Some(version) = dhcp::version_of_ports(source.port, destination.port)
             && let Some(message) = dhcp::parse(version, udp.payload)
         {
             self.leases
                 .message(message, source.ip, destination.ip, mark);
-            return;
+            return false;
         }
         let connections = &mut self.connections;
-        let opened = connections.datagram(source, destination, udp, mark, frame);
+        let found = connections.datagram(source, destination, udp, mark, frame);
         connections.look_for_close(source, destination, udp.payload, &self.secrets);
-        let connection = opened.and_then(|number| connections.get_mut(number));
+        let opened = found.filter(|(_, opened)| *opened);
+        let connection = opened.and_then(|(number, _)| connections.get_mut(number));
         // A UDP socket that was connected chose its route then, before the first datagram.
         let calls = self.datagram_owners.iter().rev();
         let call = |(_, owner): &&(u64, SocketOwner)| {
@@ -393,6 +414,7 @@ impl Assembler {
                 pid: owner.pid,
             });
         }
+        found.is_some()
     }
 
     fn icmp_error(&mut self, error: (u8, u8, u8), quoted: &[u8], mark: Mark) {

@@ -274,7 +274,9 @@ fn findings(
         }
     }
     let data = carrier.connection.retransmissions.iter();
-    let repeated = data.filter(|(entry, _)| entry.kind != "syn").count();
+    let listed = data.filter(|(entry, _)| entry.kind != "syn").count();
+    let unlisted = carrier.connection.retransmissions.unlisted();
+    let repeated = unlisted.saturating_add(listed as u64);
     if repeated > 0 {
         add(
             "retransmissions",
@@ -445,6 +447,7 @@ pub(super) fn describe(
             .iter()
             .map(|(entry, _)| entry.clone())
             .collect(),
+        retransmissions_unlisted: connection.retransmissions.unlisted(),
         srtt_ns: connection.told.srtt_ns(),
         drops: connection.told.drops.clone(),
         tcp_samples: connection.told.samples(),

@@ -227,13 +227,13 @@ impl Connections {
         tcp: &Tcp<'_>,
         mark: Mark,
         frame: &Frame,
-    ) {
+    ) -> bool {
         let Some(number) = self.connection_of(source, destination, tcp, mark, frame.cookie) else {
-            return;
+            return false;
         };
         let keep = self.keep_frames;
         let Some(connection) = self.tracked.get_mut(&number) else {
-            return;
+            return false;
         };
         let end = if connection.client == source {
             End::Client
@@ -248,6 +248,7 @@ impl Connections {
         if let Some(cookie) = frame.cookie {
             self.name(number, cookie);
         }
+        true
     }
 
     /// From now on the connection is found by this socket cookie, unless another one is.
@@ -261,7 +262,7 @@ impl Connections {
     }
 
     /// Takes one UDP datagram, if it belongs to a QUIC connection or opens one; returns the
-    /// one it opened.
+    /// connection, and whether it was opened by it.
     pub fn datagram(
         &mut self,
         source: Endpoint,
@@ -269,7 +270,7 @@ impl Connections {
         udp: &Udp<'_>,
         mark: Mark,
         frame: &Frame,
-    ) -> Option<u64> {
+    ) -> Option<(u64, bool)> {
         let known = self.quic.find(source, destination, udp.payload);
         let known = known.filter(|number| {
             let connection = self.get(*number);
@@ -300,7 +301,7 @@ impl Connections {
         if let (End::Server, Some(conversation)) = (end, &connection.quic) {
             self.quic.learn(source, conversation, number);
         }
-        known.is_none().then_some(number)
+        Some((number, known.is_none()))
     }
 
     /// Takes the QUIC connection of a datagram of a file for over when the datagram, as far as

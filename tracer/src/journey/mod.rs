@@ -38,6 +38,7 @@ mod process;
 mod proxy;
 mod quic;
 mod redirect;
+mod remarks;
 mod resolution;
 mod route;
 mod scheme;

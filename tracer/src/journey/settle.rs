@@ -274,6 +274,7 @@ impl Assembler {
     /// Adds to `document` what is known of the capture as a whole.
     pub fn conclude(&self, document: &mut Document) {
         document.dhcp = self.dhcp();
+        document.capture.comments = self.remarks.comments();
         document.capture.losses = self.losses.reports();
         note_lost(&mut document.capture, self.lost());
     }

@@ -147,7 +147,7 @@ impl<'a> Story<'a> {
     /// was, but joins nothing: other facts of a file name no processes to be joined with.
     pub fn named_process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
         self.process(connection, end).or_else(|| {
-            let (process, _) = connection.remarks.as_ref()?.process(end)?;
+            let (process, ..) = connection.remarks.as_ref()?.process(end)?;
             Some(process)
         })
     }

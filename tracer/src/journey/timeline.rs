@@ -11,7 +11,7 @@ use super::phases::{Carrier, Path};
 use super::resolution;
 use super::story::{Analysed, Story};
 use super::{failure, quic, route};
-use crate::capture::{ClientEvent, HookKind, NeighborAction};
+use crate::capture::{ClientEvent, NeighborAction};
 use lines::{Lines, Timeline};
 use std::net::IpAddr;
 
@@ -120,13 +120,7 @@ impl Lines<'_> {
         if let Some((from, to)) = resolution::span(story, &draft.resolved) {
             for (at_ns, file) in resolution::files(story, draft.pid, from, to) {
                 let summary = || format!("reads {}", file.path);
-                let function = match file.hook {
-                    HookKind::Tracepoint => "sys_enter",
-                    HookKind::Uprobe => "fopen",
-                    _ => "do_sys_openat2",
-                };
-                let evidence = format!("{} {function}", file.hook.name());
-                self.local(at_ns, Layer::Dns, summary, &evidence);
+                self.local(at_ns, Layer::Dns, summary, &file.evidence());
             }
         }
         for index in &draft.resolved.queries {
@@ -521,10 +515,10 @@ impl Lines<'_> {
         for end in [End::Client, End::Server] {
             let better = self.story.process(connection, end).is_some();
             let named = remarks.process(end).filter(|_| !better);
-            if let Some((process, mark)) = named.filter(|(_, mark)| during(&mark.at_ns)) {
+            if let Some((process, by, mark)) = named.filter(|(.., mark)| during(&mark.at_ns)) {
                 let (end, comm, pid) = (end.name(), process.comm, process.pid);
                 let summary = || format!("the capture file names {comm}[{pid}] as the {end}");
-                let evidence = format!("pcapng process block, frame {}", mark.number);
+                let evidence = format!("{}, frame {}", by.name(), mark.number);
                 self.local(mark.at_ns, Layer::Process, summary, &evidence);
             }
         }

@@ -42,15 +42,27 @@ pub struct Detaching {
 
 impl Detaching {
     pub(super) fn begin(attached: Option<Attached>) -> Self {
+        match attached {
+            Some(attached) => Self::by(|| attached.take_away()),
+            None => Self {
+                begun: Instant::now(),
+                running: None,
+            },
+        }
+    }
+
+    /// Begins what `take_away` does, and does not wait for it.
+    pub(crate) fn by(take_away: impl FnOnce() + Send + 'static) -> Self {
         let begun = Instant::now();
-        let running = attached.map(|attached| {
-            // It stays in the network namespace of its maker.
-            thread::spawn(|| {
-                attached.take_away();
-                Instant::now()
-            })
+        // It stays in the network namespace of its maker.
+        let running = thread::spawn(|| {
+            take_away();
+            Instant::now()
         });
-        Self { begun, running }
+        Self {
+            begun,
+            running: Some(running),
+        }
     }
 
     /// Waits until nothing is left.
@@ -70,5 +82,41 @@ impl Detaching {
 impl Drop for Detaching {
     fn drop(&mut self) {
         self.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Detaching;
+    use std::{sync::mpsc, time::Duration};
+
+    /// More than any machine takes for a channel.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn its_beginning_does_not_wait_and_its_end_does() {
+        let (go, word) = mpsc::channel();
+        let (said, done) = mpsc::channel();
+        let detaching = Detaching::by(move || {
+            let told = word.recv_timeout(LIMIT);
+            said.send(told.is_ok()).unwrap();
+        });
+        // Where the beginning waited, nobody could have said go.
+        go.send(()).unwrap();
+        let report = detaching.wait();
+        assert_eq!(done.try_recv(), Ok(true));
+        assert!(report.duration < LIMIT);
+    }
+
+    #[test]
+    fn forgetting_it_waits_for_its_end() {
+        let (said, done) = mpsc::channel();
+        drop(Detaching::by(move || said.send(()).unwrap()));
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn where_nothing_was_attached_nothing_is_waited_for() {
+        assert!(Detaching::begin(None).wait().duration < LIMIT);
     }
 }

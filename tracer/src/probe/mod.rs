@@ -28,12 +28,13 @@ mod privileges;
 mod reasons;
 mod ring;
 mod sockets;
+mod steps;
 
 use std::time::{Duration, Instant};
 
 use aya::{
     Ebpf,
-    maps::{HashMap, Map, MapData},
+    maps::{Array, HashMap, Map, MapData, MapError},
 };
 use tracer_common::{event::link, limits};
 
@@ -41,6 +42,7 @@ pub use clock::Clock;
 pub use detach::{DetachReport, Detaching};
 pub use error::ProbeError;
 pub use libraries::calls_c_library;
+pub use steps::Steps;
 
 use crate::{
     capture::{Fact, HookKind, LinkType, LossPlace, Observation},
@@ -87,6 +89,8 @@ pub struct ProbeOptions {
     pub xdp_native: bool,
     /// The traced program does not call the GNU C library ([`calls_c_library`]).
     pub without_c_library: bool,
+    /// Counts what was attached.
+    pub steps: Steps,
 }
 
 impl Default for ProbeOptions {
@@ -104,6 +108,7 @@ impl Default for ProbeOptions {
             statistics: false,
             xdp_native: false,
             without_c_library: false,
+            steps: Steps::default(),
         }
     }
 }
@@ -127,6 +132,10 @@ pub struct Probe {
     leaves_filters: bool,
     traced: HashMap<MapData, u32, u32>,
     traced_sockets: HashMap<MapData, u64, u32>,
+    /// Ports that traced processes use.
+    ports: Array<MapData, u8>,
+    /// Ports on which traced processes listen.
+    listeners: HashMap<MapData, u16, u32>,
     ring: ring::Reader,
     meter: cost::Meter,
     losses: losses::Losses,
@@ -137,8 +146,8 @@ pub struct Probe {
     owners: owners::Owners,
     /// inode number of the watched network namespace, where known.
     network_namespace: Option<u32>,
-    /// Cookies of the sockets that were there before, by inode number.
-    older: std::collections::HashMap<u64, u64>,
+    /// The sockets that were there before, by inode number.
+    older: std::collections::HashMap<u64, sockets::Inherited>,
     order: order::Reorder,
     /// Records that made no sense since they were last told.
     malformed: u64,
@@ -155,6 +164,7 @@ impl Probe {
         privileges::check()?;
         let restrictions = privileges::restrictions();
         let interfaces = interfaces::select(&options.interfaces)?;
+        options.steps.begin(interfaces.len());
         let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
         name_link_types(&mut ebpf, &interfaces)?;
         // Not being able to look for leftovers is no reason not to work.
@@ -181,6 +191,8 @@ impl Probe {
             interfaces: interfaces.into_iter().map(|one| one.name).collect(),
             traced: typed_map(&mut ebpf, "TRACED")?,
             traced_sockets: typed_map(&mut ebpf, "TRACED_SOCKETS")?,
+            ports: Array::try_from(take_map(&mut ebpf, "PORTS")?).map_err(unusable)?,
+            listeners: typed_map(&mut ebpf, "LISTENERS")?,
             attached: Some(detach::Attached {
                 ebpf,
                 qdiscs: outcome.qdiscs,
@@ -252,7 +264,7 @@ impl Probe {
     /// attaching, so that what is opened later is seen by a hook.
     pub fn surroundings(&mut self) -> Vec<Observation> {
         let older = sockets::list(self.network_namespace);
-        self.older = older.cookies;
+        self.older = older.inherited;
         let mut all = Vec::new();
         all.extend(self.network_namespace.map(|inode| Observation {
             at_ns: 0,
@@ -279,21 +291,29 @@ impl Probe {
                 reason: error::chain(&error),
             })?;
         for inode in sockets::of_process(pid) {
-            if let Some(cookie) = self.older.get(&inode).copied() {
-                self.trace_socket(cookie, pid)?;
+            if let Some(socket) = self.older.get(&inode).copied() {
+                self.trace_socket(socket, pid)
+                    .map_err(|error| ProbeError::Map {
+                        operation: "trace a socket",
+                        reason: error::chain(&error),
+                    })?;
             }
         }
         Ok(())
     }
 
-    /// Counts a socket among the traced ones.
-    fn trace_socket(&mut self, cookie: u64, pid: u32) -> Result<(), ProbeError> {
-        self.traced_sockets
-            .insert(cookie, pid, 0)
-            .map_err(|error| ProbeError::Map {
-                operation: "trace a socket",
-                reason: error::chain(&error),
-            })
+    /// Counts a socket among the traced ones, as the programs do with those that they see.
+    fn trace_socket(&mut self, socket: sockets::Inherited, pid: u32) -> Result<(), MapError> {
+        if let Some(cookie) = socket.cookie {
+            self.traced_sockets.insert(cookie, pid, 0)?;
+        }
+        if socket.port != 0 {
+            self.ports.set(u32::from(socket.port), 1, 0)?;
+            if socket.listens {
+                self.listeners.insert(socket.port, pid, 0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the next observations, in the order of their times. Cancel-safe: nothing
@@ -506,10 +526,7 @@ fn name_link_types(ebpf: &mut Ebpf, interfaces: &[Interface]) -> Result<(), Prob
         .map_mut("LINK_TYPES")
         .ok_or_else(|| no_map("LINK_TYPES"))?;
     let mut link_types: HashMap<&mut MapData, u32, u32> =
-        HashMap::try_from(map).map_err(|error| ProbeError::Map {
-            operation: "open a map of the kernel programs",
-            reason: error::chain(&error),
-        })?;
+        HashMap::try_from(map).map_err(unusable)?;
     for interface in interfaces {
         if interface.link_type == LinkType::RawIp {
             link_types
@@ -527,10 +544,14 @@ fn typed_map<K: aya::Pod, V: aya::Pod>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<HashMap<MapData, K, V>, ProbeError> {
-    HashMap::try_from(take_map(ebpf, name)?).map_err(|error| ProbeError::Map {
+    HashMap::try_from(take_map(ebpf, name)?).map_err(unusable)
+}
+
+fn unusable(error: MapError) -> ProbeError {
+    ProbeError::Map {
         operation: "open a map of the kernel programs",
         reason: error::chain(&error),
-    })
+    }
 }
 
 fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {

@@ -5,7 +5,7 @@
 /// What hooks this kernel offers.
 pub mod doctor;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 /// The whole document as JSON.
 pub mod json;
 /// Packets opened as nested boxes.

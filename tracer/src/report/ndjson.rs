@@ -5,9 +5,10 @@
 
 use super::lookup::Lookup;
 use crate::journey::model::{
-    CaptureInfo, Connection, Cost, DhcpExchange, DnsExchange, Document, Failure, Finding, Gap,
-    HookReport, HostInfo, HttpExchange, Journey, LossReport, NeighborExchange, Outcome, OwnAddress,
-    Phases, Process, Resolution, Route, Source, TcpSample, TimelineEvent, Trace, TracerInfo,
+    CaptureComment, CaptureInfo, Connection, Cost, DhcpExchange, DnsExchange, Document, Failure,
+    Finding, Gap, HookReport, HostInfo, HttpExchange, Journey, LossReport, NeighborExchange,
+    Outcome, OwnAddress, Phases, Process, Resolution, Route, Source, TcpSample, TimelineEvent,
+    Trace, TracerInfo,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
@@ -69,6 +70,9 @@ pub struct Losses<'a> {
     pub losses: &'a [LossReport],
     /// What watching took of this host; null in files that are no recordings.
     pub cost: Option<&'a Cost>,
+    /// What a capture file says of itself, of its interfaces and of frames that no connection
+    /// has.
+    pub comments: &'a [CaptureComment],
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
     pub duration_ns: u64,
@@ -176,6 +180,7 @@ fn of_this_journey(connection: &Connection, journey: &Journey) -> Connection {
         bytes: connection.bytes,
         segments: connection.segments,
         retransmissions: connection.retransmissions.clone(),
+        retransmissions_unlisted: connection.retransmissions_unlisted,
         srtt_ns: connection.srtt_ns,
         drops: connection.drops.clone(),
         tcp_samples: samples.filter(is_meanwhile).cloned().collect(),
@@ -239,6 +244,7 @@ impl<W: Write> Writer<W> {
             lost: &capture.lost,
             losses: &capture.losses,
             cost: capture.cost.as_ref(),
+            comments: &capture.comments,
             complete: capture.complete,
             duration_ns: capture.duration_ns,
         }))

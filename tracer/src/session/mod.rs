@@ -305,6 +305,7 @@ impl Session {
                 lost: BTreeMap::new(),
                 losses: Vec::new(),
                 cost: None,
+                comments: Vec::new(),
             },
             dns: Vec::new(),
             neighbors: Vec::new(),

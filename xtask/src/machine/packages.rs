@@ -17,7 +17,7 @@ pub struct Program {
 }
 
 /// What the tests use beside what building needs.
-pub const FOR_TESTS: [Program; 9] = [
+pub const FOR_TESTS: [Program; 10] = [
     Program {
         name: "qemu-system-x86_64",
         package: "qemu-system-x86",
@@ -52,6 +52,11 @@ pub const FOR_TESTS: [Program; 9] = [
         name: "ip",
         package: "iproute2",
         purpose: "checks of interfaces and filters",
+    },
+    Program {
+        name: "nft",
+        package: "nftables",
+        purpose: "a firewall that drops packets",
     },
     Program {
         name: "bpftool",

@@ -5,6 +5,7 @@
 
 mod pcap;
 mod pcapng;
+mod pktap;
 mod remarks;
 mod source;
 
@@ -253,7 +254,8 @@ impl<'a> Reading<'a> {
     }
 
     /// A packet seen at `unix_nano`; `None` where the file does not say.
-    fn packet(&mut self, unix_nano: Option<u64>, frame: Frame) {
+    fn packet(&mut self, unix_nano: Option<u64>, mut frame: Frame) {
+        pktap::complete(&mut frame);
         if let Some(time) = unix_nano {
             if self.summary.started_unix_nano.is_none() {
                 self.summary.started_unix_nano = Some(time);

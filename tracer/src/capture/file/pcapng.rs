@@ -3,7 +3,9 @@
 
 use super::remarks::{self, Processes, option};
 use super::{Decode, Item, Reading};
-use crate::capture::{Direction, Fact, Frame, HookKind, Interface, LinkType, link_type, spare};
+use crate::capture::{
+    Direction, Fact, FileComment, Frame, HookKind, Interface, LinkType, link_type, spare,
+};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
     Block, CustomBlock, DecryptionSecretsBlock, EnhancedPacketBlock, InterfaceDescriptionBlock,
@@ -69,8 +71,13 @@ impl Decode for Decoder {
                 self.interfaces.clear();
                 self.processes = Processes::default();
                 self.custom_options(&section.options, reading);
+                comments(None, &section.options, reading);
             }
-            Block::InterfaceDescription(interface) => self.interface(&interface, reading),
+            Block::InterfaceDescription(interface) => {
+                if let Some(index) = self.interface(&interface, reading) {
+                    comments(Some(index), &interface.options, reading);
+                }
+            }
             Block::EnhancedPacket(packet) => self.enhanced_packet(&packet, reading),
             Block::SimplePacket(packet) => self.simple_packet(&packet, reading),
             Block::InterfaceStatistics(statistics) => self.statistics(&statistics, reading),
@@ -112,10 +119,22 @@ impl Decode for Decoder {
     }
 }
 
+/// What was written of an interface, or of the section.
+fn comments(interface: Option<u32>, options: &[PcapNGOption<'_>], reading: &mut Reading<'_>) {
+    for text in remarks::comments(options) {
+        reading.fact(Fact::Comment(FileComment { interface, text }));
+    }
+}
+
 impl Decoder {
-    fn interface(&mut self, block: &InterfaceDescriptionBlock<'_>, reading: &mut Reading<'_>) {
+    /// Returns its index, unless there are too many.
+    fn interface(
+        &mut self,
+        block: &InterfaceDescriptionBlock<'_>,
+        reading: &mut Reading<'_>,
+    ) -> Option<u32> {
         if self.interfaces.len() >= MAX_INTERFACES {
-            return;
+            return None;
         }
         let [.., high, low] = block.linktype.0.to_be_bytes();
         self.interfaces.push(Described {
@@ -131,19 +150,20 @@ impl Decoder {
             },
             dropped: 0,
         });
+        // From 1: 0 stands for a file that does not say.
+        let index = self.earlier.saturating_add(count(&self.interfaces));
         let Some(name) = option(&block.options, OptionCode::IfName)
             .map(interface_name)
             .filter(|name| !name.is_empty())
         else {
-            return;
+            return Some(index);
         };
         let names = &mut reading.summary.interfaces;
         if !names.contains(&name) && names.len() < MAX_INTERFACES {
             names.push(name.clone());
         }
         reading.fact(Fact::Interface(Interface {
-            // From 1: 0 stands for a file that does not say.
-            index: self.earlier.saturating_add(count(&self.interfaces)),
+            index,
             loopback: name == "lo" || name == "lo0",
             name,
             mac: option(&block.options, OptionCode::IfMacAddr)
@@ -152,6 +172,7 @@ impl Decoder {
             addresses: block.options.iter().filter_map(address).collect(),
             temporary: Vec::new(),
         }));
+        Some(index)
     }
 
     fn enhanced_packet(&self, block: &EnhancedPacketBlock<'_>, reading: &mut Reading<'_>) {

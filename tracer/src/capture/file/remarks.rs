@@ -1,15 +1,15 @@
 //! What a pcapng says beside the bytes of its packets: comments, and the processes that
 //! macOS names (bsd/net/pktap.h of XNU, pcapng.h of Apple's libpcap).
 
-use crate::capture::{NamedProcess, PacketNote};
+use crate::capture::{NamedBy, NamedProcess, PacketNote};
 use pcap_parser::{OptionCode, PcapNGOption};
 
-/// Comments of one packet, and characters of each, that are kept.
+/// Comments of one packet, interface or section, and characters of each, that are kept.
 const MAX_COMMENTS: usize = 8;
 const MAX_COMMENT: usize = 1000;
 /// Processes of one section that are kept, and characters of their names and paths.
 const MAX_PROCESSES: usize = 4096;
-const MAX_NAME: usize = 255;
+pub(super) const MAX_NAME: usize = 255;
 
 const PROCESS_NAME: OptionCode = OptionCode(2);
 const PROCESS_PATH: OptionCode = OptionCode(3);
@@ -28,6 +28,7 @@ impl Processes {
                 pid,
                 name: of(PROCESS_NAME).unwrap_or_default(),
                 path: of(PROCESS_PATH),
+                by: NamedBy::ProcessBlock,
             });
         }
     }
@@ -46,20 +47,24 @@ pub(super) fn note<'a>(
     number: impl Fn(&[u8]) -> Option<u64>,
     process: impl Fn(u64) -> Option<&'a NamedProcess>,
 ) -> Option<Box<PacketNote>> {
-    let comments = options.iter().filter(|it| it.code == OptionCode::Comment);
     let note = PacketNote {
-        comments: comments
-            .filter_map(|comment| comment.as_bytes().ok())
-            .map(|value| text(value, MAX_COMMENT))
-            .filter(|comment| !comment.is_empty())
-            .take(MAX_COMMENTS)
-            .collect(),
+        comments: comments(options).collect(),
         process: option(options, PROCESS_INDEX)
             .and_then(number)
             .and_then(process)
             .cloned(),
     };
     (!note.is_empty()).then(|| Box::new(note))
+}
+
+/// What was written of a packet, an interface or a section.
+pub(super) fn comments(options: &[PcapNGOption<'_>]) -> impl Iterator<Item = String> {
+    let comments = options.iter().filter(|it| it.code == OptionCode::Comment);
+    comments
+        .filter_map(|comment| comment.as_bytes().ok())
+        .map(|value| text(value, MAX_COMMENT))
+        .filter(|comment| !comment.is_empty())
+        .take(MAX_COMMENTS)
 }
 
 /// The value of the first option with this code, without its padding.
@@ -69,7 +74,7 @@ pub(super) fn option<'a>(options: &'a [PcapNGOption<'_>], code: OptionCode) -> O
 }
 
 /// At most `limit` characters. Some writers count the terminating zero.
-fn text(value: &[u8], limit: usize) -> String {
+pub(super) fn text(value: &[u8], limit: usize) -> String {
     let whole = String::from_utf8_lossy(value);
     whole.trim_end_matches('\0').chars().take(limit).collect()
 }

@@ -1,12 +1,13 @@
 //! Files are written out byte by byte here; against other programs' files they are
 //! compared in `tests/wire_against_tshark.rs`.
 
+mod damage;
+mod remarks;
+mod sources;
+
 use super::{FileError, FileSummary, Item, read_from};
-use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, NamedProcess, Observation};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use proptest::prelude::*;
-use std::io::{Cursor, Read, Write};
+use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation};
+use std::io::Cursor;
 use std::net::IpAddr;
 
 fn read_all(bytes: &[u8]) -> Result<(FileSummary, Vec<Observation>), FileError> {
@@ -116,10 +117,15 @@ impl Pcapng {
     }
 
     fn section(&mut self, order: Order) {
+        self.section_with(order, &[]);
+    }
+
+    fn section_with(&mut self, order: Order, options: &[Vec<u8>]) {
         self.order = order;
         let mut body = order.u32(0x1a2b_3c4d).to_vec();
         body.extend([order.u16(1), order.u16(0)].concat());
         body.extend(order.u64(u64::MAX));
+        body.extend(options.concat());
         self.block(0x0a0d_0d0a, &body);
     }
 
@@ -397,72 +403,6 @@ fn blocks_that_are_not_packets_leave_the_packets_alone() {
 }
 
 #[test]
-fn comments_and_processes_come_with_their_packets() {
-    for order in [Order::Little, Order::Big] {
-        let mut file = Pcapng::new(order);
-        file.interface(101, &[]);
-        let process = |file: &mut Pcapng, pid: u32, options: &[Vec<u8>]| {
-            let body = [&order.u32(pid)[..], &options.concat()].concat();
-            file.block(0x8000_0001, &body);
-        };
-        let name = file.option(2, b"curl\0");
-        let path = file.option(3, b"/usr/bin/curl");
-        process(&mut file, u32::MAX, &[]);
-        process(&mut file, 4711, &[name, path]);
-        let long = "\u{e9}".repeat(5000);
-        let comments = [
-            file.option(1, b"one"),
-            file.option(1, b""),
-            file.option(1, long.as_bytes()),
-        ];
-        file.packet(0, 1, b"a", &comments);
-        let many: Vec<_> = (0..100).map(|_| file.option(1, b"again")).collect();
-        file.packet(0, 2, b"b", &many);
-        for index in [0, 1, 2, u32::MAX] {
-            let named = file.option(0x8001, &order.u32(index));
-            file.packet(0, 3, b"c", &[named]);
-        }
-        file.section(order);
-        file.interface(101, &[]);
-        let named = file.option(0x8001, &order.u32(1));
-        file.packet(0, 3, b"d", &[named]);
-        let (_, seen) = read_all(&file.bytes).unwrap();
-
-        let notes: Vec<_> = frames(&seen).iter().map(|it| it.1.note.clone()).collect();
-        let [one, many, nobody, curl, missing, far, next_section] = &notes[..] else {
-            panic!("{} packets", notes.len());
-        };
-        let comments = &one.as_ref().unwrap().comments;
-        assert_eq!(comments[..], ["one".to_owned(), "\u{e9}".repeat(1000)]);
-        assert_eq!(many.as_ref().unwrap().comments.len(), 8);
-        let process = NamedProcess {
-            pid: 4711,
-            name: "curl".to_owned(),
-            path: Some("/usr/bin/curl".to_owned()),
-        };
-        assert_eq!(curl.as_ref().unwrap().process, Some(process));
-        assert_eq!([nobody, missing, far, next_section], [&None; 4]);
-    }
-}
-
-#[test]
-fn a_process_block_shorter_than_its_own_header_is_damage() {
-    for order in [Order::Little, Order::Big] {
-        for length in [0, 4, 8, 11, 12, 15] {
-            let mut file = Pcapng::new(order);
-            file.interface(101, &[]);
-            file.packet(0, 1, b"data", &[]);
-            let offset = u64::try_from(file.bytes.len()).unwrap();
-            file.bytes.extend(order.u32(0x8000_0001));
-            file.bytes.extend(order.u32(length));
-            file.bytes.extend([0; 24]);
-            let (summary, _) = read_all(&file.bytes).unwrap();
-            assert_eq!((summary.packets, summary.truncated_at), (1, Some(offset)));
-        }
-    }
-}
-
-#[test]
 fn kuznetzovs_variant_of_pcap_is_read() {
     // Eight bytes more in each record header: interface index, protocol, packet type.
     let mut file = 0xa1b2_cd34_u32.to_le_bytes().to_vec();
@@ -521,298 +461,4 @@ fn unknown_link_types_are_counted_and_named() {
         .collect();
     assert_eq!(counted, [("CAN", 2), ("undeclared interface", 1)]);
     assert_eq!(frames(&seen).len(), 4, "numbers stay those of the file");
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// One zstd frame with a checksum.
-fn zstandard(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
-    encoder.include_checksum(true).unwrap();
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// Packets that compress badly, as sealed payload does.
-fn noisy_pcap(packets: u32) -> Vec<u8> {
-    let mut state = 1_u32;
-    let data: Vec<Vec<u8>> = (0..packets)
-        .map(|_| {
-            let mut noise = || {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                state.to_be_bytes()[0]
-            };
-            (0..1000).map(|_| noise()).collect()
-        })
-        .collect();
-    let packets: Vec<_> = (1..=packets)
-        .zip(&data)
-        .map(|(second, data)| (second, 0, data.as_slice()))
-        .collect();
-    pcap(Order::Little, 0xa1b2_c3d4, 1, &packets)
-}
-
-#[test]
-fn compressed_files_are_read_through_also_in_pieces() {
-    let bytes = pcap(Order::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"a"), (2, 0, b"b")]);
-    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"any"].concat();
-    let (head, tail) = bytes.split_at(30);
-    for compressed in [
-        gzip(&bytes),
-        [gzip(head), gzip(tail)].concat(),
-        zstandard(&bytes),
-        [zstandard(head), zstandard(tail)].concat(),
-        [
-            zstandard(head),
-            zstandard(b""),
-            skipped.clone(),
-            zstandard(tail),
-        ]
-        .concat(),
-        [skipped.clone(), zstandard(&bytes), skipped].concat(),
-    ] {
-        assert_eq!(read_all(&compressed).unwrap(), read_all(&bytes).unwrap());
-        let mut packets = 0;
-        let mut sink = |item: Item<'_>| packets += u64::from(matches!(item, Item::Observation(_)));
-        let summary = read_from(Drip(&compressed), "pipe", &mut sink).unwrap();
-        assert_eq!((summary.packets, packets), (2, 2));
-        assert_eq!(summary.truncated_at, None);
-    }
-}
-
-#[test]
-fn a_cut_compressed_file_is_a_cut_capture() {
-    let bytes = noisy_pcap(300);
-    for compressed in [gzip(&bytes), zstandard(&bytes)] {
-        let mut packets_before = 0;
-        for cut in [60, 500, 5_000, 200_000, 290_000, compressed.len() - 1] {
-            let read = read_all(&compressed[..cut]);
-            if cut == 60 && read.is_err() {
-                // Not even the header of the capture could be decompressed.
-                continue;
-            }
-            let (summary, seen) = read.unwrap();
-            assert_eq!(summary.packets, frames(&seen).len() as u64);
-            assert!(summary.packets >= packets_before);
-            packets_before = summary.packets;
-            let offset = 24 + summary.packets * (16 + 1000);
-            assert_eq!(summary.truncated_at, Some(offset), "cut at {cut}");
-            assert_eq!(
-                summary.truncation.as_deref(),
-                Some("the compressed file is cut")
-            );
-        }
-        // A block of 128 KiB at most is lost with the cut, not the whole window; what is
-        // missing of the last check sum costs no packet.
-        assert_eq!(packets_before, 300);
-        let (summary, _) = read_all(&compressed[..290_000]).unwrap();
-        assert!(summary.packets > 150, "{}", summary.packets);
-    }
-}
-
-#[test]
-fn damage_within_compressed_data_keeps_what_stood_before_it() {
-    let bytes = noisy_pcap(300);
-    let mut compressed = [zstandard(&bytes[..150_000]), zstandard(&bytes[150_000..])].concat();
-    let last = compressed.len() - 1;
-    compressed[last] ^= 1;
-    let (summary, _) = read_all(&compressed).unwrap();
-    assert!(
-        (147..=300).contains(&summary.packets),
-        "{}",
-        summary.packets
-    );
-    assert!(summary.truncated_at.is_some());
-    // Something else behind the last frame is not part of the capture, and is told.
-    let trailed = [zstandard(&bytes), b"garbage".to_vec()].concat();
-    let (summary, _) = read_all(&trailed).unwrap();
-    assert_eq!(summary.packets, 300);
-    assert_eq!(summary.truncated_at, u64::try_from(bytes.len()).ok());
-}
-
-#[test]
-fn a_zstd_window_beyond_bounds_is_refused_not_allocated() {
-    // RFC 8878, section 3.1.1.1: no single segment; window descriptor exponent 31 is 2 TiB.
-    let hostile = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 31 << 3, 0x01, 0, 0];
-    let message = read_all(&hostile).unwrap_err().to_string();
-    assert!(message.contains("too much memory"), "{message}");
-}
-
-/// Gives one byte at a time, as a slow pipe does.
-struct Drip<'a>(&'a [u8]);
-
-impl Read for Drip<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = buffer.len().min(1);
-        self.0.read(&mut buffer[..length])
-    }
-}
-
-#[test]
-fn a_slow_pipe_is_as_good_as_a_file() {
-    let mut file = Pcapng::new(Order::Little);
-    file.interface(1, &[]);
-    file.packet(0, 1, b"a", &[]);
-    for bytes in [
-        file.bytes,
-        pcap(Order::Big, 0xa1b2_c3d4, 1, &[(1, 0, b"a")]),
-    ] {
-        let mut packets = 0;
-        let mut sink = |item: Item<'_>| packets += u64::from(matches!(item, Item::Observation(_)));
-        let summary = read_from(Drip(&bytes), "pipe", &mut sink).unwrap();
-        assert_eq!((summary.packets, packets), (1, 1));
-        assert_eq!(summary.truncated_at, None);
-    }
-}
-
-#[test]
-fn a_cut_file_gives_everything_before_the_cut() {
-    let mut pcapng = Pcapng::new(Order::Big);
-    pcapng.interface(1, &[]);
-    let pcapng_header = pcapng.bytes.len();
-    pcapng.packet(0, 1, b"first", &[]);
-    let pcapng_first = pcapng.bytes.len();
-    pcapng.packet(0, 2, b"second", &[]);
-    let pcap = pcap(
-        Order::Little,
-        0xa1b2_c3d4,
-        1,
-        &[(1, 0, b"first"), (2, 0, b"second")],
-    );
-    for (bytes, header, first) in [
-        (pcap, 24, 24 + 16 + 5),
-        (pcapng.bytes, pcapng_header, pcapng_first),
-    ] {
-        for cut in header..bytes.len() {
-            let (summary, seen) = read_all(&bytes[..cut]).unwrap();
-            let (packets, offset) = if cut < first { (0, header) } else { (1, first) };
-            assert_eq!(seen.len(), packets);
-            let expected = (cut != offset).then(|| u64::try_from(offset).unwrap());
-            assert_eq!(summary.truncated_at, expected, "cut at {cut}");
-            assert_eq!(summary.truncation.is_some(), expected.is_some());
-        }
-    }
-}
-
-/// Found by `cargo xtask fuzz pcapng`: pcap-parser subtracts twelve from the length of a
-/// process block (0x80000001) unseen.
-#[test]
-fn a_block_shorter_than_its_own_frame_is_damage() {
-    for order in [Order::Little, Order::Big] {
-        for kind in [0x8000_0001, 1, 6, 0x0bad, 0x1234] {
-            for length in 0..12 {
-                let mut file = Pcapng::new(order);
-                file.interface(1, &[]);
-                file.packet(0, 1, b"first", &[]);
-                let sound = file.bytes.len();
-                file.bytes
-                    .extend([order.u32(kind), order.u32(length), [0; 4]].concat());
-                file.bytes.extend([0; 64]);
-                let (summary, seen) = read_all(&file.bytes).unwrap();
-                assert_eq!(frames(&seen).len(), 1);
-                assert_eq!(summary.truncated_at, u64::try_from(sound).ok());
-            }
-        }
-    }
-}
-
-#[test]
-fn a_large_record_is_read_and_an_impossible_one_is_damage() {
-    let large = vec![7_u8; 3_000_000];
-    let mut bytes = pcap(
-        Order::Little,
-        0xa1b2_c3d4,
-        1,
-        &[(1, 0, b"small"), (2, 0, &large), (3, 0, b"after")],
-    );
-    let (summary, seen) = read_all(&bytes).unwrap();
-    assert_eq!((summary.packets, summary.truncated_at), (3, None));
-    assert_eq!(frames(&seen)[1].1.data, large);
-
-    // The second packet claims 2 GiB, and bytes go on for ever.
-    bytes[45 + 8..45 + 12].copy_from_slice(&[0, 0, 0, 0x80]);
-    let endless = Cursor::new(&bytes).chain(std::io::repeat(7));
-    let summary = read_from(endless, "test", &mut |_| {}).unwrap();
-    assert_eq!((summary.packets, summary.truncated_at), (1, Some(45)));
-    assert_eq!(
-        summary.truncation.as_deref(),
-        Some("a record claims more than 16 MiB")
-    );
-}
-
-#[test]
-fn what_is_no_capture_is_refused_with_a_mend() {
-    let message = |bytes: &[u8]| read_all(bytes).unwrap_err().to_string();
-    assert!(message(b"").contains("it is empty; record it again"));
-    assert!(message(b"\xd4\xc3").contains("header is cut"));
-    assert!(message(b"\xd4\xc3\xb2\xa1\x02").contains("header is cut"));
-    assert!(message(b"\x0a\x0d\x0d\x0a\x1c\0\0\0").contains("header is cut"));
-    assert!(message(b"#!/bin/sh\n").contains("neither pcap nor pcapng"));
-    for (magic, name) in [
-        (&b"\xfd7zXZ\0"[..], "xz"),
-        (b"\x04\x22\x4d\x18", "lz4"),
-        (b"BZh9", "bzip2"),
-        (b"PK\x03\x04", "zip"),
-    ] {
-        let message = message(magic);
-        assert!(message.contains(name), "{message}");
-        assert!(message.contains("which tracer does not read"), "{message}");
-        assert!(message.contains("decompress it first"), "{message}");
-    }
-    assert!(message(&gzip(&gzip(b"x"))).contains("compressed twice"));
-    assert!(message(&zstandard(&gzip(b"x"))).contains("compressed twice"));
-    assert!(message(&zstandard(b"")).contains("it is empty"));
-    assert!(message(b"\x28\xb5\x2f\xfd....").contains("cannot read capture test"));
-    assert!(message(b"\x1f\x8b\x08").contains("cannot read capture test"));
-    let missing = super::read(std::path::Path::new("/nowhere/x.pcap"), &mut |_| {});
-    assert!(matches!(missing, Err(FileError::Open { .. })));
-    let folder = super::read(std::path::Path::new("/"), &mut |_| {});
-    assert!(matches!(folder, Err(FileError::Read { .. })));
-}
-
-fn samples() -> Vec<Vec<u8>> {
-    let mut file = Pcapng::new(Order::Little);
-    file.interface(1, &[file.option(2, b"eth0"), file.option(9, &[9])]);
-    file.packet(0, 1, b"packet", &[file.option(2, &[1, 0, 0, 0])]);
-    let mut secrets = file.order.u32(0x544c_534b).to_vec();
-    secrets.extend(file.order.u32(6));
-    secrets.extend(b"A b c\n");
-    file.block(10, &secrets);
-    file.section(Order::Big);
-    file.interface(101, &[]);
-    file.packet(0, 1, b"packet", &[]);
-    let packets: [(u32, u32, &[u8]); 2] = [(1, 2, b"first"), (3, 4, b"second")];
-    vec![file.bytes, pcap(Order::Little, 0xa1b2_c3d4, 1, &packets)]
-}
-
-proptest! {
-    #[test]
-    fn no_change_to_a_file_breaks_the_reader(
-        file in prop::sample::select(samples()),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
-        kept in any::<prop::sample::Index>(),
-    ) {
-        let mut file = file;
-        for (place, value) in changes {
-            let place = place.index(file.len());
-            file[place] = value;
-        }
-        file.truncate(kept.index(file.len() + 1));
-        if let Ok((summary, seen)) = read_all(&file) {
-            prop_assert_eq!(summary.packets, frames(&seen).len() as u64);
-            prop_assert!(seen.iter().all(|seen| seen.at_ns <= summary.duration_ns));
-        }
-    }
-
-    #[test]
-    fn no_bytes_behind_a_magic_break_the_reader(
-        magic in prop::sample::select(vec![[0xd4_u8, 0xc3, 0xb2, 0xa1], [0x0a, 0x0d, 0x0d, 0x0a], [0x1f, 0x8b, 8, 0], [0x28, 0xb5, 0x2f, 0xfd]]),
-        rest in prop::collection::vec(any::<u8>(), 0..300),
-    ) {
-        let _ = read_all(&[&magic[..], &rest].concat());
-    }
 }

@@ -1,11 +1,11 @@
 //! Arbitrary observations, for property tests.
 
 use crate::capture::{
-    ClientEvent, ClientReport, CongestionState, Direction, Fact, FileOpen, Frame, GetAddrInfoCall,
-    HookKind, Interface, KernelLayer, LayerPassage, LinkType, ListenQueue, LossPlace,
-    NeighborAction, NeighborEvent, Observation, PacketDrop, ProcessEvent, ResetAction, RouteDetail,
-    RouteLookup, SampleMoment, SocketOwner, SocketUse, TcpReset, TcpRetransmit, TcpSample,
-    TcpState, TcpStateChange,
+    ClientEvent, ClientReport, CongestionState, Direction, Fact, FileComment, FileOpen, Frame,
+    GetAddrInfoCall, HookKind, Interface, KernelLayer, LayerPassage, LinkType, ListenQueue,
+    LossPlace, NeighborAction, NeighborEvent, Observation, PacketDrop, ProcessEvent, ResetAction,
+    RouteDetail, RouteLookup, SampleMoment, SocketOwner, SocketUse, TcpReset, TcpRetransmit,
+    TcpSample, TcpState, TcpStateChange,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -46,6 +46,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         1 => process().prop_map(Fact::Process),
         1 => interface().prop_map(Fact::Interface),
         1 => any::<u32>().prop_map(Fact::NetworkNamespace),
+        1 => (of(any::<u32>()), any::<String>())
+            .prop_map(|(interface, text)| Fact::Comment(FileComment { interface, text })),
         2 => secret().prop_map(Fact::TlsSecret),
         1 => client().prop_map(Fact::Client),
         1 => (any::<u64>(), loss_place())
@@ -191,6 +193,7 @@ prop_compose! {
 
 prop_compose! {
     fn packet_drop()(
+        cookie in of(any::<u64>()),
         reason in any::<String>(),
         protocol in any::<u8>(),
         source in socket_address(),
@@ -200,7 +203,7 @@ prop_compose! {
         network_namespace in of(any::<u32>()),
         hook in hook(),
     ) -> PacketDrop {
-        PacketDrop { reason, protocol, source, destination, sequence, flags, network_namespace, hook }
+        PacketDrop { cookie, reason, protocol, source, destination, sequence, flags, network_namespace, hook }
     }
 }
 

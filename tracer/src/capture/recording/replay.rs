@@ -66,6 +66,10 @@ impl Replay {
             Item::Observation(observation) => match self.state {
                 State::Recording => self.recorded(observation.fact, sink),
                 State::Over => {}
+                // That of the section stands before everything else.
+                State::Nothing if matches!(observation.fact, Fact::Comment(_)) => {
+                    sink(Event::Observation(observation));
+                }
                 State::Nothing | State::File => {
                     self.state = State::File;
                     sink(Event::Observation(observation));

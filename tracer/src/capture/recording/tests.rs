@@ -25,6 +25,7 @@ fn capture(duration_ns: u64) -> CaptureInfo {
         lost: BTreeMap::new(),
         losses: Vec::new(),
         cost: None,
+        comments: Vec::new(),
         complete: true,
     }
 }
@@ -336,4 +337,19 @@ fn custom_blocks_of_others_are_left_alone() {
     let mut bytes = Folder::new().record(&[]);
     bytes.extend(block::custom(b"somebody else's example"));
     assert_eq!(replay(&bytes).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_comment_before_the_header_of_a_recording_does_not_hide_it() {
+    let mut long = header();
+    // Too long for an option of the section: it follows in a block of its own.
+    long.tracer.command = vec!["x".repeat(70_000)];
+    let folder = Folder::new();
+    let mut recorder = Recorder::create(&folder.path()).unwrap();
+    recorder.begin(&long);
+    recorder.finish(&capture(99)).unwrap();
+    let seen = replay(&std::fs::read(folder.path()).unwrap());
+    let begins = |event: &Event| matches!(event, Event::Begin(_));
+    assert!(seen.events.iter().any(begins) && seen.has_end());
+    assert_eq!(seen.warnings, Vec::<String>::new());
 }

@@ -1,6 +1,6 @@
 //! What a capture file says of a connection's packets beside their bytes.
 
-use crate::capture::{Direction, NamedProcess, PacketNote};
+use crate::capture::{Direction, NamedBy, NamedProcess, PacketNote};
 use crate::journey::evidence::Mark;
 use crate::journey::model::{Attribution, Comment, End, Process};
 use crate::protocol::text::printable;
@@ -38,10 +38,10 @@ impl Remarks {
         named.get_or_insert_with(|| (process.clone(), mark));
     }
 
-    /// The process at one end by the file's word, and the frame that named it. The kernel that
+    /// The process at one end by the file's word, and what of which frame named it. The kernel that
     /// recorded looked it up for a packet; that it is this connection's follows from addresses
     /// and ports.
-    pub fn process(&self, end: End) -> Option<(Process, Mark)> {
+    pub fn process(&self, end: End) -> Option<(Process, NamedBy, Mark)> {
         let named = match end {
             End::Client => &self.client,
             End::Server => &self.server,
@@ -58,7 +58,7 @@ impl Remarks {
             container: None,
             attribution: Attribution::Tuple,
         };
-        Some((described, *mark))
+        Some((described, process.by, *mark))
     }
 
     /// Memory that the comments take, in bytes.

@@ -8,7 +8,7 @@ use crate::journey::model::{End, Retransmission};
 use crate::protocol::frame::Tcp;
 use std::collections::VecDeque;
 
-/// Listed of one connection; more are not even counted.
+/// Listed of one connection; more are only counted.
 const LISTED: usize = 65_536;
 /// Segments behind their order that the kernel may still explain: what it tells of one follows
 /// within microseconds.
@@ -21,6 +21,8 @@ const SOON_NS: u64 = 50_000_000;
 pub(in crate::journey) struct Retransmissions {
     /// In order of time.
     listed: Vec<(Retransmission, Mark)>,
+    /// How many more there were.
+    unlisted: u64,
     /// Came behind what was sent after them, but so soon that they may only have been overtaken.
     behind: VecDeque<(Retransmission, Mark)>,
 }
@@ -34,6 +36,11 @@ impl Retransmissions {
         self.listed.len()
     }
 
+    /// How many there were beyond those that are listed.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted
+    }
+
     /// Client and server were taken for each other.
     pub fn turn(&mut self) {
         let all = self.listed.iter_mut().chain(&mut self.behind);
@@ -41,11 +48,13 @@ impl Retransmissions {
     }
 
     fn list(&mut self, entry: Retransmission, mark: Mark) {
-        if self.listed.len() < LISTED {
-            let later = |(other, _): &(Retransmission, Mark)| other.at_ns <= entry.at_ns;
-            let place = self.listed.partition_point(later);
-            self.listed.insert(place, (entry, mark));
+        if self.listed.len() >= LISTED {
+            self.unlisted += 1;
+            return;
         }
+        let later = |(other, _): &(Retransmission, Mark)| other.at_ns <= entry.at_ns;
+        let place = self.listed.partition_point(later);
+        self.listed.insert(place, (entry, mark));
     }
 
     fn remember_behind(&mut self, entry: Retransmission, mark: Mark) {
@@ -138,5 +147,36 @@ fn cause(again: &TcpRetransmit) -> Option<&'static str> {
         (CongestionState::Recovery, _) => Some("fast"),
         (_, Some(true) | None) => Some("tail_loss_probe"),
         (_, Some(false)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Direction, HookKind};
+
+    #[test]
+    fn what_is_too_much_for_the_list_is_counted() {
+        let mut all = Retransmissions::default();
+        let more = 3;
+        for number in 0..u64::try_from(LISTED).unwrap() + more {
+            let entry = Retransmission {
+                at_ns: number,
+                end: End::Client,
+                seq: 0,
+                bytes: 1,
+                kind: "timeout".to_owned(),
+                hook: "frames".to_owned(),
+            };
+            let mark = Mark {
+                at_ns: number,
+                number,
+                hook: HookKind::Pcap,
+                interface: 0,
+                direction: Direction::Unknown,
+            };
+            all.list(entry, mark);
+        }
+        assert_eq!((all.len(), all.unlisted()), (LISTED, more));
     }
 }

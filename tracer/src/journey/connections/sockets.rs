@@ -1,7 +1,7 @@
 //! What the kernel tells of sockets: whose they are, who reads from them, and their states.
 
-use super::Connections;
-use crate::capture::{SocketOwner, SocketUse, TcpState, TcpStateChange};
+use super::{Connections, tuple};
+use crate::capture::{PacketDrop, SocketOwner, SocketUse, TcpState, TcpStateChange};
 use crate::journey::connection::{ConnectCall, TrackedConnection};
 use crate::journey::model::{End, Endpoint, StateTransition};
 use crate::journey::older::OlderSocket;
@@ -119,18 +119,33 @@ impl Connections {
             .then_some((connection, end))
     }
 
-    /// The connection of a packet that was in this network namespace, and the end that sent it.
-    pub fn sender_of_packet(
+    /// The connection of a packet that the kernel gave up, and the end that sent it.
+    pub fn sender_of_drop(
         &mut self,
-        (source, destination): (SocketAddr, SocketAddr),
-        namespace: Option<u32>,
+        dropped: &PacketDrop,
     ) -> Option<(&mut TrackedConnection, End)> {
+        let (source, destination) = (dropped.source, dropped.destination);
         // What leaves the watched namespace may be lost in another one.
         let stays = self.watched.is_own(destination.ip());
-        if stays && self.watched.is_double(namespace, source.ip()) {
+        if stays
+            && self
+                .watched
+                .is_double(dropped.network_namespace, source.ip())
+        {
             return None;
         }
+        self.attempt_of(source.into(), destination.into(), dropped.cookie);
         self.end_between(source, destination)
+    }
+
+    /// A SYN that is given up on its way out was no frame: the attempt that it belongs to learns
+    /// its source port from it.
+    fn attempt_of(&mut self, source: Endpoint, destination: Endpoint, cookie: Option<u64>) {
+        if self.between(source, destination).is_none()
+            && let Some(number) = self.adopt(source, destination, cookie)
+        {
+            self.by_tuple.insert(tuple(source, destination), number);
+        }
     }
 
     /// Takes a change of state. The source port of a client is chosen after SYN_SENT, the

@@ -84,6 +84,8 @@ pub struct Connection {
     /// Segments sent by each end, pure acknowledgements included.
     pub segments: PerEnd,
     pub retransmissions: Vec<Retransmission>,
+    /// How many there were beyond those 65,536 that are listed at most.
+    pub retransmissions_unlisted: u64,
     /// Smoothed round-trip time at the end, from the kernel's own socket.
     pub srtt_ns: Option<u64>,
     pub drops: Vec<Drop>,

@@ -81,8 +81,25 @@ pub struct CaptureInfo {
     /// end of a capture.
     #[serde(default)]
     pub cost: Option<Cost>,
+    /// What a capture file says of itself, of its interfaces and of frames that no connection
+    /// has; what it says of a connection's frames is in the connection.
+    #[serde(default)]
+    pub comments: Vec<CaptureComment>,
     /// Nothing was lost and every planned fact had a hook.
     pub complete: bool,
+}
+
+/// A comment in a capture file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaptureComment {
+    /// The interface that it is about: its name, or its number in the file, from 1, where it
+    /// has none. Null where it is about a frame or the whole capture.
+    pub interface: Option<String>,
+    /// Number of the frame that it is about, from 1; null where it is about no frame.
+    pub frame: Option<u64>,
+    /// When that frame was captured.
+    pub at_ns: Option<u64>,
+    pub text: String,
 }
 
 /// Events of one class that were lost on one processor.

@@ -1,11 +1,11 @@
 //! What the kernel tells of a connection beyond its states.
 
-use super::{CLIENT, Flags, MS, SECOND, Script, Wire, server};
+use super::{CLIENT, Flags, MS, SECOND, Script, Wire, cookie_of, server};
 use crate::capture::{
     CongestionState, Fact, HookKind, Interface, ListenQueue, PacketDrop, ResetAction, SocketOwner,
     SocketUse, TcpReset, TcpRetransmit,
 };
-use crate::journey::model::{Attribution, Connection, Journey};
+use crate::journey::model::{Attribution, Connection, End, Journey};
 use std::net::{IpAddr, SocketAddr};
 
 fn ends(wire: &Wire) -> (SocketAddr, SocketAddr) {
@@ -133,6 +133,7 @@ fn refused(reason: &str) -> (Connection, Journey) {
     script.segment(&mut wire, true, Flags::Syn, b"");
     let (source, destination) = ends(&wire);
     script.fact(Fact::PacketDrop(PacketDrop {
+        cookie: None,
         reason: reason.to_owned(),
         protocol: 6,
         source,
@@ -167,7 +168,7 @@ fn a_segment_that_the_kernel_sends_for_a_closed_socket_changes_no_owner() {
     script.request(&mut wire, "shop.test", "/");
     script.response(&mut wire);
     script.fact(Fact::SocketOwner(SocketOwner {
-        cookie: Some(super::cookie_of(wire.port)),
+        cookie: Some(cookie_of(wire.port)),
         usage: SocketUse::Receive,
         pid: super::PID,
         tid: super::PID,
@@ -253,4 +254,52 @@ fn a_full_listening_queue_is_told_where_the_server_is_on_this_host() {
     };
     assert!(is_told(waited(true)));
     assert!(!is_told(waited(false)));
+}
+
+/// A SYN that never became a frame, of the socket of this port.
+fn dropped_on_its_way_out(port: u16) -> Fact {
+    Fact::PacketDrop(PacketDrop {
+        cookie: Some(cookie_of(port)),
+        reason: "NETFILTER_DROP".to_owned(),
+        protocol: 6,
+        source: (CLIENT, port).into(),
+        destination: (server(1), 80).into(),
+        sequence: 1,
+        flags: 0x02,
+        network_namespace: None,
+        hook: HookKind::Tracepoint,
+    })
+}
+
+#[test]
+fn a_segment_dropped_before_it_was_a_frame_is_known_by_its_socket() {
+    let mut script = Script::new(false);
+    let mut wire = script.connect_call(40_001, (server(1), 80));
+    script.fact(dropped_on_its_way_out(40_001));
+    // Somebody else's.
+    script.fact(dropped_on_its_way_out(40_002));
+    // The next one leaves, and is the same attempt.
+    script.open(&mut wire);
+    script.exchange(&mut wire, "shop.test", "/");
+    let document = script.finish().document;
+    let [connection] = &document.connections[..] else {
+        panic!("{:#?}", document.connections);
+    };
+    let reasons: Vec<_> = connection.drops.iter().map(|it| &it.reason[..]).collect();
+    assert_eq!(reasons, ["NETFILTER_DROP"]);
+    assert_eq!(connection.drops[0].end, End::Client);
+    assert_eq!(connection.client.port, 40_001);
+}
+
+#[test]
+fn an_attempt_of_which_every_segment_was_dropped_has_its_source_port() {
+    let mut script = Script::new(false);
+    script.connect_call(40_001, (server(1), 80));
+    script.fact(dropped_on_its_way_out(40_001));
+    let document = script.finish().document;
+    let connection = &document.connections[0];
+    assert_eq!(
+        (connection.client.port, connection.drops.len()),
+        (40_001, 1)
+    );
 }

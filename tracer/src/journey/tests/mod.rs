@@ -409,6 +409,7 @@ fn document() -> Document {
             lost: std::collections::BTreeMap::new(),
             losses: Vec::new(),
             cost: None,
+            comments: Vec::new(),
             complete: true,
         },
         dns: Vec::new(),

@@ -1,9 +1,9 @@
 //! What a capture file says of packets beside their bytes.
 
-use super::{Flags, Script, server};
-use crate::capture::{NamedProcess, PacketNote};
+use super::{Flags, Script, resolver, server};
+use crate::capture::{Fact, FileComment, Interface, NamedBy, NamedProcess, PacketNote};
 use crate::journey::limits::Limits;
-use crate::journey::model::{Attribution, End};
+use crate::journey::model::{Attribution, CaptureComment, End};
 
 const SERVER: u16 = 80;
 
@@ -21,6 +21,7 @@ fn named(pid: u32, name: &str) -> Option<Box<PacketNote>> {
             pid,
             name: name.to_owned(),
             path: Some("/Applications/Safari".to_owned()),
+            by: NamedBy::ProcessBlock,
         }),
     }))
 }
@@ -133,4 +134,87 @@ fn a_file_s_word_gives_way_to_the_kernel_s() {
     assert_eq!(process.attribution, Attribution::SocketCookie);
     let mut lines = document.journeys[0].timeline.iter();
     assert!(!lines.any(|line| line.summary.contains("Safari")));
+}
+
+#[test]
+fn a_header_that_names_the_process_is_its_evidence() {
+    let mut script = Script::of_file(Limits::default());
+    let mut wire = script.wire(40_000, (server(1), SERVER));
+    script.note = named(4711, "curl");
+    if let Some(process) = script.note.as_mut().and_then(|note| note.process.as_mut()) {
+        process.by = NamedBy::PacketHeader;
+    }
+    script.open(&mut wire);
+    script.exchange(&mut wire, "shop.test", "/");
+    let document = script.finish().document;
+    let mut lines = document.journeys[0].timeline.iter();
+    let line = lines.find(|line| line.evidence == "PKTAP header, frame 1");
+    let summary = "the capture file names curl[4711] as the client";
+    assert_eq!(line.unwrap().summary, summary);
+}
+
+fn interface(index: u32, name: &str) -> Fact {
+    Fact::Interface(Interface {
+        index,
+        name: name.to_owned(),
+        mac: None,
+        mtu: 0,
+        addresses: Vec::new(),
+        temporary: Vec::new(),
+        loopback: false,
+    })
+}
+
+fn of_file(interface: Option<u32>, text: &str) -> Fact {
+    Fact::Comment(FileComment {
+        interface,
+        text: text.to_owned(),
+    })
+}
+
+#[test]
+fn what_is_about_no_connection_is_told_of_the_capture() {
+    let mut script = Script::of_file(Limits::default());
+    script.fact(of_file(None, "the office\n"));
+    script.fact(interface(1, "eth0\u{1b}"));
+    script.fact(of_file(Some(1), "at the gateway"));
+    script.fact(of_file(Some(2), "nameless"));
+    script.note = comment("who is it?");
+    script.query("shop.test", resolver());
+    let at_ns = script.at_ns;
+    let mut wire = script.wire(40_000, (server(1), SERVER));
+    script.note = comment("of the connection");
+    script.open(&mut wire);
+    script.exchange(&mut wire, "shop.test", "/");
+    let document = script.finish().document;
+
+    let comment = |interface: Option<&str>, frame, at_ns, text: &str| CaptureComment {
+        interface: interface.map(str::to_owned),
+        frame,
+        at_ns,
+        text: text.to_owned(),
+    };
+    let told = &document.capture.comments;
+    let expected = [
+        comment(None, None, None, r"the office\x0a"),
+        comment(Some(r"eth0\x1b"), None, None, "at the gateway"),
+        comment(Some("2"), None, None, "nameless"),
+        comment(None, Some(1), Some(at_ns), "who is it?"),
+    ];
+    assert_eq!(told[..], expected);
+    assert_eq!(document.connections[0].comments.len(), 1);
+}
+
+#[test]
+fn a_thousand_comments_of_a_capture_are_a_hundred() {
+    let mut script = Script::of_file(Limits::default());
+    for _ in 0..500 {
+        script.fact(of_file(None, &"x".repeat(5000)));
+        script.note = comment("y");
+        script.query("shop.test", resolver());
+    }
+    let document = script.finish().document;
+    let comments = &document.capture.comments;
+    assert_eq!(comments.len(), 100);
+    assert_eq!(comments[0].text, "x".repeat(1000));
 }

@@ -290,6 +290,7 @@ impl<'a> Attacher<'a> {
                     let places = part.places.iter().copied();
                     watchers.extend(places.map(|place| (place, target.clone())));
                     let Ground { types, offsets, .. } = self.ground;
+                    self.ground.options.steps.attached();
                     let mut report = attached(fact, kind, target);
                     report.reason = needs::left_out(part.program, types, offsets);
                     reports.push(report);
@@ -338,6 +339,7 @@ impl<'a> Attacher<'a> {
     }
 
     fn report_attached(&mut self, fact: &Fact, kind: HookKind, target: String) {
+        self.ground.options.steps.attached();
         self.outcome.reports.push(attached(fact, kind, target));
     }
 }

@@ -101,6 +101,7 @@ pub(super) fn dropped(
     reasons: &Reasons,
 ) -> Result<PacketDrop, Malformed> {
     Ok(PacketDrop {
+        cookie: (dropped.cookie != 0).then_some(dropped.cookie),
         reason: reasons.drop(dropped.reason),
         protocol: dropped.protocol,
         source: socket_address(dropped.family, &dropped.source, dropped.source_port)?,

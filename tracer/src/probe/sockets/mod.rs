@@ -39,8 +39,18 @@ struct Socket {
 pub(super) struct Older {
     /// Sockets and the processes that have them open.
     pub owners: Vec<SocketOwner>,
-    /// Cookies by inode number, for sockets that a traced process inherits.
-    pub cookies: HashMap<u64, u64>,
+    /// By inode number, for what a traced process inherits.
+    pub inherited: HashMap<u64, Inherited>,
+}
+
+/// A socket that a traced process may have been given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inherited {
+    pub cookie: Option<u64>,
+    /// Its own port.
+    pub port: u16,
+    /// A TCP socket that is connected to nobody: what arrives at its port may be for it.
+    pub listens: bool,
 }
 
 /// Lists the sockets of this host, those of the calling thread's network namespace, which has
@@ -52,15 +62,24 @@ pub(super) fn list(watched: Option<u32>) -> Older {
         sockets.extend(other.into_iter().take(room));
     });
     sockets.truncate(MOST_SOCKETS);
-    let cookies = sockets.iter();
     Older {
-        cookies: cookies
-            .filter_map(|socket| Some((socket.inode, socket.cookie?)))
+        inherited: sockets
+            .iter()
+            .filter(|socket| watched.is_none() || socket.namespace == watched)
+            .map(|socket| (socket.inode, inherited(socket)))
             .collect(),
         owners: sockets
             .iter()
             .filter_map(|socket| Some(owner(socket, holders.of(socket.inode)?)))
             .collect(),
+    }
+}
+
+fn inherited(socket: &Socket) -> Inherited {
+    Inherited {
+        cookie: socket.cookie,
+        port: socket.local.port(),
+        listens: socket.protocol == TCP && socket.remote.is_none(),
     }
 }
 

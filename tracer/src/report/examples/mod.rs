@@ -70,6 +70,7 @@ fn document(
             lost: std::collections::BTreeMap::new(),
             losses: Vec::new(),
             cost: None,
+            comments: Vec::new(),
             complete: true,
         },
         dns,

@@ -229,6 +229,7 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         bytes: PerEnd::default(),
         segments: PerEnd::default(),
         retransmissions: Vec::new(),
+        retransmissions_unlisted: 0,
         srtt_ns: None,
         drops: Vec::new(),
         tcp_samples: Vec::new(),

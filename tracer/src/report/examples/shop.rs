@@ -1,6 +1,7 @@
 //! The demo's journey: every phase happens and is seen in full.
 
 use super::pieces::*;
+use crate::capture::{FileOpen, HookKind};
 use crate::journey::model::*;
 
 const URL: &str = "https://www.shop.test/";
@@ -361,6 +362,12 @@ fn sample(at_ns: u64, moment: &str, srtt_us: u64) -> TcpSample {
 fn timeline() -> Vec<TimelineEvent> {
     use EventDirection::{In, Local, Out};
     use Layer::{Dns, Http, Link, Process, Route, Tcp, Tls};
+    let hosts = FileOpen {
+        pid: 4242,
+        path: "/etc/hosts".into(),
+        // As on a kernel without kprobes, which this is.
+        hook: HookKind::Tracepoint,
+    };
     vec![
         event(
             START,
@@ -376,13 +383,7 @@ fn timeline() -> Vec<TimelineEvent> {
             "getaddrinfo(www.shop.test, 443) called",
             "uprobe libc.so.6:getaddrinfo",
         ),
-        event(
-            at(110),
-            Dns,
-            Local,
-            "opens /etc/hosts",
-            "tracepoint syscalls:sys_enter_openat",
-        ),
+        event(at(110), Dns, Local, "reads /etc/hosts", &hosts.evidence()),
         event(
             at(180),
             Dns,

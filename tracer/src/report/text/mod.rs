@@ -1,6 +1,7 @@
 //! The text view: a waterfall like a browser's, with the evidence of a packet capture.
 
 mod bar;
+mod comments;
 mod cost;
 mod detail;
 mod dhcp;
@@ -90,6 +91,9 @@ pub fn render_end(document: &Document, journeys: u64, options: &TextOptions) -> 
         }
     }
     summary::write(&mut page, &document.capture, journeys, options.verbose);
+    if options.verbose >= 1 {
+        comments::write(&mut page, &document.capture.comments);
+    }
     let cost = document.capture.cost.as_ref();
     if let Some(cost) = cost.filter(|_| options.cost || options.verbose >= 1) {
         cost::write(&mut page, cost);

@@ -1,5 +1,7 @@
 use super::{TextOptions, render};
-use crate::journey::model::{Connection, Container, Document, Journey, Phase, Trace};
+use crate::journey::model::{
+    CaptureComment, Connection, Container, Document, End, Journey, Phase, Retransmission, Trace,
+};
 use crate::report::examples;
 use crate::report::style::{Style, width_of};
 use proptest::prelude::*;
@@ -243,4 +245,51 @@ proptest! {
         document.capture.lost = [("a".to_owned(), u64::MAX), ("b".to_owned(), length)].into();
         prop_assert!(shown(&document, width, unicode, 2).contains("resolve"));
     }
+}
+
+#[test]
+fn comments_of_a_capture_file_are_shown_on_request() {
+    let mut document = examples::shop();
+    let comment = |interface: Option<&str>, frame: Option<u64>| CaptureComment {
+        interface: interface.map(str::to_owned),
+        frame,
+        at_ns: frame.map(|_| 1_500_000),
+        text: "look here".to_owned(),
+    };
+    document.capture.comments = vec![
+        comment(None, None),
+        comment(Some("eth0"), None),
+        comment(None, Some(12)),
+    ];
+    let told = shown(&document, 80, true, 1);
+    let lines: Vec<&str> = told
+        .lines()
+        .filter(|it| it.ends_with("look here"))
+        .collect();
+    let [file, interface, frame] = lines[..] else {
+        panic!("{told}");
+    };
+    assert!(file.trim().starts_with("comments"), "{file}");
+    assert_eq!(interface.trim(), "interface eth0: look here");
+    assert_eq!(frame.trim(), "frame 12 at 1.50 ms: look here");
+    assert!(!shown(&document, 80, true, 0).contains("look here"));
+}
+
+#[test]
+fn segments_that_were_too_many_for_the_list_count_where_their_number_is_told() {
+    let mut document = examples::shop();
+    for connection in &mut document.connections {
+        let entry = Retransmission {
+            at_ns: connection.handshake.syn_at_ns.unwrap_or(0),
+            end: End::Client,
+            seq: 0,
+            bytes: 1,
+            kind: "timeout".to_owned(),
+            hook: "frames".to_owned(),
+        };
+        connection.retransmissions = vec![entry];
+        connection.retransmissions_unlisted = 4711;
+    }
+    let told = shown(&document, 200, true, 0);
+    assert!(told.contains("4712 segments sent again"), "{told}");
 }

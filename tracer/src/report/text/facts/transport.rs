@@ -236,7 +236,8 @@ pub(in crate::report::text) fn traffic(connection: &Connection) -> Sentence {
     }
     sentence.fact(end("server", bytes.server, segments.server));
     if !connection.retransmissions.is_empty() {
-        let count = connection.retransmissions.len() as u64;
+        let listed = connection.retransmissions.len() as u64;
+        let count = listed.saturating_add(connection.retransmissions_unlisted);
         let text = format!("{} sent again", units::counted(count, "segment"));
         sentence.fact_in(Role::Warning, text);
     }
