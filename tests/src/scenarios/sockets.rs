@@ -2,6 +2,7 @@
 //! inherited, passed on, used by a thread, kept over an execve(2), of a process that is gone.
 
 use std::env;
+use std::fs;
 use std::io::BufReader;
 use std::net::{Ipv4Addr, TcpStream};
 
@@ -14,7 +15,7 @@ use super::owners::start_server;
 use crate::crowd;
 use crate::handover;
 use crate::network::Network;
-use crate::program::{Program, watching};
+use crate::program::{Program, Tracer, watching};
 use crate::requests;
 use crate::running::Running;
 use crate::scenario::Scenario;
@@ -47,6 +48,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a_process_that_is_gone_when_it_is_looked_up_is_still_named",
         run: || alone(gone),
+    },
+    Scenario {
+        name: "a_traced_server_on_loopback_is_told_from_the_syn_of_a_stranger_on",
+        run: || alone(served),
     },
 ];
 
@@ -234,5 +239,25 @@ fn gone() -> Result<()> {
     let command = crate::journey::strings(&process["command"]);
     let part = command.get(1).map(String::as_str);
     ensure!(part == Some(requests::CLIENT), "{process}");
+    Ok(())
+}
+
+/// On loopback a frame is seen once, as one that leaves: whoever sent it.
+fn served() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report.json");
+    let (report, program) = (report.to_string_lossy(), env::current_exe()?);
+    let command = ["--", &program.to_string_lossy(), requests::SERVER];
+    let server = Tracer::new(["run", "-o", &report].iter().chain(&command)).start()?;
+    let port = said(&server, "port")?.to_string();
+    let client = Program::new(&program).args([requests::CLIENT, &port, "1"]);
+    client.run()?.expect_code(0)?;
+    server.signal(Signal::SIGINT)?;
+    server.finish()?.expect_code(130)?;
+    let document: Value = serde_json::from_str(&fs::read_to_string(&*report)?)?;
+    let connection = &document["connections"][0];
+    let syn = &connection["handshake"]["syn_at_ns"];
+    ensure!(syn.is_u64(), "{connection:#}");
+    ensure!(connection["http"][0]["status"] == 200, "{connection:#}");
     Ok(())
 }

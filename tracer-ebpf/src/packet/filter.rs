@@ -21,6 +21,10 @@ const NOTHING: u32 = 0;
 /// SYN, in the fourth word of a TCP header.
 const SYN: u32 = 0x0002_0000;
 
+/// Index of the loopback interface in every network namespace (LOOPBACK_IFINDEX,
+/// include/net/flow.h).
+const LOOPBACK: u32 = 1;
+
 /// How many bytes of the frame to copy; 0 when it is not wanted at all.
 #[inline(always)]
 pub fn bytes_wanted(of_kind: u32, work: *mut Work, arrival: &Arrival) -> u32 {
@@ -93,8 +97,10 @@ fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
         ports::note(peer_port as u16);
     }
     let Some(flow) = known_flow(work).or_else(|| {
-        let wanted =
-            task::whole_host() || is_of_traced_socket(arrival) || is_of_traced_listener(own_port);
+        let wanted = task::whole_host()
+            || is_of_traced_socket(arrival)
+            || is_of_traced_listener(own_port)
+            || is_seen_once(arrival) && is_of_traced_listener(peer_port);
         if wanted { make_flow(work) } else { None }
     }) else {
         return NOTHING;
@@ -122,6 +128,12 @@ fn is_service_port(port: u32) -> bool {
 #[inline(always)]
 fn is_of_traced_socket(arrival: &Arrival) -> bool {
     arrival.cookie != 0 && TRACED_SOCKETS.get_ptr(arrival.cookie).is_some()
+}
+
+/// On loopback what leaves is what arrives, and no hook sees it twice.
+#[inline(always)]
+fn is_seen_once(arrival: &Arrival) -> bool {
+    arrival.interface == LOOPBACK && arrival.direction != direction::IN
 }
 
 #[inline(always)]
