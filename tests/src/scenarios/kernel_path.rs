@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::demo::told_with;
 use crate::journey;
 use crate::program::Tracer;
 use crate::scenario::Scenario;
@@ -241,8 +242,7 @@ fn on_request() -> Result<()> {
 }
 
 fn in_text() -> Result<()> {
-    let verbose = Tracer::new(["demo", "-v", "http://plain.test/"]);
-    let outcome = verbose.run()?.expect_code(0)?;
+    let outcome = told_with(&["-v"])?;
     for words in ["request down", "response up", "net:net_dev_queue"] {
         ensure!(
             outcome.stdout.contains(words),
@@ -250,8 +250,7 @@ fn in_text() -> Result<()> {
             outcome.describe()
         );
     }
-    let layers = Tracer::new(["demo", "--layers", "http://plain.test/"]);
-    let outcome = layers.run()?.expect_code(0)?;
+    let outcome = told_with(&["--layers"])?;
     ensure!(
         outcome.stdout.contains("through the kernel"),
         "{}",
