@@ -26,9 +26,9 @@ pub fn remove(object: &[u8]) -> Result<Vec<u8>> {
         names.data = SectionData::SectionString;
     }
     let mut smaller = Vec::new();
-    builder
-        .write(&mut smaller)
-        .context("the object with the kernel programs cannot be written without debug information")?;
+    builder.write(&mut smaller).context(
+        "the object with the kernel programs cannot be written without debug information",
+    )?;
     Ok(smaller)
 }
 
