@@ -9,15 +9,15 @@ use anyhow::Result;
 use crate::outcome::Outcome;
 use crate::program::Tracer;
 
-/// What `tracer demo` with these options alone said, of the one run of this program.
-pub fn told_with(options: &'static [&'static str]) -> Result<&'static Outcome> {
-    static TOLD: Mutex<BTreeMap<&[&str], &Outcome>> = Mutex::new(BTreeMap::new());
+/// What `tracer demo` with these arguments said.
+pub fn told_with(arguments: &[&str]) -> Result<Outcome> {
+    static TOLD: Mutex<BTreeMap<String, Outcome>> = Mutex::new(BTreeMap::new());
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(outcome) = told.get(options) {
-        return Ok(outcome);
+    let key = arguments.join(" ");
+    if let Some(outcome) = told.get(&key) {
+        return Ok(outcome.clone());
     }
-    let outcome = Tracer::new(["demo"].iter().chain(options)).run()?;
-    let outcome: &Outcome = Box::leak(Box::new(outcome.expect_code(0)?));
-    told.insert(options, outcome);
+    let outcome = Tracer::new(["demo"].iter().chain(arguments)).run()?;
+    told.insert(key, outcome.clone());
     Ok(outcome)
 }

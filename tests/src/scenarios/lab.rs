@@ -100,7 +100,7 @@ fn fetched(arguments: &[&str]) -> Result<Value> {
 
 /// The demo as everybody gets it.
 fn whole_story() -> Result<Value> {
-    let document = told_with(&["--format", "json"])?.json()?;
+    let document = told_with(&["--format", "json"])?.expect_code(0)?.json()?;
     journey::check_invariants(&document)?;
     Ok(document)
 }
@@ -273,7 +273,7 @@ fn text_view() -> Result<()> {
 }
 
 fn verbose_view() -> Result<()> {
-    let outcome = told_with(&["-v"])?;
+    let outcome = told_with(&["-v"])?.expect_code(0)?;
     for words in [
         "getaddrinfo(www.shop.test)",
         "ARP",
@@ -295,7 +295,7 @@ fn verbose_view() -> Result<()> {
 }
 
 fn layers_view() -> Result<()> {
-    let outcome = told_with(&["--layers"])?;
+    let outcome = told_with(&["--layers"])?.expect_code(0)?;
     for words in ["Ethernet", "ARP", "IPv4", "TCP", "UDP", "DNS", "TLS"] {
         ensure!(
             outcome.stdout.contains(words),
