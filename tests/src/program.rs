@@ -53,7 +53,7 @@ impl Tracer {
 
 /// Options of `fetch` and `demo` that let a guest watch the way through the kernel by tracepoints,
 /// as a machine without kprobes does. To attach to a function, and to let go of it, the kernel
-/// walks over all 50,000 functions that it can trace: emulated, a `demo --format json` takes 2.3 s
+/// walks over all 40,000 functions that it can trace: emulated, a `demo --format json` takes 2.3 s
 /// of processor time with kprobes, and 1.5 s with tracepoints (6.1).
 pub fn sparing_options() -> &'static [&'static str] {
     match env::var_os("TRACER_GUEST") {
