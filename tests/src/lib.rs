@@ -11,6 +11,7 @@
 //! ```
 
 pub mod crowd;
+pub mod demo;
 pub mod handover;
 pub mod journey;
 pub mod load;

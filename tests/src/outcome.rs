@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::schema;
 
 /// A program that ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// The command, for messages.
     pub line: String,

@@ -16,6 +16,8 @@ use crate::{crowd, handover, pieces};
 
 /// First argument that turns the end-to-end program into a client.
 pub const CLIENT: &str = "__requests";
+/// First argument that turns it into a client of hosts that the other arguments name.
+pub const BY_NAME: &str = "__by_name";
 /// First argument that turns it into a client that hears nothing for a while.
 pub const DEAF_CLIENT: &str = "__deaf";
 /// First argument that turns it into a client with many requests at a time.
@@ -33,6 +35,7 @@ pub fn part() -> Option<ExitCode> {
     let number = |index: usize| arguments.get(index)?.parse::<u16>().ok();
     let result = match arguments.get(1)?.as_str() {
         CLIENT => request_all(number(2).unwrap_or(0), number(3).unwrap_or(1)),
+        BY_NAME => request_by_name(arguments.get(2..).unwrap_or_default()),
         DEAF_CLIENT => request_deaf(number(2).unwrap_or(0)),
         FLOOD => flood(number(2).unwrap_or(0), number(3).unwrap_or(1)),
         SERVER => serve_forever(),
@@ -64,6 +67,22 @@ fn request_all(port: u16, count: u16) -> Result<()> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         ensure!(answer.ends_with(BODY), "not the expected answer: {answer}");
+    }
+    Ok(())
+}
+
+/// One request to port 80 of each host.
+fn request_by_name(hosts: &[String]) -> Result<()> {
+    for host in hosts {
+        let mut stream = TcpStream::connect((host.as_str(), 80))?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
     }
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! State transitions of TCP sockets: one fact, four kinds of hook.
 //!
-//! `tcp_set_state` makes most of them. It is not enough: `inet_csk_clone_lock` moves the
-//! child from LISTEN to SYN_RECV through `inet_sk_set_state`, and `inet_csk_listen_start`
-//! enters LISTEN through `inet_sk_state_store`. The latter is also the last step of
-//! `tcp_set_state`, so only LISTEN is taken from it. The tracepoint
-//! `sock:inet_sock_set_state` sits in those two and sees all.
+//! Two functions make all of them: `inet_csk_clone_lock` moves the child from LISTEN to
+//! SYN_RECV through `inet_sk_set_state`, and `inet_sk_state_store` is the last step of
+//! `tcp_set_state` and the way of `inet_csk_listen_start` into LISTEN. The tracepoint
+//! `sock:inet_sock_set_state` sits in those two.
 
 use aya_ebpf::{
     EbpfContext,
@@ -40,68 +39,28 @@ const TCP: u16 = 6;
 pub static LISTENERS: HashMap<u16, u32> = HashMap::with_max_entries(1024, 0);
 
 #[kprobe]
-pub fn kprobe_tcp_set_state(context: ProbeContext) -> u32 {
-    probe(
-        &context,
-        hook::KPROBE,
-        context.arg(0),
-        context.arg(1),
-        false,
-    );
-    0
-}
-
-#[kprobe]
 pub fn kprobe_inet_sk_set_state(context: ProbeContext) -> u32 {
-    probe(
-        &context,
-        hook::KPROBE,
-        context.arg(0),
-        context.arg(1),
-        false,
-    );
+    probe(&context, hook::KPROBE, context.arg(0), context.arg(1));
     0
 }
 
 #[kprobe]
 pub fn kprobe_inet_sk_state_store(context: ProbeContext) -> u32 {
-    probe(&context, hook::KPROBE, context.arg(0), context.arg(1), true);
-    0
-}
-
-#[fentry(function = "tcp_set_state")]
-pub fn fentry_tcp_set_state(context: FEntryContext) -> i32 {
-    probe(
-        &context,
-        hook::FENTRY,
-        Some(context.arg(0)),
-        Some(context.arg(1)),
-        false,
-    );
+    probe(&context, hook::KPROBE, context.arg(0), context.arg(1));
     0
 }
 
 #[fentry(function = "inet_sk_set_state")]
 pub fn fentry_inet_sk_set_state(context: FEntryContext) -> i32 {
-    probe(
-        &context,
-        hook::FENTRY,
-        Some(context.arg(0)),
-        Some(context.arg(1)),
-        false,
-    );
+    let (socket, to) = (context.arg(0), context.arg(1));
+    probe(&context, hook::FENTRY, Some(socket), Some(to));
     0
 }
 
 #[fentry(function = "inet_sk_state_store")]
 pub fn fentry_inet_sk_state_store(context: FEntryContext) -> i32 {
-    probe(
-        &context,
-        hook::FENTRY,
-        Some(context.arg(0)),
-        Some(context.arg(1)),
-        true,
-    );
+    let (socket, to) = (context.arg(0), context.arg(1));
+    probe(&context, hook::FENTRY, Some(socket), Some(to));
     0
 }
 
@@ -141,22 +100,15 @@ pub fn tracepoint_inet_sock_set_state(context: RawTracePointContext) -> i32 {
 
 /// At the entry of a function that sets a state, the old one is still in the socket.
 #[inline(always)]
-fn probe(
-    context: &impl EbpfContext,
-    hook: u8,
-    socket: Option<u64>,
-    to: Option<u32>,
-    only_listen: bool,
-) {
+fn probe(context: &impl EbpfContext, hook: u8, socket: Option<u64>, to: Option<u32>) {
     let (Some(socket), Some(to)) = (socket, to) else {
         return;
     };
-    let to = to as u8;
-    if only_listen && to != LISTEN || !is_tcp(socket) {
+    if !is_tcp(socket) {
         return;
     }
     let common = SocketCommon::of(socket);
-    transition(context, hook, &common, common.state(), to);
+    transition(context, hook, &common, common.state(), to as u8);
 }
 
 #[inline(always)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::debug_information;
 use crate::machine::linker::{self, Linker};
 use crate::machine::toolchain::{Kind, TARGET, Toolchain};
 use crate::machine::tools::Tools;
@@ -18,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// The name of the binary in tracer-ebpf's Cargo.toml.
 const OBJECT: &str = "tracer";
+/// What is made of it for the tracer to embed.
+const EMBEDDED: &str = "tracer.bpf.o";
 
 /// Names the object to tracer/build.rs, which embeds it.
 pub const VARIABLE: &str = "TRACER_BPF_OBJECT";
@@ -39,7 +42,13 @@ pub fn build(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
             object.display()
         );
     }
-    Ok(object)
+    let small = target_folder(workspace).join(EMBEDDED);
+    let content = debug_information::remove(&content)?;
+    // The tracer is built again whenever this file is written.
+    if fs::read(&small).ok().as_ref() != Some(&content) {
+        fs::write(&small, content).with_context(|| format!("cannot write {}", small.display()))?;
+    }
+    Ok(small)
 }
 
 /// `cargo <subcommand>` for the kernel programs, in their folder and with their compiler.

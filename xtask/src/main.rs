@@ -5,6 +5,7 @@
 
 mod command;
 mod compatibility;
+mod debug_information;
 mod guest;
 mod kernel_programs;
 mod machine;

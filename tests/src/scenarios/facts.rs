@@ -58,7 +58,7 @@ fn samples() -> Result<()> {
     for hook in ["sock_ops", "tracepoint"] {
         let force = format!("tcp_sample={hook}");
         let arguments = ["fetch", "--format", "json", "--force-hook", &force, &url];
-        let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+        let document = Tracer::sparing(arguments).run()?.expect_code(0)?.json()?;
         journey::check_invariants(&document)?;
         let connection = &document["connections"][0];
         let srtt_ns = connection["srtt_ns"].as_u64().context("no srtt")?;
@@ -102,7 +102,7 @@ fn refusal() -> Result<()> {
         .local_addr()?
         .port();
     let url = format!("http://127.0.0.1:{port}/");
-    let document = Tracer::new(["fetch", "--format", "json", &url])
+    let document = Tracer::sparing(["fetch", "--format", "json", &url])
         .run()?
         .expect_code(1)?
         .json()?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::trouble::{attached, gone};
 use crate::journey;
-use crate::program::{Program, Tracer, find_program, find_tracer};
+use crate::program::{Program, Tracer, find_program, find_tracer, sparing_options};
 use crate::requests;
 use crate::running::Running;
 use crate::scenario::{Scenario, Skipped};
@@ -186,8 +186,9 @@ fn fetch_after(script: &str) -> Result<Value> {
     let tracer = find_tracer().context("no tracer")?;
     let server = requests::server(false)?;
     let script = format!(
-        "set -e; {script}; exec {} fetch --format json http://{server}/",
-        tracer.display()
+        "set -e; {script}; exec {} fetch {} --format json http://{server}/",
+        tracer.display(),
+        sparing_options().join(" ")
     );
     let outcome = Program::new("unshare")
         .args(["-m", "sh", "-c", &script])
@@ -259,7 +260,7 @@ fn classifier_taken() -> Result<()> {
     let first = Tracer::new(live).start()?;
     first.wait_for_stdout("\"type\":\"capture\"")?;
     let url = format!("http://{server}/");
-    let document = Tracer::new(["fetch", "--without", "xdp", "--format", "json", &url])
+    let document = Tracer::sparing(["fetch", "--without", "xdp", "--format", "json", &url])
         .run()?
         .expect_code(0)?
         .json()?;

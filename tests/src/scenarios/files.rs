@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::program::{Program, Tracer, find_program, find_tracer};
+use crate::program::{Program, Tracer, find_program, find_tracer, sparing_options};
 use crate::requests;
 use crate::scenario::{Scenario, Skipped};
 
@@ -45,8 +45,9 @@ fn modes() -> Result<()> {
     fs::set_permissions(&old, PermissionsExt::from_mode(0o666))?;
     for name in ["new.pcapng", "old.pcapng"] {
         let script = format!(
-            "umask 000; exec {} fetch --save {name} -o {name}.json http://{server}/",
-            tracer.display()
+            "umask 000; exec {} fetch {} --save {name} -o {name}.json http://{server}/",
+            tracer.display(),
+            sparing_options().join(" ")
         );
         let shell = Program::new("sh").args(["-c", &script]);
         shell.folder(place.path()).run()?.expect_code(0)?;
@@ -84,7 +85,7 @@ fn old_report() -> Result<()> {
     .expect_code(2)?
     .expect_stderr("nosuch0")?;
     ensure!(fs::read_to_string(&report)? == "before");
-    Tracer::new(["fetch", "-o", &path, "http://127.0.0.1:9/"])
+    Tracer::sparing(["fetch", "-o", &path, "http://127.0.0.1:9/"])
         .run()?
         .expect_code(1)?;
     let document: serde_json::Value = serde_json::from_str(&fs::read_to_string(&report)?)?;
@@ -108,7 +109,7 @@ fn sudo_files() -> Result<()> {
     chown(own.path(), Some(USER), Some(USER))?;
     // A folder of the user's, and one that only root may write into.
     for folder in [own.path(), root_owned.path()] {
-        let run = Tracer::new(["fetch", "--save", "a.pcapng", "-o", "a.json", &url]);
+        let run = Tracer::sparing(["fetch", "--save", "a.pcapng", "-o", "a.json", &url]);
         run.with(|program| under_sudo(program.folder(folder)))
             .run()?
             .expect_code(0)?;

@@ -31,7 +31,7 @@ fn frame_hooks() -> Result<()> {
         ];
         let mut arguments = vec!["demo", "--format", "json", "http://www.shop.test/"];
         arguments.extend(forced.iter().flat_map(|it| ["--force-hook", it]));
-        let outcome = Tracer::new(arguments).run()?;
+        let outcome = Tracer::sparing(arguments).run()?;
         if outcome.code() == Some(4) {
             // This kernel does not offer it; the message says so.
             let named = outcome.stderr.contains(arriving) || outcome.stderr.contains(leaving);

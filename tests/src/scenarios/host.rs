@@ -112,7 +112,7 @@ fn first_fetch() -> Result<()> {
     let server = requests::server(false)?;
     let url = format!("http://{server}/");
     for run in 1..=runs {
-        let outcome = Tracer::new(["fetch", "--format", "json", &url]).run()?;
+        let outcome = Tracer::sparing(["fetch", "--format", "json", &url]).run()?;
         let document = outcome.expect_code(0)?.unchecked_json()?;
         let told = &document["journeys"][0];
         let check = || -> Result<()> {
@@ -217,7 +217,7 @@ fn tcp_state_hooks() -> Result<()> {
     for hook in ["kprobe", "fentry", "tp_btf", "tracepoint"] {
         let force = format!("tcp_state={hook}");
         let arguments = ["fetch", "--format", "json", "--force-hook", &force, &url];
-        let outcome = Tracer::new(arguments).run()?;
+        let outcome = Tracer::sparing(arguments).run()?;
         if outcome.code() == Some(4) {
             // This kernel does not offer it; the message says so.
             ensure!(outcome.stderr.contains(hook), "{}", outcome.describe());
@@ -253,6 +253,9 @@ fn tcp_state_hooks() -> Result<()> {
 
 /// Kprobe, fentry and tracepoint: whichever this kernel has, alone, sees the same files read.
 fn file_open_hooks() -> Result<()> {
+    let server = requests::server(false)?;
+    // A name that is looked up in files.
+    let url = format!("http://localhost:{}/", server.port());
     let mut told = Vec::new();
     for (hook, function) in [
         ("kprobe", "do_sys_openat2"),
@@ -261,8 +264,8 @@ fn file_open_hooks() -> Result<()> {
         ("tracepoint", "sys_enter"),
     ] {
         let force = format!("file_open={hook}");
-        let arguments = ["demo", "--format", "json", "--force-hook", &force];
-        let outcome = Tracer::new(arguments).run()?;
+        let arguments = ["fetch", "--format", "json", "--force-hook", &force, &url];
+        let outcome = Tracer::sparing(arguments).run()?;
         if outcome.code() == Some(4) {
             // This kernel does not offer it; the message says so.
             ensure!(outcome.stderr.contains(hook), "{}", outcome.describe());

@@ -1,10 +1,14 @@
 //! The way through the kernel: every layer that is watched is passed, in order.
 
+use std::env;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::demo::told_with;
 use crate::journey;
 use crate::program::Tracer;
+use crate::requests;
 use crate::scenario::Scenario;
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -79,11 +83,18 @@ const WRITES: &[&str] = &["tcp_sendmsg", "tcp:tcp_sendmsg_locked"];
 const TRANSMITS: &[&str] = &["__tcp_transmit_skb", "tcp_v4_send_check"];
 const WAKE_UPS: &[&str] = &["sock_def_readable", "sock:sk_data_ready"];
 
-/// One fetch with each kind of hook; `None` where this kernel lacks that kind.
-fn fetch(kind: &str, url: &str) -> Result<Option<Value>> {
+/// Hosts of the demo that one client asks, each with the family of its addresses.
+const HOSTS: [(&str, bool); 2] = [("plain.test", false), ("v6only.test", true)];
+
+/// A request to each host, watched by one kind of hook; `None` where this kernel lacks that kind.
+fn requests_watched_by(kind: &str) -> Result<Option<Value>> {
     let force = format!("kernel_path={kind}");
-    let arguments = ["demo", "--format", "json", "--force-hook", &force, url];
-    let outcome = Tracer::new(arguments).run()?;
+    let program = env::current_exe()?;
+    let program = program.to_string_lossy();
+    let [plain, v6only] = HOSTS.map(|(host, _)| host);
+    let options = ["--format", "json", "-o", "-", "--force-hook", &force];
+    let command = ["--", &program, requests::BY_NAME, plain, v6only];
+    let outcome = told_with(&[&options[..], &command].concat())?;
     if outcome.code() == Some(4) && kind != "tracepoint" {
         outcome.expect_stderr("kernel_path")?;
         return Ok(None);
@@ -94,26 +105,28 @@ fn fetch(kind: &str, url: &str) -> Result<Option<Value>> {
 }
 
 fn every_layer() -> Result<()> {
-    for kind in KINDS {
-        if let Some(document) = fetch(kind, "http://plain.test/")? {
-            check(&document, kind, false).with_context(|| format!("{kind}: {document:#}"))?;
-        }
-    }
-    Ok(())
+    passed_by(HOSTS[0])
 }
 
 fn over_ipv6() -> Result<()> {
+    passed_by(HOSTS[1])
+}
+
+fn passed_by((host, ipv6): (&str, bool)) -> Result<()> {
     for kind in KINDS {
-        if let Some(document) = fetch(kind, "https://v6only.test/")? {
-            check(&document, kind, true).with_context(|| format!("{kind}: {document:#}"))?;
+        if let Some(document) = requests_watched_by(kind)? {
+            check(&document, kind, host, ipv6).with_context(|| format!("{kind}: {document:#}"))?;
         }
     }
     Ok(())
 }
 
-fn check(document: &Value, kind: &str, ipv6: bool) -> Result<()> {
+fn check(document: &Value, kind: &str, host: &str, ipv6: bool) -> Result<()> {
     let watched = attached(document);
-    let told = &document["journeys"][0];
+    let journeys = document["journeys"].as_array().context("no journeys")?;
+    let mut journeys = journeys.iter();
+    let told = journeys.find(|told| told["host"] == host);
+    let told = told.context("no journey to the host")?;
     let path = &journey::connection(document, told)?["kernel_path"];
     ensure!(path.is_object(), "nothing was watched: {watched:?}");
     let down = layers_of(path, "down", &DOWN, &watched, ipv6)?;
@@ -241,8 +254,7 @@ fn on_request() -> Result<()> {
 }
 
 fn in_text() -> Result<()> {
-    let verbose = Tracer::new(["demo", "-v", "http://plain.test/"]);
-    let outcome = verbose.run()?.expect_code(0)?;
+    let outcome = told_with(&["-v"])?.expect_code(0)?;
     for words in ["request down", "response up", "net:net_dev_queue"] {
         ensure!(
             outcome.stdout.contains(words),
@@ -250,8 +262,7 @@ fn in_text() -> Result<()> {
             outcome.describe()
         );
     }
-    let layers = Tracer::new(["demo", "--layers", "http://plain.test/"]);
-    let outcome = layers.run()?.expect_code(0)?;
+    let outcome = told_with(&["--layers"])?.expect_code(0)?;
     ensure!(
         outcome.stdout.contains("through the kernel"),
         "{}",

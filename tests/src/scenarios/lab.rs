@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::demo::told_with;
 use crate::journey::{self, strings};
 use crate::outcome::Outcome;
 use crate::program::Tracer;
@@ -85,9 +86,10 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// A demo of one stage, or of one failure.
 fn demo(arguments: &[&str], code: i32) -> Result<Outcome> {
     let all = ["demo", "--format", "json"].iter().chain(arguments);
-    Tracer::new(all).run()?.expect_code(code)
+    Tracer::sparing(all).run()?.expect_code(code)
 }
 
 fn fetched(arguments: &[&str]) -> Result<Value> {
@@ -96,8 +98,15 @@ fn fetched(arguments: &[&str]) -> Result<Value> {
     Ok(document)
 }
 
+/// The demo as everybody gets it.
+fn whole_story() -> Result<Value> {
+    let document = told_with(&["--format", "json"])?.expect_code(0)?.json()?;
+    journey::check_invariants(&document)?;
+    Ok(document)
+}
+
 fn every_stage() -> Result<()> {
-    let document = fetched(&[])?;
+    let document = whole_story()?;
     let told = &document["journeys"][0];
     let connection = journey::connection(&document, told)?;
     let context = || format!("{document:#}");
@@ -192,7 +201,7 @@ fn every_stage() -> Result<()> {
 }
 
 fn decrypted() -> Result<()> {
-    let document = fetched(&[])?;
+    let document = whole_story()?;
     let told = &document["journeys"][0];
     let connection = journey::connection(&document, told)?;
     let tls = &connection["tls"];
@@ -264,7 +273,7 @@ fn text_view() -> Result<()> {
 }
 
 fn verbose_view() -> Result<()> {
-    let outcome = Tracer::new(["demo", "-v"]).run()?.expect_code(0)?;
+    let outcome = told_with(&["-v"])?.expect_code(0)?;
     for words in [
         "getaddrinfo(www.shop.test)",
         "ARP",
@@ -286,7 +295,7 @@ fn verbose_view() -> Result<()> {
 }
 
 fn layers_view() -> Result<()> {
-    let outcome = Tracer::new(["demo", "--layers"]).run()?.expect_code(0)?;
+    let outcome = told_with(&["--layers"])?.expect_code(0)?;
     for words in ["Ethernet", "ARP", "IPv4", "TCP", "UDP", "DNS", "TLS"] {
         ensure!(
             outcome.stdout.contains(words),

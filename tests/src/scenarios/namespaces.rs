@@ -142,12 +142,12 @@ fn command() -> Result<()> {
     let (port, _pid, _server) = network.inside(start_server)?;
     let url = format!("http://only.there.test:{port}/");
     let arguments = ["fetch", "--netns", &name, "--format", "json", &url];
-    let document = Tracer::new(arguments).run()?.expect_code(0)?.json()?;
+    let document = Tracer::sparing(arguments).run()?.expect_code(0)?.json()?;
     let journey = &document["journeys"][0];
     ensure!(journey["outcome"] == "ok", "{journey:#}");
     ensure!(journey["host"] == "only.there.test", "{journey:#}");
     // Without it, neither the network nor the name is there.
-    let outcome = Tracer::new(["fetch", "--format", "json", &url]).run()?;
+    let outcome = Tracer::sparing(["fetch", "--format", "json", &url]).run()?;
     outcome.expect_code(1)?;
     Ok(())
 }

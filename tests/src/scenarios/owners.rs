@@ -149,7 +149,7 @@ fn container() -> Result<()> {
     let (port, pid, _server) = start_server()?;
     cgroup.take_in(pid)?;
     let url = format!("http://127.0.0.1:{port}/");
-    let document = Tracer::new(["fetch", "--format", "json", &url])
+    let document = Tracer::sparing(["fetch", "--format", "json", &url])
         .run()?
         .expect_code(0)?
         .json()?;

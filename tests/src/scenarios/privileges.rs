@@ -10,7 +10,7 @@ use rustix::fs::XattrFlags;
 use tempfile::TempDir;
 
 use crate::outcome::Outcome;
-use crate::program::{Program, Tracer, find_tracer, watching};
+use crate::program::{Program, Tracer, find_tracer, sparing_options, watching};
 use crate::requests;
 use crate::scenario::{Scenario, Skipped};
 
@@ -92,6 +92,7 @@ fn fetch_as_nobody(capabilities: u64, url: &str) -> Result<Outcome> {
     let (_place, tracer) = tracer_with(capabilities)?;
     Program::new(tracer)
         .args(["fetch", "--format", "json", url])
+        .args(sparing_options())
         .user(NOBODY)
         .run()
 }

@@ -164,7 +164,7 @@ fn two_tracers() -> Result<()> {
     let port = server.port().to_string();
     let first = watching(&port)?;
     let url = format!("http://{server}/");
-    let outcome = Tracer::new(["fetch", "--format", "json", &url]).run()?;
+    let outcome = Tracer::sparing(["fetch", "--format", "json", &url]).run()?;
     let document = outcome.expect_code(0)?.json()?;
     ensure!(document["journeys"][0]["outcome"] == "ok", "{document:#}");
     ensure!(
@@ -268,7 +268,7 @@ fn xdp_taken() -> Result<()> {
     let port = server.port().to_string();
     let first = watching(&port)?;
     let url = format!("http://{server}/");
-    let document = Tracer::new(["fetch", "--format", "json", &url])
+    let document = Tracer::sparing(["fetch", "--format", "json", &url])
         .run()?
         .expect_code(0)?
         .json()?;

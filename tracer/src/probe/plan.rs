@@ -191,7 +191,6 @@ pub(super) const FACTS: &[Fact] = &[
             Candidate {
                 kind: HookKind::Kprobe,
                 parts: &[
-                    required("kprobe_tcp_set_state", Target::Function("tcp_set_state")),
                     required(
                         "kprobe_inet_sk_set_state",
                         Target::Function("inet_sk_set_state"),
@@ -206,7 +205,6 @@ pub(super) const FACTS: &[Fact] = &[
             Candidate {
                 kind: HookKind::Fentry,
                 parts: &[
-                    required("fentry_tcp_set_state", Target::Function("tcp_set_state")),
                     required(
                         "fentry_inet_sk_set_state",
                         Target::Function("inet_sk_set_state"),

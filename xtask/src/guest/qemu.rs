@@ -32,7 +32,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 const PROCESSOR: &str = "max,-cx16,-erms,-fsrm";
 
 /// The kernel's command line.
-const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 10] = [
     "console=ttyS0",
     "quiet",
     "panic=-1",
@@ -42,6 +42,8 @@ const PARAMETERS: [&str; 9] = [
     "mitigations=off",
     "init_on_alloc=0",
     "audit=0",
+    // The kernel's cryptography is not what is tested.
+    "cryptomgr.notests",
     // Attaching and detaching wait for grace periods.
     "rcupdate.rcu_expedited=1",
 ];

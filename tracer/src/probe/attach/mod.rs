@@ -167,15 +167,22 @@ where
     })
 }
 
-/// Takes every program out of the kernel, all at the same time: a uprobe alone waits for
-/// about 100 ms until nobody can be running it any more.
+/// Takes every program out of the kernel; those that wait for grace periods all at the same
+/// time: a uprobe alone waits for about 100 ms until nobody can be running it any more.
 pub(super) fn unload_all(ebpf: &mut Ebpf) {
     thread::scope(|scope| {
+        let mut others = Vec::new();
         for (_, program) in ebpf.programs_mut() {
-            if program.fd().is_ok() {
+            if program.fd().is_err() {
+                continue;
+            }
+            if single::unloading_waits(program) {
                 scope.spawn(|| single::unload(program));
+            } else {
+                others.push(program);
             }
         }
+        others.into_iter().for_each(single::unload);
     });
 }
 

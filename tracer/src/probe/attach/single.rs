@@ -278,6 +278,19 @@ fn complaint(log: &str) -> Option<&str> {
     })
 }
 
+/// Does the kernel wait until nobody can be running the program before it lets go of it? The
+/// links of tracepoints and cgroups leave that to its workers.
+pub(super) fn unloading_waits(program: &Program) -> bool {
+    !matches!(
+        program,
+        Program::RawTracePoint(_)
+            | Program::BtfTracePoint(_)
+            | Program::SockOps(_)
+            | Program::CgroupSockAddr(_)
+            | Program::CgroupSkb(_)
+    )
+}
+
 /// Detaches a program and takes it out of the kernel; nothing to do when it is not there.
 pub(super) fn unload(program: &mut Program) {
     let _ = match program {
