@@ -17,7 +17,8 @@ use cursor::Cursor;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Without the final dot, as sent (case kept); `.` for the root. Bytes that are not
-    /// printable ASCII are escaped (RFC 1035, section 5.1).
+    /// printable ASCII are escaped (RFC 1035, section 5.1). `...` stands for the rest of a
+    /// name that could not be read to its end.
     pub name: String,
     /// A, AAAA, HTTPS, ...; `TYPE65280` for unknown ones (RFC 3597).
     pub record_type: String,
@@ -103,7 +104,7 @@ pub fn parse(message: &[u8]) -> Option<DnsMessage> {
         authorities: authorities.into_iter().flatten().collect(),
         additionals: additionals.into_iter().flatten().collect(),
         edns: body.edns,
-        malformed: body.malformed,
+        malformed: body.malformed || body.cursor.is_malformed(),
         trailing: body.cursor.position() < message.len(),
     })
 }

@@ -245,14 +245,42 @@ fn a_count_that_lies_ends_with_the_message() {
 
 #[test]
 fn compression_loops_end() {
-    for pointer in [[0xc0, 12], [0xc0, 13], [0xc0, 14], [0xff, 0xff]] {
+    for pointer in [[0xc0, 12], [0xc0, 13], [0xff, 0xff]] {
         let message = Message::new(0x0100, [1, 0, 0, 0])
             .raw(&pointer)
             .raw(&[0, 1, 0, 1])
             .parse();
         assert!(message.malformed);
-        assert_eq!(message.questions, []);
+        assert_eq!(message.questions[0].name, "...");
+        assert_eq!(message.questions[0].record_type, "A");
     }
+}
+
+#[test]
+fn a_pointer_may_lead_ahead() {
+    let message = Message::new(0x8180, [1, 1, 0, 0])
+        .raw(&[1, b'a', 0xc0, 36, 0, 1, 0, 1])
+        .record(1, &[10, 0, 0, 1])
+        .raw(&[1, b'b', 0])
+        .parse();
+    assert!(!message.malformed && message.trailing);
+    assert_eq!(message.questions[0].name, "a.b");
+    assert_eq!(message.answers[0].data, "10.0.0.1");
+}
+
+#[test]
+fn behind_a_name_that_is_too_long_the_rest_is_read() {
+    let mut name = [&[63][..], &[b'a'; 63]].concat().repeat(5);
+    name.push(0);
+    let message = Message::new(0x8180, [1, 1, 0, 0])
+        .raw(&name)
+        .raw(&[0, 1, 0, 1])
+        .record(1, &[10, 0, 0, 1])
+        .parse();
+    assert!(message.malformed);
+    let start = [&["a".repeat(63)][..]; 3].concat().join(".");
+    assert_eq!(message.questions[0].name, format!("{start}..."));
+    assert_eq!(message.answers[0].data, "10.0.0.1");
 }
 
 #[test]
