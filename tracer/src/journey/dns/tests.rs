@@ -1,4 +1,4 @@
-use super::{DnsPacket, Resolutions, SENT_AGAIN_NS, in_stream};
+use super::{DnsPacket, Resolutions, in_stream};
 use crate::capture::{Direction, Frame, HookKind, LinkType};
 use crate::journey::bytes::TimedBytes;
 use crate::journey::evidence::Mark;
@@ -42,18 +42,38 @@ fn after(messages: &[(bool, u64)]) -> Resolutions {
 }
 
 #[test]
-fn an_answer_that_was_sent_again_is_another_one_and_a_copy_is_not() {
+fn an_answer_that_is_seen_again_is_told_each_time_beside_its_exchange() {
     let told = |messages: &[(bool, u64)]| {
         let queries = after(messages).queries;
-        let told = queries
+        let all = queries
             .iter()
-            .map(|it| (it.queries.len(), it.answer.is_some()));
-        told.collect::<Vec<_>>()
+            .flat_map(|it| std::iter::once(it.exchange()).chain(it.repetitions()));
+        all.inspect(|entry| assert!(entry.answered))
+            .map(|entry| (entry.id, entry.at_ns, entry.attempts))
+            .collect::<Vec<_>>()
     };
-    let copied = [(false, 1), (true, 5), (true, 5 + SENT_AGAIN_NS)];
-    assert_eq!(told(&copied), [(1, true)]);
-    let again = [(false, 1), (false, 2), (true, 5), (true, 6 + SENT_AGAIN_NS)];
-    assert_eq!(told(&again), [(2, true), (0, true)]);
+    let entry = |id: &str, at_ns, attempts: &[u64]| (id.to_owned(), at_ns, attempts.to_vec());
+    let copied = [(false, 1), (true, 5), (true, 6)];
+    let expected = [entry("d1", 1, &[1]), entry("d1.2", 6, &[])];
+    assert_eq!(told(&copied), expected);
+    let late = 2_000_000_000;
+    let again = [(false, 1), (false, 2), (true, 5), (true, late), (false, late + 1)];
+    let again = [&again[..], &[(true, late + 2)]].concat();
+    let expected = [
+        entry("d1", 1, &[1, 2]),
+        entry("d1.2", late, &[]),
+        entry("d2", late + 1, &[late + 1]),
+    ];
+    assert_eq!(told(&again), expected);
+}
+
+#[test]
+fn repetitions_of_an_answer_are_remembered_within_bounds() {
+    let messages: Vec<_> = (0..200).map(|at_ns| (true, at_ns)).collect();
+    let queries = after(&messages).queries;
+    let told: usize = queries.iter().map(|it| 1 + it.repetitions().count()).sum();
+    assert_eq!(told, messages.len());
+    assert!(queries.iter().all(|it| it.repeated.len() <= super::RETRIES));
 }
 
 #[test]
