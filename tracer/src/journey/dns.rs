@@ -298,7 +298,11 @@ impl Resolutions {
 
     /// Takes one DNS message; `frame` as evidence.
     pub fn message(&mut self, packet: &DnsPacket<'_>, mark: Mark, frame: Option<&Frame>) {
-        let Some(message) = dns::parse(packet.bytes) else {
+        let message = match packet.protocol {
+            DnsProtocol::Dns => dns::parse(packet.bytes),
+            DnsProtocol::Mdns | DnsProtocol::Llmnr => dns::parse_local(packet.bytes),
+        };
+        let Some(message) = message else {
             return;
         };
         if !message.response {

@@ -188,4 +188,3 @@ impl Comparison<'_> {
         self.found.push(format!("{path}: {before} -> {after}"));
     }
 }
-

@@ -204,9 +204,7 @@ impl Sent {
         self.window = Some(segment.window);
         self.keeps_alive = self.next.is_some_and(|(next, _)| segment.keeps_alive(next));
         let advances = match self.next {
-            Some((next, _)) => {
-                before(next, segment.end()) && !segment.probes_window(next, peer)
-            }
+            Some((next, _)) => before(next, segment.end()) && !segment.probes_window(next, peer),
             // Who refuses a connection has no numbers yet (RFC 9293, section 3.10.7.1).
             None => !segment.reset,
         };

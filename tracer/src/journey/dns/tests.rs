@@ -57,7 +57,13 @@ fn an_answer_that_is_seen_again_is_told_each_time_beside_its_exchange() {
     let expected = [entry("d1", 1, &[1]), entry("d1.2", 6, &[])];
     assert_eq!(told(&copied), expected);
     let late = 2_000_000_000;
-    let again = [(false, 1), (false, 2), (true, 5), (true, late), (false, late + 1)];
+    let again = [
+        (false, 1),
+        (false, 2),
+        (true, 5),
+        (true, late),
+        (false, late + 1),
+    ];
     let again = [&again[..], &[(true, late + 2)]].concat();
     let expected = [
         entry("d1", 1, &[1, 2]),

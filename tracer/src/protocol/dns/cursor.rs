@@ -4,7 +4,7 @@
 //! pointers as far as it goes: a message of 64 KiB whose thousands of records each end in
 //! a chain of thousands of pointers costs seconds.
 
-use super::names;
+use super::names::{self, Spelling};
 
 /// A name has at most 127 labels, and a pointer that leads to no label is of no use.
 const MAX_POINTERS: usize = 127;
@@ -17,15 +17,17 @@ pub(super) struct Cursor<'a> {
     /// The whole message: pointers lead back into it.
     message: &'a [u8],
     position: usize,
+    spelling: Spelling,
     /// A name could not be read to its end.
     malformed: bool,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(message: &'a [u8], position: usize) -> Self {
+    pub(super) fn new(message: &'a [u8], position: usize, spelling: Spelling) -> Self {
         Self {
             message,
             position,
+            spelling,
             malformed: false,
         }
     }
@@ -110,7 +112,7 @@ impl<'a> Cursor<'a> {
                     if length > MAX_NAME_LENGTH {
                         return None;
                     }
-                    names::push_label(text, label);
+                    names::push_label(text, label, self.spelling);
                 }
                 3 => {
                     let low = *self.take(1)?.first()?;

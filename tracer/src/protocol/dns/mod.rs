@@ -12,6 +12,7 @@ mod record_data;
 mod tests;
 
 use cursor::Cursor;
+use names::Spelling;
 
 /// The question of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,9 +79,19 @@ pub struct DnsMessage {
 /// Reads one message, without the length prefix of TCP. `None` when even the twelve header
 /// bytes are missing.
 pub fn parse(message: &[u8]) -> Option<DnsMessage> {
+    read(message, Spelling::Internet)
+}
+
+/// As [`parse`], for multicast DNS (RFC 6762) and LLMNR (RFC 4795), whose names are words of
+/// people: UTF-8 that can be printed stays as sent, but for dots and backslashes in a label.
+pub fn parse_local(message: &[u8]) -> Option<DnsMessage> {
+    read(message, Spelling::Local)
+}
+
+fn read(message: &[u8], spelling: Spelling) -> Option<DnsMessage> {
     let header = Header::read(message)?;
     let mut body = Body {
-        cursor: Cursor::new(message, HEADER_LENGTH),
+        cursor: Cursor::new(message, HEADER_LENGTH, spelling),
         edns: None,
         extended_rcode: 0,
         malformed: false,
