@@ -411,6 +411,16 @@ impl Resolutions {
                 None => asked.extend(message.answers.first().map(question_of)),
             }
         }
+        // Several questions in one message are multicast's; here they are answered together
+        // when they were asked together, and mean nothing otherwise.
+        let is_pending = |question: &DnsQuestion| {
+            self.pending
+                .contains_key(&Key::new(packet, &message, question))
+        };
+        match asked.iter().any(is_pending) {
+            true => asked.retain(is_pending),
+            false => asked.truncate(1),
+        }
         for question in asked {
             let key = Key::new(packet, &message, &question);
             let known = self.pending.get(&key).copied();

@@ -7,6 +7,16 @@ use crate::journey::model::{DnsProtocol, DnsTransport, Endpoint};
 /// What is known after messages of one query: a question, or its answer, and when.
 fn after(messages: &[(bool, u64)]) -> Resolutions {
     let mut resolutions = Resolutions::new(false, true);
+    for (response, at_ns) in messages {
+        let mut bytes = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01".to_vec();
+        bytes[2] |= if *response { 0x80 } else { 0 };
+        send(&mut resolutions, &bytes, *at_ns);
+    }
+    resolutions
+}
+
+/// A message on its way from client to server, or back.
+fn send(resolutions: &mut Resolutions, bytes: &[u8], at_ns: u64) {
     let end = |last, port| Endpoint {
         ip: [10, 0, 0, last].into(),
         port,
@@ -22,23 +32,18 @@ fn after(messages: &[(bool, u64)]) -> Resolutions {
         data: Vec::new(),
         note: None,
     };
-    for (response, at_ns) in messages {
-        let mut bytes = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01".to_vec();
-        bytes[2] |= if *response { 0x80 } else { 0 };
-        let (source, destination) = match response {
-            true => (server, client),
-            false => (client, server),
-        };
-        let packet = DnsPacket {
-            protocol: DnsProtocol::Dns,
-            transport: DnsTransport::Udp,
-            source,
-            destination,
-            bytes: &bytes,
-        };
-        resolutions.message(&packet, Mark::new(*at_ns, 1, &frame), None);
-    }
-    resolutions
+    let (source, destination) = match bytes[2] & 0x80 {
+        0 => (client, server),
+        _ => (server, client),
+    };
+    let packet = DnsPacket {
+        protocol: DnsProtocol::Dns,
+        transport: DnsTransport::Udp,
+        source,
+        destination,
+        bytes,
+    };
+    resolutions.message(&packet, Mark::new(at_ns, 1, &frame), None);
 }
 
 #[test]
@@ -71,6 +76,22 @@ fn an_answer_that_is_seen_again_is_told_each_time_beside_its_exchange() {
         entry("d2", late + 1, &[late + 1]),
     ];
     assert_eq!(told(&again), expected);
+}
+
+#[test]
+fn an_answer_to_questions_that_nobody_asked_is_one_answer() {
+    let mut resolutions = Resolutions::new(false, true);
+    let mut bytes = b"\0\x07\x81\0\0\x03\0\0\0\0\0\0".to_vec();
+    for name in [b'a', b'b', b'c'] {
+        bytes.extend([1, name, 0, 0, 1, 0, 1]);
+    }
+    send(&mut resolutions, &bytes, 1);
+    let told: Vec<_> = resolutions
+        .queries
+        .iter()
+        .map(|it| &it.question.name)
+        .collect();
+    assert_eq!(told, ["a"]);
 }
 
 #[test]
