@@ -491,16 +491,21 @@ pub(super) fn dns_of(story: &Story<'_>, journey: &Journey) -> Vec<DnsExchange> {
     let queries = story.memory.resolutions.queries.iter();
     queries
         .filter(|query| numbers.contains(&query.number))
-        .map(|query| dns_exchange(story, query))
+        .flat_map(|query| dns_exchanges(story, query))
         .collect()
 }
 
-/// A DNS exchange, with the process that asked.
-pub(super) fn dns_exchange(story: &Story<'_>, query: &dns::TrackedQuery) -> DnsExchange {
-    DnsExchange {
-        process: story.query_process(query),
-        ..query.exchange()
-    }
+/// A DNS exchange and the repetitions of its answer, with the process that asked.
+pub(super) fn dns_exchanges<'a>(
+    story: &Story<'_>,
+    query: &'a dns::TrackedQuery,
+) -> impl Iterator<Item = DnsExchange> + use<'a> {
+    let process = story.query_process(query);
+    let all = std::iter::once(query.exchange()).chain(query.repetitions());
+    all.map(move |exchange| DnsExchange {
+        process: process.clone(),
+        ..exchange
+    })
 }
 
 /// The neighbour exchange of one journey, if one was on the wire.

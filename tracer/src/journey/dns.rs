@@ -18,13 +18,11 @@ const QUESTIONS: usize = 32;
 const MULTICAST_WINDOW_NS: u64 = 5_000_000_000;
 /// Responders repeat themselves after a second at the earliest (RFC 6762, section 6).
 const COPY_NS: u64 = 100_000_000;
-/// The same answer to the same query later than this is no copy that the network or the
-/// point of capture made, but was sent again: to a retry, which may not have been captured.
-const SENT_AGAIN_NS: u64 = 1_000_000;
 /// A query with the same key later than this is a new exchange, not a retry: resolvers
 /// give up after 30 s at most (RES_MAXRETRANS of resolv.conf(5)).
 pub(super) const RETRY_WINDOW_NS: u64 = 30_000_000_000;
-/// Retries of one query remembered; more are told as another exchange.
+/// Retries of one query, and repetitions of its answer, remembered; more are told as another
+/// exchange.
 const RETRIES: usize = 64;
 /// What an exchange and a record of its answer cost with their strings, bytes, about.
 const EXCHANGE_BYTES: usize = 600;
@@ -44,6 +42,9 @@ pub(super) struct TrackedQuery {
     pub question: DnsQuestion,
     pub queries: Vec<Mark>,
     pub answer: Option<(DnsMessage, Mark)>,
+    /// When the same answer was seen again: to a retry, or copied by the network or by a
+    /// capture at several places.
+    pub repeated: Vec<Mark>,
     pub cookie: Option<u64>,
     pub first_at_ns: u64,
     /// Frames for the layers view: query, answer.
@@ -106,6 +107,19 @@ impl TrackedQuery {
             chain.push(target);
         }
         chain
+    }
+
+    /// The same answer each time that it was seen again, as an entry beside the exchange: its
+    /// id is that of the exchange and a number.
+    pub fn repetitions(&self) -> impl Iterator<Item = DnsExchange> {
+        let again = self.repeated.iter().zip(2..);
+        again.map(|(mark, number)| DnsExchange {
+            id: format!("{}.{number}", self.id()),
+            at_ns: mark.at_ns,
+            duration_ns: None,
+            attempts: Vec::new(),
+            ..self.exchange()
+        })
     }
 
     /// The exchange in the words of the model; the process is added by the caller.
@@ -284,7 +298,11 @@ impl Resolutions {
 
     /// Takes one DNS message; `frame` as evidence.
     pub fn message(&mut self, packet: &DnsPacket<'_>, mark: Mark, frame: Option<&Frame>) {
-        let Some(message) = dns::parse(packet.bytes) else {
+        let message = match packet.protocol {
+            DnsProtocol::Dns => dns::parse(packet.bytes),
+            DnsProtocol::Mdns | DnsProtocol::Llmnr => dns::parse_local(packet.bytes),
+        };
+        let Some(message) = message else {
             return;
         };
         if !message.response {
@@ -364,6 +382,7 @@ impl Resolutions {
             question,
             queries: Vec::new(),
             answer: None,
+            repeated: Vec::new(),
             cookie: frame.and_then(|frame| frame.cookie),
             first_at_ns: mark.at_ns,
             kept_frames: kept.into_iter().collect(),
@@ -386,16 +405,26 @@ impl Resolutions {
             let index = self.by_id.get(&(client, server, message.id)).copied();
             // The messages of a zone transfer after the first need not repeat the question
             // (RFC 5936, section 2.2.1).
-            match index.filter(|index| !self.is_another(*index, &message, mark)) {
+            match index.filter(|index| !self.is_another(*index, &message)) {
                 Some(index) => return self.set_answer(index, message, mark, frame),
                 // What was asked can be read from the first record of an answer.
                 None => asked.extend(message.answers.first().map(question_of)),
             }
         }
+        // Several questions in one message are multicast's; here they are answered together
+        // when they were asked together, and mean nothing otherwise.
+        let is_pending = |question: &DnsQuestion| {
+            self.pending
+                .contains_key(&Key::new(packet, &message, question))
+        };
+        match asked.iter().any(is_pending) {
+            true => asked.retain(is_pending),
+            false => asked.truncate(1),
+        }
         for question in asked {
             let key = Key::new(packet, &message, &question);
             let known = self.pending.get(&key).copied();
-            let index = match known.filter(|index| !self.is_another(*index, &message, mark)) {
+            let index = match known.filter(|index| !self.is_another(*index, &message)) {
                 Some(index) => index,
                 None => {
                     // The query was before the capture, took another way, or somebody else
@@ -410,10 +439,10 @@ impl Resolutions {
     }
 
     /// Whether the exchange has its answer already, and this is not that.
-    fn is_another(&self, index: usize, message: &DnsMessage, mark: Mark) -> bool {
-        let answer = self.queries.get(index).and_then(|it| it.answer.as_ref());
-        answer.is_some_and(|(first, seen)| {
-            first != message || mark.at_ns.saturating_sub(seen.at_ns) > SENT_AGAIN_NS
+    fn is_another(&self, index: usize, message: &DnsMessage) -> bool {
+        self.queries.get(index).is_some_and(|query| {
+            let answer = query.answer.as_ref();
+            answer.is_some_and(|(first, _)| first != message) || query.repeated.len() >= RETRIES
         })
     }
 
@@ -467,6 +496,9 @@ impl Resolutions {
             return;
         };
         if query.answer.is_some() {
+            if query.protocol != DnsProtocol::Mdns {
+                query.repeated.push(mark);
+            }
             return;
         }
         let before = query.weight();

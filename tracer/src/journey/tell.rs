@@ -1,7 +1,7 @@
 //! Telling what is over, a part of the capture at a time.
 
 use super::assemble::Assembler;
-use super::compose::{self, dns_exchange};
+use super::compose::{self, dns_exchanges};
 use super::connection::TrackedConnection;
 use super::dns::{RETRY_WINDOW_NS, TrackedQuery};
 use super::drafts::{self, Draft, NEXT_ATTEMPT_NS};
@@ -141,7 +141,7 @@ impl Assembler {
         let story = Story::new(self, |_| false);
         let found = self.resolutions.queries.iter();
         let found = found.filter(|query| queries.contains(&query.number));
-        let found = found.map(|query| dns_exchange(&story, query));
+        let found = found.flat_map(|query| dns_exchanges(&story, query));
         part.beside.dns.extend(found);
         let found = self.neighbors.exchanges.iter();
         let found = found.filter(|exchange| neighbors.contains(&exchange.number));
@@ -185,7 +185,7 @@ impl Assembler {
             if claimed.remove(&query.number) {
                 part.claimed.insert(query.id());
             }
-            part.dns.push(dns_exchange(&story, query));
+            part.dns.extend(dns_exchanges(&story, query));
         }
         drop(story);
         self.settling.past.claimed_queries = claimed;

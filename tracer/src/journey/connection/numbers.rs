@@ -58,6 +58,7 @@ pub(super) struct Numbers {
     window: u16,
     /// SYN, FIN or RST.
     control: bool,
+    reset: bool,
 }
 
 impl Numbers {
@@ -71,6 +72,7 @@ impl Numbers {
             acknowledgment: flags.ack.then_some(tcp.acknowledgment),
             window: tcp.window,
             control: flags.syn || flags.fin || flags.rst,
+            reset: flags.rst,
         }
     }
 
@@ -201,9 +203,11 @@ impl Sent {
         }
         self.window = Some(segment.window);
         self.keeps_alive = self.next.is_some_and(|(next, _)| segment.keeps_alive(next));
-        let advances = self.next.is_none_or(|(next, _)| {
-            before(next, segment.end()) && !segment.probes_window(next, peer)
-        });
+        let advances = match self.next {
+            Some((next, _)) => before(next, segment.end()) && !segment.probes_window(next, peer),
+            // Who refuses a connection has no numbers yet (RFC 9293, section 3.10.7.1).
+            None => !segment.reset,
+        };
         if advances {
             self.next = Some((segment.end(), at_ns));
         }
@@ -229,6 +233,7 @@ mod tests {
             acknowledgment: Some(1),
             window: 100,
             control: false,
+            reset: false,
         }
     }
 
@@ -263,6 +268,19 @@ mod tests {
             sent.order(&data(1000, 500), &peer, long_way, 5 * MS),
             Order::Overtaken
         );
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_the_numbers_that_follow() {
+        let refusal = Numbers {
+            control: true,
+            reset: true,
+            ..data(0, 0)
+        };
+        let (mut sent, peer) = (Sent::default(), Sent::default());
+        sent.sent(&refusal, &peer, 0);
+        let opening = data(4_000_000_000, 1);
+        assert_eq!(sent.order(&opening, &peer, None, 900 * MS), Order::New);
     }
 
     #[test]

@@ -4,9 +4,12 @@ use super::{Endpoint, Process};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// One DNS query with its retries and its answer.
+/// One DNS query with its retries and its answer. An answer that is seen again is an entry of
+/// its own each time, without attempts.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DnsExchange {
+    /// `d` and a number; of an answer that is seen again the id of its exchange, a dot, and
+    /// how many were seen so far: `d5.2`.
     pub id: String,
     pub at_ns: u64,
     /// From the first query to the answer; null when none came.

@@ -14,6 +14,7 @@ use super::evidence::Mark;
 use super::model::{End, PerEnd};
 use crate::protocol::quic::keys::Keys;
 use crate::protocol::quic::packet::{Kind, Long, Packet, packets};
+use crate::protocol::quic::version::is_reserved;
 use std::hash::{DefaultHasher, Hasher};
 
 /// Payload kept per direction, whatever the budget: handshakes fit many times, and of what
@@ -209,23 +210,18 @@ impl Conversation {
 /// it does not. Known versions prove it with their seal, unless the capture cut it off.
 fn opening(payload: &[u8], length: u32, port: u16) -> Option<u32> {
     let is_cut = usize::try_from(length).is_ok_and(|length| payload.len() < length);
+    let invented = |id: &[u8]| length >= SMALLEST_INITIAL && id.len() >= SHORTEST_INVENTED_ID;
     match packets(payload).next()? {
         Packet::Long(long) if long.kind == Kind::Initial => {
-            let plausible = is_cut
-                && length >= SMALLEST_INITIAL
-                && long.destination_id.len() >= SHORTEST_INVENTED_ID;
+            let unproven = is_cut || (port == PORT && is_reserved(long.version));
+            let plausible = unproven && invented(long.destination_id);
             (plausible || opens(&long)).then_some(long.version)
         }
         Packet::Unknown {
             version,
             destination_id,
             ..
-        } => {
-            let plausible = port == PORT
-                && length >= SMALLEST_INITIAL
-                && destination_id.len() >= SHORTEST_INVENTED_ID;
-            plausible.then_some(version)
-        }
+        } => (port == PORT && invented(destination_id)).then_some(version),
         _ => None,
     }
 }

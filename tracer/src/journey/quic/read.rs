@@ -163,6 +163,10 @@ impl<'a> Reader<'a> {
         let mut streams = [CryptoStream::default(), CryptoStream::default()];
         for (index, datagram) in conversation.datagrams.iter().enumerate() {
             for long in long_packets(datagram, Kind::Initial) {
+                // What the client wanted of a version that was to be refused, it said again.
+                if version::is_reserved(long.version) && !version::is_reserved(self.version) {
+                    continue;
+                }
                 // The Retry that gave the client this id may not have been captured.
                 let unknown = datagram.end == End::Client && !ids.contains(&long.destination_id);
                 if unknown && ids.len() < MAXIMUM_IDS {

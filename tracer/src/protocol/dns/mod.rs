@@ -12,12 +12,14 @@ mod record_data;
 mod tests;
 
 use cursor::Cursor;
+use names::Spelling;
 
 /// The question of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// Without the final dot, as sent (case kept); `.` for the root. Bytes that are not
-    /// printable ASCII are escaped (RFC 1035, section 5.1).
+    /// printable ASCII are escaped (RFC 1035, section 5.1). `...` stands for the rest of a
+    /// name that could not be read to its end.
     pub name: String,
     /// A, AAAA, HTTPS, ...; `TYPE65280` for unknown ones (RFC 3597).
     pub record_type: String,
@@ -77,9 +79,19 @@ pub struct DnsMessage {
 /// Reads one message, without the length prefix of TCP. `None` when even the twelve header
 /// bytes are missing.
 pub fn parse(message: &[u8]) -> Option<DnsMessage> {
+    read(message, Spelling::Internet)
+}
+
+/// As [`parse`], for multicast DNS (RFC 6762) and LLMNR (RFC 4795), whose names are words of
+/// people: UTF-8 that can be printed stays as sent, but for dots and backslashes in a label.
+pub fn parse_local(message: &[u8]) -> Option<DnsMessage> {
+    read(message, Spelling::Local)
+}
+
+fn read(message: &[u8], spelling: Spelling) -> Option<DnsMessage> {
     let header = Header::read(message)?;
     let mut body = Body {
-        cursor: Cursor::new(message, HEADER_LENGTH),
+        cursor: Cursor::new(message, HEADER_LENGTH, spelling),
         edns: None,
         extended_rcode: 0,
         malformed: false,
@@ -103,7 +115,7 @@ pub fn parse(message: &[u8]) -> Option<DnsMessage> {
         authorities: authorities.into_iter().flatten().collect(),
         additionals: additionals.into_iter().flatten().collect(),
         edns: body.edns,
-        malformed: body.malformed,
+        malformed: body.malformed || body.cursor.is_malformed(),
         trailing: body.cursor.position() < message.len(),
     })
 }

@@ -1,5 +1,6 @@
 //! Names and numbers as people read them.
 
+use crate::protocol::text;
 use hickory_proto::rr::{Name, RecordType};
 use std::fmt::Write;
 
@@ -78,11 +79,28 @@ pub(super) fn rcode(number: u16) -> String {
     name.to_owned()
 }
 
+/// How the names of a message are meant to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// RFC 1035, section 5.1.
+    Internet,
+    /// Words of people in UTF-8, with spaces (RFC 6762, section 16; RFC 6763, section 4.1).
+    Local,
+}
+
 /// Appends a label to a name without the final dot. Labels stay as sent: an `xn--` label
 /// shown as Unicode could look like another name.
-pub(super) fn push_label(name: &mut String, label: &[u8]) {
+pub(super) fn push_label(name: &mut String, label: &[u8], spelling: Spelling) {
     if !name.is_empty() {
         name.push('.');
+    }
+    if spelling == Spelling::Local
+        && let Ok(words) = std::str::from_utf8(label)
+        && text::is_printable(words)
+    {
+        // RFC 6763, section 4.3.
+        name.push_str(&words.replace('\\', "\\\\").replace('.', "\\."));
+        return;
     }
     // The characters that a zone file gives a meaning to (RFC 1035, section 5.1).
     escape(name, label, |byte| {
@@ -95,7 +113,7 @@ pub(super) fn push_label(name: &mut String, label: &[u8]) {
 pub(super) fn presentation(name: &Name) -> String {
     let mut text = String::new();
     for label in name.iter() {
-        push_label(&mut text, label);
+        push_label(&mut text, label, Spelling::Internet);
     }
     if text.is_empty() {
         text.push('.');

@@ -41,7 +41,7 @@ pub(super) fn presentation(mut cursor: Cursor<'_>, raw: &[u8], number: u16) -> O
             return Some(known_data(&data).unwrap_or_else(|| unknown(raw)));
         }
     };
-    (cursor.position() == end).then_some(text)
+    (cursor.position() == end && !cursor.is_malformed()).then_some(text)
 }
 
 /// RFC 3597, section 5.

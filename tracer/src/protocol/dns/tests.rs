@@ -1,7 +1,7 @@
 //! Messages are written out byte by byte, so that what is expected does not come from the
 //! library under the parser.
 
-use super::{DnsMessage, Edns, Question, Record, is_unmistakable, parse};
+use super::{DnsMessage, Edns, Question, Record, is_unmistakable, parse, parse_local};
 use crate::effort;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -207,6 +207,26 @@ fn multicast_flags_are_not_part_of_the_class() {
 }
 
 #[test]
+fn names_of_the_local_link_are_words_of_people() {
+    let spelled = |label: &[u8]| {
+        let length = u8::try_from(label.len()).unwrap();
+        let message = Message::new(0, [1, 0, 0, 0])
+            .raw(&[length])
+            .raw(label)
+            .raw(&[0, 0, 12, 0, 1]);
+        let name = |message: Option<DnsMessage>| message.unwrap().questions.remove(0).name;
+        (name(parse_local(&message.0)), name(parse(&message.0)))
+    };
+    let both = |local: &str, internet: &str| (local.to_owned(), internet.to_owned());
+    let expected = both("Zoë’s TV", "Zo\\195\\171\\226\\128\\153s\\032TV");
+    assert_eq!(spelled("Zoë’s TV".as_bytes()), expected);
+    assert_eq!(spelled(b"a.b\\c"), both("a\\.b\\\\c", "a\\.b\\\\c"));
+    assert_eq!(spelled(b"a\xff b"), both("a\\255\\032b", "a\\255\\032b"));
+    let deceptive = both("a\\226\\128\\174b", "a\\226\\128\\174b");
+    assert_eq!(spelled("a\u{202e}b".as_bytes()), deceptive);
+}
+
+#[test]
 fn what_was_read_before_the_break_is_kept() {
     let whole = Message::new(0x8180, [1, 2, 0, 0])
         .question("www.shop.test", 1)
@@ -245,14 +265,42 @@ fn a_count_that_lies_ends_with_the_message() {
 
 #[test]
 fn compression_loops_end() {
-    for pointer in [[0xc0, 12], [0xc0, 13], [0xc0, 14], [0xff, 0xff]] {
+    for pointer in [[0xc0, 12], [0xc0, 13], [0xff, 0xff]] {
         let message = Message::new(0x0100, [1, 0, 0, 0])
             .raw(&pointer)
             .raw(&[0, 1, 0, 1])
             .parse();
         assert!(message.malformed);
-        assert_eq!(message.questions, []);
+        assert_eq!(message.questions[0].name, "...");
+        assert_eq!(message.questions[0].record_type, "A");
     }
+}
+
+#[test]
+fn a_pointer_may_lead_ahead() {
+    let message = Message::new(0x8180, [1, 1, 0, 0])
+        .raw(&[1, b'a', 0xc0, 36, 0, 1, 0, 1])
+        .record(1, &[10, 0, 0, 1])
+        .raw(&[1, b'b', 0])
+        .parse();
+    assert!(!message.malformed && message.trailing);
+    assert_eq!(message.questions[0].name, "a.b");
+    assert_eq!(message.answers[0].data, "10.0.0.1");
+}
+
+#[test]
+fn behind_a_name_that_is_too_long_the_rest_is_read() {
+    let mut name = [&[63][..], &[b'a'; 63]].concat().repeat(5);
+    name.push(0);
+    let message = Message::new(0x8180, [1, 1, 0, 0])
+        .raw(&name)
+        .raw(&[0, 1, 0, 1])
+        .record(1, &[10, 0, 0, 1])
+        .parse();
+    assert!(message.malformed);
+    let start = [&["a".repeat(63)][..]; 3].concat().join(".");
+    assert_eq!(message.questions[0].name, format!("{start}..."));
+    assert_eq!(message.answers[0].data, "10.0.0.1");
 }
 
 #[test]
@@ -332,6 +380,9 @@ fn check(bytes: &[u8]) {
     }
     for question in &message.questions {
         assert!(question.name.bytes().all(|byte| byte.is_ascii_graphic()));
+    }
+    for question in parse_local(bytes).iter().flat_map(|it| &it.questions) {
+        assert!(crate::protocol::text::is_printable(&question.name));
     }
 }
 

@@ -227,10 +227,12 @@ fn ip(packet: &[u8], wire_length: u32) -> Option<Ip<'_>> {
         .ok()
         .and_then(|length| header.rest.get(..length))
         .unwrap_or(header.rest);
-    let transport = if header.fragment.is_some() {
-        Transport::Other { payload }
-    } else {
-        transport::open(header.version, header.protocol, payload, payload_length)
+    // The first fragment has the header of the upper layer. When the capture cut it, it will
+    // never be part of a whole packet: what there is of it is told.
+    let is_cut = length_of(payload) < payload_length;
+    let transport = match header.fragment {
+        Some(fragment) if fragment.offset > 0 || !is_cut => Transport::Other { payload },
+        _ => transport::open(header.version, header.protocol, payload, payload_length),
     };
     Some(Ip {
         source: header.source,

@@ -391,6 +391,21 @@ fn an_ipv4_fragment_tells_its_place() {
 }
 
 #[test]
+fn a_first_fragment_that_the_capture_cut_is_opened_as_far_as_it_goes() {
+    let mut bytes = tcp_frame(b"data");
+    bytes[18..22].copy_from_slice(&[0x12, 0x34, 0x20, 0x00]);
+    let whole = parse(LinkType::Ethernet, &bytes);
+    assert!(matches!(ip(&whole).transport, Transport::Other { .. }));
+    bytes.truncate(bytes.len() - 1);
+    let cut = parse(LinkType::Ethernet, &bytes);
+    assert!(ip(&cut).fragment.is_some());
+    assert!(matches!(&ip(&cut).transport, Transport::Tcp(tcp) if tcp.payload == b"dat"));
+    bytes[21] = 2;
+    let later = parse(LinkType::Ethernet, &bytes);
+    assert!(matches!(ip(&later).transport, Transport::Other { .. }));
+}
+
+#[test]
 fn a_udp_length_beyond_the_packet_is_not_believed() {
     let mut bytes = udp_frame_v6(b"abc");
     for (stated, expected) in [(0_u16, 3), (7, 3), (500, 3), (10, 2)] {

@@ -23,6 +23,16 @@ const SALT_DRAFT_23: [u8; 20] = [
     0xbe, 0xf9, 0xf5, 0x02,
 ];
 
+const SALT_DRAFT_21: [u8; 20] = [
+    0x7f, 0xbc, 0xdb, 0x0e, 0x7c, 0x66, 0xbb, 0xe9, 0x19, 0x3a, 0x96, 0xcd, 0x21, 0x51, 0x9e, 0xbd,
+    0x7a, 0x02, 0x64, 0x4a,
+];
+
+/// Facebook's versions (mvfst), which are drafts 22 and 27 by another number.
+const MVFST_22: u32 = 0xface_b001;
+const MVFST_27: u32 = 0xface_b002;
+const MVFST_EXPERIMENTAL: u32 = 0xface_b00e;
+
 /// A draft's version number is `0xff000000` and its number.
 const fn draft(version: u32) -> Option<u32> {
     if version >> 8 == 0x00ff_0000 {
@@ -39,7 +49,11 @@ pub(super) fn initial_salt(version: u32) -> Option<&'static [u8; 20]> {
         (V1, _) | (_, Some(33 | 34)) => &SALT_V1,
         (V2, _) => &SALT_V2,
         (_, Some(29..=32)) => &SALT_DRAFT_29,
-        (_, Some(23..=28)) => &SALT_DRAFT_23,
+        // A client that provokes a negotiation seals with the keys of the version it wants,
+        // which nothing names. This is the one whose clients did so most.
+        _ if is_reserved(version) => &SALT_DRAFT_29,
+        (MVFST_27 | MVFST_EXPERIMENTAL, _) | (_, Some(23..=28)) => &SALT_DRAFT_23,
+        (MVFST_22, _) | (_, Some(21 | 22)) => &SALT_DRAFT_21,
         _ => return None,
     })
 }
@@ -47,6 +61,11 @@ pub(super) fn initial_salt(version: u32) -> Option<&'static [u8; 20]> {
 /// The version's packets can be read.
 pub fn is_known(version: u32) -> bool {
     initial_salt(version).is_some()
+}
+
+/// Reserved to exercise version negotiation (RFC 9000, section 15).
+pub const fn is_reserved(version: u32) -> bool {
+    version & 0x0f0f_0f0f == 0x0a0a_0a0a
 }
 
 /// HKDF labels of key, nonce, header protection and key update (RFC 9001, section 5.1 and
@@ -82,8 +101,7 @@ pub fn name(version: u32) -> String {
         (V1, _) => "1".to_owned(),
         (V2, _) => "2".to_owned(),
         (_, Some(number)) => format!("draft-{number}"),
-        // Reserved to exercise version negotiation (RFC 9000, section 15).
-        _ if version & 0x0f0f_0f0f == 0x0a0a_0a0a => format!("grease ({version:#010x})"),
+        _ if is_reserved(version) => format!("grease ({version:#010x})"),
         _ => format!("{version:#010x}"),
     }
 }
