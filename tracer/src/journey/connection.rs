@@ -12,6 +12,7 @@ use crate::capture::Frame;
 use crate::protocol::frame::{Tcp, TcpSegmentOptions};
 use std::sync::Arc;
 
+mod children;
 mod close;
 mod kernel;
 mod numbers;
@@ -19,6 +20,7 @@ mod remarks;
 mod retransmissions;
 mod roles;
 
+pub(super) use children::FailedChild;
 use numbers::{RoundTrip, Sent};
 use remarks::Remarks;
 use retransmissions::Retransmissions;
@@ -142,6 +144,7 @@ pub(super) struct TrackedConnection {
     pub ack: Option<Mark>,
     first_round_trip: RoundTrip,
     pub states: Vec<StateTransition>,
+    failed_child: Option<FailedChild>,
     pub retransmissions: Retransmissions,
     pub close_messages: Vec<(CloseMessage, Mark)>,
     pub reset: Option<EndMark>,
@@ -203,6 +206,7 @@ impl TrackedConnection {
             ack: None,
             first_round_trip: RoundTrip::default(),
             states: Vec::new(),
+            failed_child: None,
             retransmissions: Retransmissions::default(),
             close_messages: Vec::new(),
             reset: None,

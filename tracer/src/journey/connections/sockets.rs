@@ -2,7 +2,7 @@
 
 use super::{Connections, tuple};
 use crate::capture::{PacketDrop, SocketOwner, SocketUse, TcpState, TcpStateChange};
-use crate::journey::connection::{ConnectCall, TrackedConnection};
+use crate::journey::connection::{ConnectCall, FailedChild, TrackedConnection};
 use crate::journey::model::{End, Endpoint, StateTransition};
 use crate::journey::older::OlderSocket;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ const PENDING_SOCKETS: usize = 16_384;
 pub(super) struct Socket {
     end: Option<(u64, End)>,
     pending: Vec<(u64, TcpStateChange)>,
+    /// It is a listener's child, made then.
+    born_at_ns: Option<u64>,
 }
 
 impl Connections {
@@ -154,6 +156,8 @@ impl Connections {
     pub fn state(&mut self, at_ns: u64, change: TcpStateChange) {
         let identity = change.socket;
         let over = change.to == TcpState::Close;
+        let fails = over && change.from == TcpState::SynRecv;
+        let is_born = change.from == TcpState::Listen && !over;
         if self.sockets.len() >= PENDING_SOCKETS && !self.sockets.contains_key(&identity) {
             self.sockets.retain(|_, socket| {
                 let end = socket.end.as_ref();
@@ -179,12 +183,22 @@ impl Connections {
         } else {
             known.or(found)
         };
+        if is_born {
+            socket.born_at_ns = Some(at_ns);
+        }
+        let failed = socket.born_at_ns.filter(|_| fails);
         if socket.pending.len() < PENDING_STATES {
             socket.pending.push((at_ns, change));
         }
         if let Some((number, end)) = socket.end {
             let pending = std::mem::take(&mut socket.pending);
             self.apply(number, end, pending);
+            if let (Some(born_at_ns), Some(connection)) = (failed, self.tracked.get_mut(&number)) {
+                connection.child_failed(FailedChild {
+                    born_at_ns,
+                    closed_at_ns: at_ns,
+                });
+            }
         }
         if over {
             self.sockets.remove(&identity);
@@ -260,6 +274,7 @@ impl Connections {
             });
         }
         connection.states.sort_by_key(|state| state.at_ns);
+        connection.forget_failed_child();
         for cookie in cookies {
             self.name(number, cookie);
         }

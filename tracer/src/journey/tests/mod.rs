@@ -1,6 +1,7 @@
 //! The assembler, fed with hand-made observations.
 
 mod attempts;
+mod children;
 mod inside;
 mod invariants;
 mod kernel;
