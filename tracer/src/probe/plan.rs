@@ -1,10 +1,11 @@
 //! The hook plan: per fact, the candidates in order of preference, as data.
 //!
 //! The first candidate of a fact whose needs this kernel meets, and whose required parts
-//! load and attach, serves the fact. A kprobe comes before fentry and the tracepoint for
-//! TCP states and opened files because it is what ordinary kernels have; hardened ones have
-//! the tracepoint. That of system calls comes last, because it makes every one of the host take
-//! a longer way.
+//! load and attach, serves the fact. Tracepoints come first: every kernel has them, they cost
+//! least, and nothing that runs beside them keeps their programs from running. Of a kprobe the
+//! kernel leaves a run out, in silence before 6.7, while another kprobe, or a system call on a
+//! map, is at work on the same processor (`bpf_prog_active`). The tracepoint of system calls
+//! comes last, because it makes every one of the host take a longer way.
 
 mod path;
 
@@ -189,17 +190,19 @@ pub(super) const FACTS: &[Fact] = &[
         name: "tcp_state",
         candidates: &[
             Candidate {
-                kind: HookKind::Kprobe,
-                parts: &[
-                    required(
-                        "kprobe_inet_sk_set_state",
-                        Target::Function("inet_sk_set_state"),
-                    ),
-                    required(
-                        "kprobe_inet_sk_state_store",
-                        Target::Function("inet_sk_state_store"),
-                    ),
-                ],
+                kind: HookKind::TpBtf,
+                parts: &[required(
+                    "tp_btf_inet_sock_set_state",
+                    tracepoint("sock", "inet_sock_set_state"),
+                )],
+                needs: SOCKET,
+            },
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[required(
+                    "tracepoint_inet_sock_set_state",
+                    tracepoint("sock", "inet_sock_set_state"),
+                )],
                 needs: SOCKET,
             },
             Candidate {
@@ -217,19 +220,17 @@ pub(super) const FACTS: &[Fact] = &[
                 needs: SOCKET,
             },
             Candidate {
-                kind: HookKind::TpBtf,
-                parts: &[required(
-                    "tp_btf_inet_sock_set_state",
-                    tracepoint("sock", "inet_sock_set_state"),
-                )],
-                needs: SOCKET,
-            },
-            Candidate {
-                kind: HookKind::Tracepoint,
-                parts: &[required(
-                    "tracepoint_inet_sock_set_state",
-                    tracepoint("sock", "inet_sock_set_state"),
-                )],
+                kind: HookKind::Kprobe,
+                parts: &[
+                    required(
+                        "kprobe_inet_sk_set_state",
+                        Target::Function("inet_sk_set_state"),
+                    ),
+                    required(
+                        "kprobe_inet_sk_state_store",
+                        Target::Function("inet_sk_state_store"),
+                    ),
+                ],
                 needs: SOCKET,
             },
         ],
