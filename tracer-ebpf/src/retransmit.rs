@@ -102,7 +102,12 @@ pub fn tcp_send_reset(context: RawTracePointContext) -> i32 {
 pub fn tcp_receive_reset(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let network = network_of_socket(socket);
-    report(reset::RECEIVED, SocketCommon::of(socket).ends(), network, UNKNOWN);
+    report(
+        reset::RECEIVED,
+        SocketCommon::of(socket).ends(),
+        network,
+        UNKNOWN,
+    );
     0
 }
 

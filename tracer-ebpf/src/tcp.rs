@@ -12,12 +12,7 @@ use aya_ebpf::{
     maps::HashMap,
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
-use tracer_common::{
-    event::hook,
-    layout::ABSENT,
-    limits,
-    record::TcpState,
-};
+use tracer_common::{event::hook, layout::ABSENT, limits, record::TcpState};
 
 use crate::{
     emit,

@@ -202,6 +202,7 @@ fn a_capture_told_in_parts_hangs_together() {
         limits: Limits {
             connections: 4,
             payload: 4096,
+            sealed: 4096,
             untold: 1,
             late_ns: 0,
             resolutions: 2000,

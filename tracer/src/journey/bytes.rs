@@ -163,6 +163,12 @@ impl TimedBytes {
         self.len() == 0
     }
 
+    /// Gives back room beyond what it holds: not much comes any more.
+    pub fn fit(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.marks.shrink_to_fit();
+    }
+
     /// Bytes of memory that its bytes take.
     pub fn room(&self) -> usize {
         self.bytes.capacity()

@@ -14,6 +14,7 @@ use super::proxy;
 use super::story::{Analysed, Story};
 use super::{dns, failure, neighbor, packets, resolution, timeline};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Exchanges of a connection whose segments' way through the kernel is always listed.
 const KEY_EXCHANGES: usize = 32;
@@ -416,12 +417,16 @@ fn gaps(
 }
 
 /// A connection in the words of the model.
+/// The connection as it is told. What its streams were read into goes into it: mostly nobody
+/// else has it.
 pub(super) fn describe(
     story: &Story<'_>,
     connection: &TrackedConnection,
-    analysed: &Analysed,
+    analysed: Arc<Analysed>,
 ) -> Connection {
     let interfaces = &story.memory.interfaces;
+    let analysed = Arc::unwrap_or_clone(analysed);
+    let kernel_path = connection.passages.describe(&key_moments(&analysed));
     Connection {
         id: connection.id(),
         transport: match analysed.quic {
@@ -462,10 +467,10 @@ pub(super) fn describe(
             .as_ref()
             .and_then(|reading| reading.close.clone())
             .unwrap_or_else(|| connection.close()),
-        kernel_path: connection.passages.describe(&key_moments(analysed)),
-        quic: analysed.quic.as_ref().map(|reading| reading.quic.clone()),
-        tls: analysed.tls.as_ref().map(|tls| tls.session.clone()),
-        http: analysed.http.clone(),
+        kernel_path,
+        quic: analysed.quic.map(|reading| Box::new(reading.quic)),
+        tls: analysed.tls.map(|tls| Box::new(tls.session)),
+        http: analysed.http,
     }
 }
 

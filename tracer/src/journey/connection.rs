@@ -483,6 +483,13 @@ impl TrackedConnection {
         held.iter().sum::<u64>() + datagrams
     }
 
+    /// Gives back room beyond what it holds: it is over, and not yet read.
+    pub fn fit(&mut self) {
+        self.client_end.stream.fit();
+        self.server_end.stream.fit();
+        self.payload_marks.shrink_to_fit();
+    }
+
     /// Nothing can fill a gap any more: what lies behind it becomes readable.
     pub fn close_gaps(&mut self) {
         self.client_end.stream.close_gaps();

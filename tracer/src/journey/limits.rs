@@ -10,6 +10,8 @@ pub struct Limits {
     /// Bytes of memory for payload that waits to be read: of open connections, and of closed ones
     /// whose secrets may still come.
     pub payload: u64,
+    /// The same of closed connections alone, whose secrets may still come.
+    pub sealed: u64,
     /// Bytes, about, of connections that are over and not told yet.
     pub untold: u64,
     /// Bytes, about, of DNS exchanges: what connections are joined with.
@@ -29,6 +31,7 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             payload: 48 << 20,
+            sealed: 24 << 20,
             untold: 24 << 20,
             resolutions: 16 << 20,
             late_ns: 400_000_000,

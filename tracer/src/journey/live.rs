@@ -124,7 +124,6 @@ impl Assembler {
                 refer(&story, compose::tell(&story, &draft, id), &mut finished);
             }
         }
-        finished.connections = referred(&story, &finished.journeys);
         let counts: Vec<(u64, usize, Option<u64>)> = story
             .connections()
             .map(|(connection, analysed)| {
@@ -133,7 +132,7 @@ impl Assembler {
                 (connection.number, count, wait_until_ns)
             })
             .collect();
-        drop(story);
+        finished.connections = referred(story, &finished.journeys);
         self.next_journey = number;
         self.reported.failures.extend(failures);
         self.reported.note_used(used);
@@ -300,12 +299,15 @@ fn refer(story: &Story<'_>, told: Told, finished: &mut Part) {
 }
 
 /// The connections of journeys, each once however many of them it carried.
-fn referred(story: &Story<'_>, journeys: &[Journey]) -> Vec<Connection> {
+fn referred(mut story: Story<'_>, journeys: &[Journey]) -> Vec<Connection> {
     let attempts = journeys.iter().flat_map(|journey| &journey.attempts);
     let wanted: HashSet<&String> = attempts.collect();
-    story
-        .connections()
-        .filter(|(connection, _)| wanted.contains(&connection.id()))
-        .map(|(connection, analysed)| compose::describe(story, connection, analysed))
+    let analysed = std::mem::take(&mut story.analysed).into_iter();
+    analysed
+        .filter_map(|(number, analysed)| {
+            let connection = story.memory.connections.get(number)?;
+            let is_wanted = wanted.contains(&connection.id());
+            is_wanted.then(|| compose::describe(&story, connection, analysed))
+        })
         .collect()
 }

@@ -35,9 +35,9 @@ pub(super) fn analyse(memory: &Assembler, connection: &TrackedConnection) -> Ana
 fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
     if let Some(mut quic) = quic::read(connection, &memory.secrets) {
         return Analysed {
-            tls: quic.tls.take(),
-            http: Vec::new(),
-            quic: Some(quic),
+            tls: quic.tls.take().map(Box::new),
+            quic: Some(Box::new(quic)),
+            ..Analysed::default()
         };
     }
     let client = connection.end(End::Client).stream.bytes();
@@ -66,7 +66,7 @@ fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
     Analysed {
         tls: inner.tls,
         http,
-        quic: None,
+        ..Analysed::default()
     }
 }
 
@@ -77,7 +77,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self, client: &TimedBytes, server: &TimedBytes) -> Analysed {
-        let tls = tls::analyse(client, server, &self.memory.secrets);
+        let tls = tls::analyse(client, server, &self.memory.secrets).map(Box::new);
         let http = match &tls {
             None => self.exchanges(client, server, None, "http"),
             // A server that speaks no TLS says so in the language that it speaks.
@@ -94,7 +94,7 @@ impl Reader<'_> {
         Analysed {
             tls,
             http,
-            quic: None,
+            ..Analysed::default()
         }
     }
 

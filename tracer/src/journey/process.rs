@@ -23,9 +23,9 @@ struct Known {
 
 /// Who owns a socket, and how we know.
 #[derive(Debug, Clone, Copy)]
-struct Owner {
-    pid: u32,
-    attribution: Attribution,
+pub(super) struct Owner {
+    pub pid: u32,
+    pub attribution: Attribution,
 }
 
 /// One event in the life of a traced process.
@@ -195,17 +195,19 @@ impl Processes {
     }
 
     /// Who owns the socket with this cookie.
-    pub fn of_cookie(&self, cookie: Option<u64>) -> Option<Process> {
-        let owner = self.owners.get(&cookie?)?;
-        Some(self.describe(owner.pid, owner.attribution))
+    pub fn of_cookie(&self, cookie: Option<u64>) -> Option<Owner> {
+        self.owners.get(&cookie?).copied()
     }
 
     /// Who listens on the port of `address` in this network namespace. A shared listener makes
     /// this a guess between its processes, so it never claims more than `tuple`.
-    pub fn of_listener(&self, address: Endpoint, namespace: Option<u32>) -> Option<Process> {
+    pub fn of_listener(&self, address: Endpoint, namespace: Option<u32>) -> Option<Owner> {
         let there = self.listeners.get(&(namespace, address.port));
         let owner = there.or_else(|| self.listeners.get(&(None, address.port)))?;
-        Some(self.describe(owner.pid, owner.attribution.max(Attribution::Tuple)))
+        Some(Owner {
+            pid: owner.pid,
+            attribution: owner.attribution.max(Attribution::Tuple),
+        })
     }
 
     pub fn describe(&self, pid: u32, attribution: Attribution) -> Process {

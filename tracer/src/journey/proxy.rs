@@ -29,12 +29,15 @@ pub(super) fn target(carrier: Carrier<'_>) -> Option<Target> {
 /// The target of the tunnel that the rest of the connection is. A stream of HTTP/2 is a
 /// tunnel of its own.
 fn tunnel(carrier: Carrier<'_>) -> Option<Target> {
-    let mut exchanges = carrier.analysed.http.iter();
-    let granted = exchanges.find(|exchange| {
-        let granted = exchange.status.is_some_and(|status| status / 100 == 2);
-        is_connect(exchange) && exchange.stream.is_none() && granted
+    let exchanges = &carrier.analysed.http;
+    let granted = carrier.analysed.tunnel.get_or_init(|| {
+        exchanges.iter().position(|exchange| {
+            let granted = exchange.status.is_some_and(|status| status / 100 == 2);
+            is_connect(exchange) && exchange.stream.is_none() && granted
+        })
     });
-    authority(granted?.target.as_deref()?)
+    let granted = exchanges.get((*granted)?)?;
+    authority(granted.target.as_deref()?)
 }
 
 fn absolute(exchange: &HttpExchange) -> Option<Target> {

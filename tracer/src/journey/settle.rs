@@ -33,8 +33,11 @@ const SILENT_NS: u64 = 7_440_000_000_000;
 pub(super) struct Settling {
     /// All secrets are known: TLS is read as soon as it is over.
     no_secrets_come: bool,
-    /// Closed, and not read: their secrets may still come. The first was closed first.
-    held: VecDeque<u64>,
+    /// Closed, and not read: their secrets may still come. With the bytes of their payload; the
+    /// first was closed first.
+    held: VecDeque<(u64, u64)>,
+    /// Bytes of payload that these take.
+    sealed: u64,
     /// Read, and not told, in the order in which they were settled.
     settled: VecDeque<u64>,
     /// Memory that the settled ones take, in bytes.
@@ -124,9 +127,14 @@ impl Assembler {
         if !held {
             return self.settled(number);
         }
-        self.settling.held.push_back(number);
-        if self.settling.held.len() > HELD
-            && let Some(oldest) = self.settling.held.pop_front()
+        if let Some(connection) = self.connections.get_mut(number) {
+            connection.fit();
+        }
+        let bytes = self.held_bytes(number);
+        self.settling.sealed += bytes;
+        self.settling.held.push_back((number, bytes));
+        while self.settling.holds_too_much(&self.options.limits)
+            && let Some(oldest) = self.settling.next_held()
         {
             self.settled(oldest);
         }
@@ -196,7 +204,7 @@ impl Assembler {
     /// The next of the closed connections that still have their payload: those that wait for
     /// secrets, then those that wait for late segments.
     fn next_closed(&mut self) -> Option<u64> {
-        let held = self.settling.held.pop_front();
+        let held = self.settling.next_held();
         held.or_else(|| self.connections.take_over(u64::MAX))
     }
 
@@ -354,6 +362,19 @@ impl Assembler {
             };
             self.resolutions.message(&packet, mark, None);
         }
+    }
+}
+
+impl Settling {
+    fn holds_too_much(&self, limits: &Limits) -> bool {
+        self.held.len() > HELD || self.sealed > limits.sealed
+    }
+
+    /// The one that waits for its secrets for the longest time; it waits no more.
+    fn next_held(&mut self) -> Option<u64> {
+        let (number, bytes) = self.held.pop_front()?;
+        self.sealed -= bytes;
+        Some(number)
     }
 }
 

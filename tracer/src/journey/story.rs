@@ -7,6 +7,7 @@ use super::dns::TrackedQuery;
 use super::model::{Attribution, End, Endpoint, HttpExchange, Process, Source};
 use super::neighbor::TrackedNeighbor;
 use super::payload::analyse;
+use super::process::Owner;
 use super::quic;
 use super::resolution::QueryIndex;
 use super::tls::TlsAnalysis;
@@ -14,20 +15,25 @@ use crate::capture::SocketUse;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A datagram socket that was connected or sent through this long before a query, and to
 /// the same server, may be the query's; longer ago it may be anybody's.
 const DATAGRAM_OWNER_WINDOW_NS: u64 = 50_000_000;
 
 /// What the payload of a connection says.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Analysed {
-    pub tls: Option<TlsAnalysis>,
+    // Boxed, both: what is neither is mostly what there are many of.
+    pub tls: Option<Box<TlsAnalysis>>,
     pub http: Vec<HttpExchange>,
-    pub quic: Option<quic::Reading>,
+    pub quic: Option<Box<quic::Reading>>,
+    /// Which of the exchanges opened a tunnel, once that was asked: every journey asks.
+    pub tunnel: OnceLock<Option<usize>>,
 }
 
+/// What a connection costs when it is told, with its journey and without its lists, bytes: about.
+const TOLD_BYTES: usize = 2280;
 /// What one entry of each list costs with its strings, bytes: about, from the 1 GB captures
 /// of the bench.
 const EXCHANGE_BYTES: usize = 1500;
@@ -46,7 +52,7 @@ impl Analysed {
             reading.quic.datagrams.len() * DATAGRAM_BYTES
                 + reading.application.len() * size_of::<(End, u64)>()
         });
-        size_of::<Self>() + tls + quic + self.http.len() * EXCHANGE_BYTES
+        TOLD_BYTES + tls + quic + self.http.len() * EXCHANGE_BYTES
     }
 }
 
@@ -106,34 +112,36 @@ impl<'a> Story<'a> {
         Some((self.memory.connections.get(number)?, analysed.as_ref()))
     }
 
+    /// The streams, for those who need nothing else of the story any more.
+    pub fn into_analysed(self) -> BTreeMap<u64, Arc<Analysed>> {
+        self.analysed
+    }
+
     pub fn is_file(&self) -> bool {
         self.memory.options.source == Source::File
     }
 
     /// The process at one end, by its socket; for a server by its listening port where its
     /// own socket was never met.
-    pub fn process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
+    pub fn owner(&self, connection: &TrackedConnection, end: End) -> Option<Owner> {
         if let (Some(_), End::Client) = (&connection.quic, end) {
             let cookie = connection.end(end).cookie;
             let ends = (connection.client, connection.server);
-            return self.datagram_process(cookie, ends, connection.first_at_ns);
+            return self.datagram_owner(cookie, ends, connection.first_at_ns);
         }
         let processes = &self.memory.processes;
         let state = connection.end(end);
+        let with = |attribution| move |pid| Owner { pid, attribution };
         let by_cookie = processes.of_cookie(state.cookie);
-        let opened = match end {
-            End::Client => connection
-                .connect
-                .as_ref()
-                .map(|call| processes.describe(call.pid, Attribution::SocketCookie)),
-            End::Server => None,
-        };
-        let reader = state.readers.first();
-        let reader = reader.map(|pid| processes.describe(*pid, Attribution::Tuple));
-        let holder = state.holder;
-        let holder = holder.map(|pid| processes.describe(pid, Attribution::Procfs));
+        let caller = connection.connect.as_ref().map(|call| call.pid);
+        let opened = caller
+            .filter(|_| end == End::Client)
+            .map(with(Attribution::SocketCookie));
+        let reader = state.readers.first().copied();
+        let reader = reader.map(with(Attribution::Tuple));
+        let holder = state.holder.map(with(Attribution::Procfs));
         let found = [by_cookie, opened, reader, holder].into_iter().flatten();
-        let surest = found.min_by_key(|process| process.attribution);
+        let surest = found.min_by_key(|owner| owner.attribution);
         surest.or_else(|| {
             // Only when the server's socket is on this host; a listener on the same
             // port says nothing of a remote one.
@@ -143,10 +151,17 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// [`Story::process`], else the one that the capture file names. A file's word tells who it
+    /// What is known of an owner.
+    fn describe(&self, owner: Owner) -> Process {
+        let Owner { pid, attribution } = owner;
+        self.memory.processes.describe(pid, attribution)
+    }
+
+    /// [`Story::owner`], else the one that the capture file names. A file's word tells who it
     /// was, but joins nothing: other facts of a file name no processes to be joined with.
     pub fn named_process(&self, connection: &TrackedConnection, end: End) -> Option<Process> {
-        self.process(connection, end).or_else(|| {
+        let owner = self.owner(connection, end);
+        owner.map(|owner| self.describe(owner)).or_else(|| {
             let (process, ..) = connection.remarks.as_ref()?.process(end)?;
             Some(process)
         })
@@ -155,7 +170,7 @@ impl<'a> Story<'a> {
     /// Processes other than the owner that read from this end: the socket was inherited, or
     /// passed on.
     pub fn readers(&self, connection: &TrackedConnection, end: End) -> Vec<Process> {
-        let owner = self.process(connection, end).map(|process| process.pid);
+        let owner = self.owner(connection, end).map(|owner| owner.pid);
         let readers = connection.end(end).readers.iter();
         let others = readers.filter(|pid| Some(**pid) != owner);
         let processes = &self.memory.processes;
@@ -176,31 +191,28 @@ impl<'a> Story<'a> {
     }
 
     pub fn pid(&self, connection: &TrackedConnection) -> Option<u32> {
-        self.process(connection, End::Client)
-            .map(|process| process.pid)
+        self.owner(connection, End::Client).map(|owner| owner.pid)
     }
 
     /// Who sent a DNS query: by its socket, else by the only process that used a datagram
     /// socket towards that server just before.
     pub fn query_process(&self, query: &TrackedQuery) -> Option<Process> {
-        self.datagram_process(
-            query.cookie,
-            (query.client, query.server),
-            query.first_at_ns,
-        )
+        let ends = (query.client, query.server);
+        let owner = self.datagram_owner(query.cookie, ends, query.first_at_ns);
+        owner.map(|owner| self.describe(owner))
     }
 
     /// Who sent a datagram from `client` to `server`, through the socket with this cookie where
     /// it is known.
-    fn datagram_process(
+    fn datagram_owner(
         &self,
         cookie: Option<u64>,
         (client, server): (Endpoint, Endpoint),
         at_ns: u64,
-    ) -> Option<Process> {
+    ) -> Option<Owner> {
         let processes = &self.memory.processes;
-        if let Some(process) = processes.of_cookie(cookie) {
-            return Some(process);
+        if let Some(owner) = processes.of_cookie(cookie) {
+            return Some(owner);
         }
         let from = at_ns.saturating_sub(DATAGRAM_OWNER_WINDOW_NS);
         let watched = &self.memory.connections.watched;
@@ -216,7 +228,10 @@ impl<'a> Story<'a> {
         let mut pids: Vec<u32> = recent.map(|(_, owner)| owner.pid).collect();
         pids.dedup();
         match pids.as_slice() {
-            [only] => Some(processes.describe(*only, Attribution::Tuple)),
+            [only] => Some(Owner {
+                pid: *only,
+                attribution: Attribution::Tuple,
+            }),
             _ => None,
         }
     }

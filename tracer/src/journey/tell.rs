@@ -99,6 +99,8 @@ impl Assembler {
         let mut drafts = drafts::drafts(&story);
         let waiting = wait(&story, &drafts);
         drafts.retain(|draft| draft.attempts.iter().all(|it| !waiting.contains(it)));
+        // Both are large: lists that grow by themselves take up to three times their room.
+        part.journeys.reserve_exact(drafts.len());
         for draft in &drafts {
             let mut told = compose::tell(&story, draft, format!("j{number}"));
             number += 1;
@@ -115,8 +117,19 @@ impl Assembler {
             part.packets.extend(told.packets);
             part.journeys.push(told.journey);
         }
+        let mut analysed = story.into_analysed();
         for number in chosen.difference(&waiting) {
-            if let Some((connection, analysed)) = story.connection(*number) {
+            if let Some(connection) = self.connections.get_mut(*number) {
+                // Told now, and forgotten.
+                connection.settled = None;
+            }
+        }
+        let story = Story::new(self, |_| false);
+        part.connections
+            .reserve_exact(analysed.len().min(chosen.len()));
+        for number in chosen.difference(&waiting) {
+            let connection = self.connections.get(*number);
+            if let Some((connection, analysed)) = connection.zip(analysed.remove(number)) {
                 let described = compose::describe(&story, connection, analysed);
                 part.connections.push(described);
             }

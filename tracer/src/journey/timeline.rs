@@ -513,7 +513,7 @@ impl Lines<'_> {
             self.add(comment.at_ns, layer, direction, summary, evidence);
         }
         for end in [End::Client, End::Server] {
-            let better = self.story.process(connection, end).is_some();
+            let better = self.story.owner(connection, end).is_some();
             let named = remarks.process(end).filter(|_| !better);
             if let Some((process, by, mark)) = named.filter(|(.., mark)| during(&mark.at_ns)) {
                 let (end, comm, pid) = (end.name(), process.comm, process.pid);

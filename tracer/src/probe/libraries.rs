@@ -76,12 +76,10 @@ pub fn calls_c_library(program: &Path) -> bool {
     let Ok(elf) = ElfFile64::<object::Endianness, _>::parse(&cache) else {
         return true;
     };
-    let interpreter = elf.elf_program_headers().iter().find_map(|header| {
-        header
-            .interpreter(elf.endian(), elf.data())
-            .ok()
-            .flatten()
-    });
+    let interpreter = elf
+        .elf_program_headers()
+        .iter()
+        .find_map(|header| header.interpreter(elf.endian(), elf.data()).ok().flatten());
     let is_musl = |path: &[u8]| is_musl(Path::new(OsStr::from_bytes(path)));
     interpreter.is_some_and(|path| !is_musl(path))
 }

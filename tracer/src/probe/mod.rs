@@ -16,6 +16,7 @@ mod interfaces;
 mod layout;
 mod libraries;
 mod losses;
+mod memory;
 mod misses;
 mod needs;
 /// Interfaces, neighbours and routes by rtnetlink.
@@ -169,8 +170,6 @@ impl Probe {
         name_link_types(&mut ebpf, &interfaces)?;
         // Not being able to look for leftovers is no reason not to work.
         let _ = cleanup::remove_leftovers(&interfaces).await;
-        let ring = ring::Reader::new(&mut ebpf)?;
-        let losses = losses::Losses::new(&mut ebpf)?;
         let meter = cost::Meter::start(options.statistics, object::ring_bytes(&options));
         let clock = Clock::now();
         let ground = attach::Ground {
@@ -181,6 +180,12 @@ impl Probe {
         };
         let outcome = attach::attach(&mut ebpf, &ground)?;
         require_any(&outcome.reports)?;
+        let reasons = reasons::Reasons::of(&types);
+        // Whole in memory from now on: not before all that only attaching took is given back.
+        drop(types);
+        memory::give_back();
+        let ring = ring::Reader::new(&mut ebpf)?;
+        let losses = losses::Losses::new(&mut ebpf)?;
         Ok(Self {
             misses: misses::Misses::of(&ebpf),
             counters: counters::Counters::now(),
@@ -203,7 +208,7 @@ impl Probe {
             losses,
             decoder: decode::Decoder::new(clock, outcome.classifier.unwrap_or(HookKind::Tcx))
                 .with_watchers(outcome.watchers)
-                .with_reasons(reasons::Reasons::of(&types)),
+                .with_reasons(reasons),
             owners: owners::Owners::default(),
             network_namespace: object::network_namespace(),
             older: std::collections::HashMap::new(),

@@ -109,10 +109,29 @@ pub fn printable(text: impl AsRef<[u8]>) -> String {
 
 /// Whether [`printable`] leaves `text` as it is.
 pub fn is_printable(text: &str) -> bool {
-    is_familiar(text.as_bytes())
+    is_plain(text)
+        || is_familiar(text.as_bytes())
         || text
             .chars()
             .all(|character| !character.is_control() && !is_deceptive(character))
+}
+
+/// Whether `text` is ASCII to be printed: a column for each byte, and nothing to escape. Most
+/// text is, and several bytes are looked at in one step.
+pub fn is_plain(text: &str) -> bool {
+    fn all<const N: usize>(bytes: &[u8; N]) -> bool {
+        let plain = bytes.map(|byte| matches!(byte, b' '..=b'~'));
+        plain.iter().fold(true, |all, plain| all & plain)
+    }
+    let text = text.as_bytes();
+    // Where the last ones overlap those before, some bytes are looked at twice.
+    if let Some(last) = text.last_chunk::<16>() {
+        text.as_chunks::<16>().0.iter().all(all) && all(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        all(first) && all(last)
+    } else {
+        text.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    }
 }
 
 /// ASCII, the blank within a fact, `µ`, `·`, arrows, and what lines and bars are drawn with,

@@ -2,7 +2,10 @@
 
 use crate::journey::model::{Connection, DnsExchange, HttpExchange, Journey, NeighborExchange};
 use crate::journey::part::Part;
-use std::collections::HashMap;
+use foldhash::fast::RandomState;
+use std::collections::HashMap as Map;
+
+type HashMap<K, V> = Map<K, V, RandomState>;
 
 /// The objects of a capture by their ids.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,7 @@
 //! A page of text: pieces are placed in columns and wrapped under them.
 
 use super::style::{Line, Piece, Role, Style, columns_of, width_of};
+use crate::protocol::text::is_plain;
 
 /// Facts to be wrapped need at least this many columns, even beyond the page's edge.
 const NARROWEST: usize = 16;
@@ -97,6 +98,11 @@ fn set(line: &mut Line, style: &Style, pieces: &[Piece]) -> usize {
     line.clear();
     let mut width = 0;
     for piece in pieces {
+        if is_plain(&piece.text) {
+            width += piece.text.len();
+            line.push(piece.role, &piece.text);
+            continue;
+        }
         let text = style.cleaned(&piece.text);
         width += width_of(&text);
         line.push(piece.role, &text);

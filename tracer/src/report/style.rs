@@ -3,7 +3,7 @@
 //! Text from the network is data (RFC 9110, section 17 and common sense): every piece goes
 //! through [`Style::clean`] when it is placed, whoever wrote it, so that no view can forget.
 
-use crate::protocol::text::{is_printable, printable};
+use crate::protocol::text::{is_plain, is_printable, printable};
 use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthChar;
@@ -156,7 +156,7 @@ impl Piece {
 
 /// Columns that `text` takes on a terminal.
 pub fn width_of(text: &str) -> usize {
-    match text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    match is_plain(text) {
         true => text.len(),
         false => text.chars().map(columns_of).sum(),
     }
@@ -177,7 +177,7 @@ pub fn columns_of(character: char) -> usize {
 fn push_breaking(out: &mut String, text: &str) {
     let mut rest = text;
     // The first byte of the blank: searching for one byte is quicker than for a character.
-    while let Some(place) = rest.bytes().position(|byte| byte == 0xc2) {
+    while let Some(place) = memchr::memchr(0xc2, rest.as_bytes()) {
         let (part, behind) = rest.split_at(place);
         out.push_str(part);
         let mut characters = behind.chars();
@@ -189,6 +189,9 @@ fn push_breaking(out: &mut String, text: &str) {
     }
     out.push_str(rest);
 }
+
+/// As many as most indents have.
+const BLANKS: &str = "                                                ";
 
 /// A line of cleaned text, and the role of each stretch of it.
 #[derive(Debug, Default)]
@@ -211,7 +214,12 @@ impl Line {
     }
 
     pub fn push_blanks(&mut self, count: usize) {
-        self.text.extend(std::iter::repeat_n(' ', count));
+        let mut left = count;
+        while left > 0 {
+            let some = BLANKS.get(..left).unwrap_or(BLANKS);
+            self.text.push_str(some);
+            left -= some.len();
+        }
         self.grown(Role::Plain);
     }
 

@@ -5,7 +5,7 @@
 /// `12 µs`, `0.14 ms`, `12.3 ms`, `1.21 s`, `2 min 5 s`.
 pub fn duration(nanoseconds: u64) -> String {
     match nanoseconds {
-        0..1_000 => format!("{nanoseconds}\u{a0}ns"),
+        0..1_000 => with_unit(&nanoseconds.to_string(), "ns"),
         1_000..100_000 => scaled(nanoseconds, 1_000, "µs", 0),
         100_000..1_000_000_000 => scaled(nanoseconds, 1_000_000, "ms", 2),
         1_000_000_000..60_000_000_000 => scaled(nanoseconds, 1_000_000_000, "s", 2),
@@ -22,7 +22,7 @@ pub fn duration(nanoseconds: u64) -> String {
 /// Bytes: exact below 10 000, decimal units above (IEC 80000-13).
 pub fn bytes(count: u64) -> String {
     match count {
-        0..10_000 => format!("{count}\u{a0}B"),
+        0..10_000 => with_unit(&count.to_string(), "B"),
         10_000..1_000_000 => scaled(count, 1_000, "kB", 2),
         1_000_000..1_000_000_000 => scaled(count, 1_000_000, "MB", 2),
         _ => scaled(count, 1_000_000_000, "GB", 2),
@@ -32,10 +32,15 @@ pub fn bytes(count: u64) -> String {
 /// `count` with its noun, which takes an `s` for all but one.
 pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 {
-        format!("1\u{a0}{noun}")
+        with_unit("1", noun)
     } else {
-        format!("{count}\u{a0}{noun}s")
+        [&count.to_string(), "\u{a0}", noun, "s"].concat()
     }
+}
+
+/// There are several in most lines of a report: put together, not formatted.
+fn with_unit(number: &str, name: &str) -> String {
+    [number, "\u{a0}", name].concat()
 }
 
 /// `value / unit` with fewer decimals the larger it gets.
@@ -60,11 +65,17 @@ fn scaled(value: u64, unit: u64, name: &str, decimals: u32) -> String {
         };
     }
     let rounded = below + u64::from(rest > half);
-    match digits {
-        0 => format!("{rounded}\u{a0}{name}"),
-        1 => format!("{}.{}\u{a0}{name}", rounded / 10, rounded % 10),
-        _ => format!("{}.{:02}\u{a0}{name}", rounded / steps, rounded % steps),
+    let whole = (rounded / steps).to_string();
+    if digits == 0 {
+        return with_unit(&whole, name);
     }
+    let fraction = (rounded % steps).to_string();
+    let zero = if digits > 1 && fraction.len() == 1 {
+        "0"
+    } else {
+        ""
+    };
+    [&whole, ".", zero, &fraction, "\u{a0}", name].concat()
 }
 
 #[cfg(test)]

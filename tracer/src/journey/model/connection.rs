@@ -103,8 +103,8 @@ pub struct Connection {
     /// watched.
     pub kernel_path: Option<KernelPath>,
     /// What QUIC itself tells; null over TCP.
-    pub quic: Option<Quic>,
-    pub tls: Option<Tls>,
+    pub quic: Option<Box<Quic>>,
+    pub tls: Option<Box<Tls>>,
     pub http: Vec<HttpExchange>,
 }
 

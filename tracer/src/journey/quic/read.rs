@@ -29,7 +29,7 @@ pub(super) const TRAFFIC_SECRETS: [&str; 2] =
     ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"];
 
 /// What the datagrams of a connection hold.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::journey) struct Reading {
     pub quic: model::Quic,
     pub tls: Option<TlsAnalysis>,

@@ -184,6 +184,11 @@ impl StreamAssembler {
         })
     }
 
+    /// Gives back room beyond what it holds: not much comes any more.
+    pub fn fit(&mut self) {
+        self.bytes.fit();
+    }
+
     /// Bytes of memory for payload: delivered, and waiting behind a gap.
     pub fn held_bytes(&self) -> u64 {
         let waiting = self.waiting.values().map(|piece| piece.data.len());

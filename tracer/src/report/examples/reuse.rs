@@ -97,7 +97,7 @@ pub fn incomplete() -> Document {
         client: 411,
         server: 988,
     };
-    connection.tls = Some(Tls {
+    connection.tls = Some(Box::new(Tls {
         version: Some("1.2".into()),
         sni: Some("cdn.shop.test".into()),
         alpn: None,
@@ -119,7 +119,7 @@ pub fn incomplete() -> Document {
         decrypted_by: DecryptedBy::None,
         client_hello: None,
         server_hello: None,
-    });
+    }));
     let mut journey = journey("j1", "https://cdn.shop.test/", start, 91_000);
     journey.outcome = Outcome::Incomplete;
     // The request line was encrypted: no path may be shown.

@@ -166,7 +166,7 @@ fn the_connection() -> Connection {
     ];
     connection.close = closed_by_client(at(6_720));
     connection.kernel_path = Some(super::kernel::path(at(5_950), at(6_510)));
-    connection.tls = Some(session());
+    connection.tls = Some(Box::new(session()));
     let mut exchange = exchange("c1.1", "GET", URL, 200, at(5_950));
     exchange.version = "2".into();
     exchange.stream = Some(1);

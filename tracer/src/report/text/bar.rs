@@ -48,7 +48,11 @@ pub(super) fn phase_bar(scale: &Scale, phase: Phase, unicode: bool) -> String {
         .eighths(phase.at_ns.saturating_add(phase.duration_ns))
         .max(start + 1);
     let mut bar = String::with_capacity(scale.cells * GLYPH_BYTES);
-    bar.extend((0..scale.cells).map(|cell| glyph(cell, start, end, unicode)));
+    // Most cells are before or behind it.
+    let (first, behind) = (start / 8, end.div_ceil(8).clamp(start / 8, scale.cells));
+    bar.extend(std::iter::repeat_n(" ", first));
+    bar.extend((first..behind).map(|cell| glyph(cell, start, end, unicode)));
+    bar.extend(std::iter::repeat_n(" ", scale.cells - behind));
     bar
 }
 

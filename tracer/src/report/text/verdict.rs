@@ -38,7 +38,7 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
 
 /// `  label     text`, wrapped under the text.
 pub(super) fn labelled(page: &mut Page, label: &str, role: Role, text: Vec<Piece>) {
-    let head = vec![Piece::new(role, format!("  {label}"))];
+    let head = vec![Piece::new(role, ["  ", label].concat())];
     page.row(head, BESIDE_LABEL, BESIDE_LABEL, text);
 }
 

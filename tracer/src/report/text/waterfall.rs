@@ -56,7 +56,7 @@ fn write_row(
     let padding = scale.cells.saturating_sub(bar.chars().count());
     let measured = page.measure(&duration);
     let head = vec![
-        Piece::new(Role::Label, format!("  {name:<9}")),
+        Piece::new(Role::Label, label(name)),
         Piece::new(role, bar),
         Piece::plain(" ".repeat(padding + 1 + 9usize.saturating_sub(measured))),
         Piece::plain(duration),
@@ -64,6 +64,18 @@ fn write_row(
     ];
     let hang = BEFORE_BAR + scale.cells + AFTER_BAR;
     page.row(head, hang, hang, facts.into_pieces());
+}
+
+/// A name, with blanks up to the bar.
+fn label(name: &str) -> String {
+    let mut label = String::with_capacity(BEFORE_BAR);
+    label.push_str("  ");
+    label.push_str(name);
+    label.extend(std::iter::repeat_n(
+        ' ',
+        BEFORE_BAR.saturating_sub(label.len()),
+    ));
+    label
 }
 
 /// The phases that happened, and those that have something to say about why they did not.
@@ -187,7 +199,7 @@ fn write_remainder(page: &mut Page, scale: &Scale, rows: &[Row], outcome: Outcom
         } else {
             Role::Plain
         };
-        facts.fact_in(role, format!("{name} {percent}\u{a0}%"));
+        facts.fact_in(role, [name, " ", &percent.to_string(), "\u{a0}%"].concat());
     }
     super::verdict::labelled(page, "shares", Role::Label, facts.into_pieces());
 }

@@ -87,9 +87,11 @@ fn size(sentence: &mut Sentence, body: u64, segments: u64) {
     let segments = (segments > 0).then(|| units::counted(segments, "segment"));
     match (body, segments) {
         (0, None) => {}
-        (0, Some(segments)) => sentence.fact(format!("in {segments}")),
+        (0, Some(segments)) => sentence.fact(["in ", &segments].concat()),
         (body, None) => sentence.fact(units::bytes(body)),
-        (body, Some(segments)) => sentence.fact(format!("{} in {segments}", units::bytes(body))),
+        (body, Some(segments)) => {
+            sentence.fact([units::bytes(body).as_str(), " in ", &segments].concat());
+        }
     }
 }
 

@@ -221,11 +221,8 @@ pub(in crate::report::text) fn traffic(connection: &Connection) -> Sentence {
             Transport::Tcp => "segment",
             Transport::Quic => "datagram",
         };
-        format!(
-            "{name} {} in {}",
-            units::bytes(sent),
-            units::counted(segments, unit)
-        )
+        let (sent, segments) = (units::bytes(sent), units::counted(segments, unit));
+        [name, " ", &sent, " in ", &segments].concat()
     };
     if connection.http.len() > 1 {
         let requests = units::counted(connection.http.len() as u64, "request");
