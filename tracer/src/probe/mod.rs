@@ -179,13 +179,17 @@ impl Probe {
             interfaces: &interfaces,
         };
         let outcome = attach::attach(&mut ebpf, &ground)?;
-        require_any(&outcome.reports)?;
         let reasons = reasons::Reasons::of(&types);
         // Whole in memory from now on: not before all that only attaching took is given back.
         drop(types);
         memory::give_back();
-        let ring = ring::Reader::new(&mut ebpf)?;
-        let losses = losses::Losses::new(&mut ebpf)?;
+        let (ring, losses) = match readers(&mut ebpf, &outcome.reports) {
+            Ok(readers) => readers,
+            Err(error) => {
+                attach::take_away(&mut ebpf, outcome.qdiscs);
+                return Err(error);
+            }
+        };
         Ok(Self {
             misses: misses::Misses::of(&ebpf),
             counters: counters::Counters::now(),
@@ -503,6 +507,15 @@ fn open(
     let offsets = layout::Offsets::resolve(&types);
     let ebpf = object::open(options, &types, &offsets, interfaces, loader)?;
     Ok((ebpf, types, offsets))
+}
+
+/// The readers' ends of both rings; there must be something to read.
+fn readers(
+    ebpf: &mut Ebpf,
+    reports: &[HookReport],
+) -> Result<(ring::Reader, losses::Losses), ProbeError> {
+    require_any(reports)?;
+    Ok((ring::Reader::new(ebpf)?, losses::Losses::new(ebpf)?))
 }
 
 /// A capture without a single hook is none.

@@ -106,9 +106,14 @@ pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, Pr
     let Some(error) = failure else {
         return Ok(whole);
     };
-    unload_all(ebpf);
-    cleanup::remove_qdiscs(whole.qdiscs);
+    take_away(ebpf, whole.qdiscs);
     Err(error)
+}
+
+/// Leaves nothing behind of what [`attach`] did.
+pub(super) fn take_away(ebpf: &mut Ebpf, qdiscs: Vec<Qdisc>) {
+    unload_all(ebpf);
+    cleanup::remove_qdiscs(qdiscs);
 }
 
 /// Tries every candidate of every fact, and takes each away again; what is left to do is
