@@ -45,6 +45,9 @@ pub fn fib_table_lookup(context: RawTracePointContext) -> i32 {
     let flow: u64 = context.arg(1);
     let next_hop: u64 = context.arg(2);
     let error: i32 = context.arg(3);
+    if !may_be_wanted() {
+        return 0;
+    }
     let word = read_or_zero::<u32>(flow, offset!(flow4_destination));
     let destination = [word, 0, 0, 0];
     if !is_news(destination, table) {
@@ -81,6 +84,9 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     let result: u64 = context.arg(1);
     let table: u64 = context.arg(2);
     let flow: u64 = context.arg(3);
+    if !may_be_wanted() {
+        return 0;
+    }
     let table = read_or_zero::<u32>(table, offset!(fib6_table_id));
     let destination = read_or_zero::<[u32; 4]>(flow, offset!(flow6_destination));
     if !is_news(destination, table)
@@ -117,13 +123,19 @@ pub fn fib6_table_lookup(context: RawTracePointContext) -> i32 {
     0
 }
 
-/// May this lookup be wanted? Asked first, because most are not.
+/// May a lookup of the current task be wanted? Asked first, because most are not.
+#[inline(always)]
+fn may_be_wanted() -> bool {
+    task::whole_host() || task::is_traced(task::current().0)
+}
+
+/// Was the same lookup not told just now?
 #[inline(always)]
 fn is_news(destination: [u32; 4], table: u32) -> bool {
-    let tgid = task::current().0;
     if !task::whole_host() {
-        return task::is_traced(tgid);
+        return true;
     }
+    let tgid = task::current().0;
     let Some(last) = RECENT.get_ptr(Lookup {
         destination,
         tgid,

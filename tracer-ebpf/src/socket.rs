@@ -23,7 +23,7 @@ use crate::{
     layout::network_of_socket,
     memory::{self, Key, Row},
     ports,
-    socket_common::SocketCommon,
+    socket_common::{self, SocketCommon},
     task,
 };
 
@@ -172,12 +172,16 @@ fn socket_of(address: *const bpf_sock_addr) -> u64 {
 /// takes, in the reader's own context.
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
-    let common = SocketCommon::of(context.arg(0));
-    let (local_port, remote_port) = (common.local_port(), common.remote_port());
+    let socket: u64 = context.arg(0);
     let (tgid, tid) = task::current();
-    if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
-        return 0;
+    if !task::whole_host() {
+        let (local_port, remote_port) = socket_common::ports_of(socket);
+        if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
+            return 0;
+        }
     }
+    let common = SocketCommon::of(socket);
+    let (local_port, remote_port) = (common.local_port(), common.remote_port());
     let reader = Reader {
         socket: common.address(),
         cookie: common.cookie(),

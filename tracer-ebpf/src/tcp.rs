@@ -18,7 +18,7 @@ use crate::{
     emit,
     layout::{offset, read},
     ports,
-    socket_common::SocketCommon,
+    socket_common::{self, SocketCommon},
     task,
 };
 
@@ -74,8 +74,7 @@ pub fn tp_btf_inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     // this constant offset, and the kernel survives a load through a stale pointer.
     let protocol = unsafe { core::ptr::read_volatile(socket.add(place as usize).cast::<u16>()) };
     if protocol == TCP {
-        let common = SocketCommon::of(socket as u64);
-        transition(&context, hook::TP_BTF, &common, from as u8, to as u8);
+        transition(&context, hook::TP_BTF, socket as u64, from as u8, to as u8);
     }
     0
 }
@@ -87,8 +86,7 @@ pub fn tracepoint_inet_sock_set_state(context: RawTracePointContext) -> i32 {
     let to: u32 = context.arg(2);
     let socket: u64 = context.arg(0);
     if is_tcp(socket) {
-        let common = SocketCommon::of(socket);
-        transition(&context, hook::TRACEPOINT, &common, from as u8, to as u8);
+        transition(&context, hook::TRACEPOINT, socket, from as u8, to as u8);
     }
     0
 }
@@ -102,8 +100,9 @@ fn probe(context: &impl EbpfContext, hook: u8, socket: Option<u64>, to: Option<u
     if !is_tcp(socket) {
         return;
     }
-    let common = SocketCommon::of(socket);
-    transition(context, hook, &common, common.state(), to as u8);
+    if let Some(from) = read::<u8>(socket, offset!(sock_state)) {
+        transition(context, hook, socket, from, to as u8);
+    }
 }
 
 #[inline(always)]
@@ -115,21 +114,20 @@ fn is_tcp(socket: u64) -> bool {
 /// are not yet set when it leaves LISTEN: what is wanted is told by its ports, of which the
 /// child has its listener's.
 #[inline(always)]
-fn transition(context: &impl EbpfContext, hook: u8, socket: &SocketCommon, from: u8, to: u8) {
+fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u8) {
     // tcp_done sets CLOSE on sockets that are closed already.
     if from == to {
         return;
     }
-    let (local, remote) = (socket.local_port(), socket.remote_port());
     let (tgid, tid) = task::current();
     if !task::whole_host() {
-        let traced = task::is_traced(tgid);
-        if to == LISTEN && traced {
+        let (local, remote) = socket_common::ports_of(socket);
+        if to == LISTEN && task::is_traced(tgid) {
             // A full table only means that flows start with the answer to them.
             let _ = LISTENERS.insert(local, tgid, 0);
             ports::note(local);
         }
-        if to == SYN_SENT && traced {
+        if to == SYN_SENT && task::is_traced(tgid) {
             ports::note(remote);
         }
         // Listening is told of all: it says who is a server.
@@ -143,7 +141,8 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: &SocketCommon, from:
     } else {
         0
     };
-    let ports = || emit::ports(local, remote);
+    let socket = SocketCommon::of(socket);
+    let ports = || emit::ports(socket.local_port(), socket.remote_port());
     let Some(mut slot) = emit::reserve_of::<TcpState>(hook, flags, ports) else {
         return;
     };

@@ -90,11 +90,7 @@ fn tcp(work: *mut Work, arrival: &Arrival) -> u32 {
         (source_port, destination_port)
     };
     if !ports::may_be_wanted(source_port as u16, destination_port as u16) {
-        if !is_of_traced_socket(arrival) {
-            return NOTHING;
-        }
-        // Opened before it was traced: an inherited socket. Answers to it carry no cookie.
-        ports::note(peer_port as u16);
+        return NOTHING;
     }
     let Some(flow) = known_flow(work).or_else(|| {
         let wanted = task::whole_host()

@@ -5,6 +5,7 @@
 mod copy;
 mod filter;
 pub mod flow;
+mod others;
 mod parse;
 mod source;
 mod work;
@@ -54,6 +55,9 @@ pub fn tracer_xdp_frags(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn arrived(context: &XdpContext) -> u32 {
+    if are_ethernet() && others::is_of_others(context.data(), context.data_end()) {
+        return XDP_PASS;
+    }
     let interface = context.ingress_ifindex() as u32;
     let arrival = Arrival {
         hook: hook::XDP,
@@ -70,6 +74,9 @@ fn arrived(context: &XdpContext) -> u32 {
 
 #[classifier]
 pub fn tracer_out(context: TcContext) -> i32 {
+    if are_ethernet() && others::is_of_others(context.data(), context.data_end()) {
+        return TC_ACT_UNSPEC;
+    }
     // SAFETY: the helper takes this program's own context.
     let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
     classify(&context, direction::OUT, cookie)
@@ -77,6 +84,9 @@ pub fn tracer_out(context: TcContext) -> i32 {
 
 #[classifier]
 pub fn tracer_in(context: TcContext) -> i32 {
+    if are_ethernet() && others::is_of_others(context.data(), context.data_end()) {
+        return TC_ACT_UNSPEC;
+    }
     classify(&context, direction::IN, 0)
 }
 
@@ -132,9 +142,15 @@ fn observe(source: &impl Source, arrival: &Arrival) {
     }
 }
 
+/// Do all interfaces have frames of Ethernet?
+#[inline(always)]
+fn are_ethernet() -> bool {
+    config().has_raw_ip() == 0
+}
+
 #[inline(always)]
 fn link_type(interface: u32) -> u8 {
-    if config().has_raw_ip() == 0 {
+    if are_ethernet() {
         return link::ETHERNET;
     }
     match LINK_TYPES.get_ptr(interface) {
