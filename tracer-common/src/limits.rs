@@ -25,9 +25,9 @@ pub const FRAME_HEADERS: u32 = 128;
 /// Default size of the ring buffer in bytes.
 pub const RING_BYTES: u32 = 8 << 20;
 
-/// Size of the ring buffer that tells what did not fit into the other one, in bytes: 131072
+/// Size of the ring buffer that tells what did not fit into the other one, in bytes: 32768
 /// losses between two looks of the reader. Its pages are touched only when something is lost.
-pub const LOSSES_BYTES: u32 = 4 << 20;
+pub const LOSSES_BYTES: u32 = 1 << 20;
 
 /// Processes that can be traced at a time.
 pub const TRACED_PROCESSES: u32 = 16384;

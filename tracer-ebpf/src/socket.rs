@@ -8,9 +8,9 @@ use aya_ebpf::{
     EbpfContext,
     bindings::bpf_sock_addr,
     helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, generated},
-    macros::{cgroup_sock_addr, map, raw_tracepoint},
+    macros::{cgroup_sock_addr, kprobe, map, raw_tracepoint},
     maps::{Array, LruHashMap},
-    programs::{RawTracePointContext, SockAddrContext},
+    programs::{ProbeContext, RawTracePointContext, SockAddrContext},
 };
 use tracer_common::{
     event::{family, flag, hook, usage},
@@ -172,12 +172,27 @@ fn socket_of(address: *const bpf_sock_addr) -> u64 {
 /// takes, in the reader's own context.
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
-    let socket: u64 = context.arg(0);
+    reads(&context, hook::TRACEPOINT, context.arg(0));
+    0
+}
+
+/// void tcp_rcv_space_adjust(struct sock *sk): its tracepoint is the first thing in it.
+#[kprobe]
+pub fn kprobe_tcp_rcv_space_adjust(context: ProbeContext) -> u32 {
+    if let Some(socket) = context.arg(0) {
+        reads(&context, hook::KPROBE, socket);
+    }
+    0
+}
+
+/// The current task reads from a socket.
+#[inline(always)]
+fn reads(context: &impl EbpfContext, hook: u8, socket: u64) {
     let (tgid, tid) = task::current();
     if !task::whole_host() {
         let (local_port, remote_port) = socket_common::ports_of(socket);
         if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
-            return 0;
+            return;
         }
     }
     let common = SocketCommon::of(socket);
@@ -190,18 +205,18 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
     };
     // A parser of kernel TLS or sockmap reads in softirq, on the back of some task.
     let Some(row) = memory::row(&READERS, ROWS, &reader) else {
-        return 0;
+        return;
     };
     // SAFETY: an entry of the map.
     let is_known = unsafe { memory::find(row, &reader) }.is_some();
-    if is_known || !task::runs_on_own_stack(&context) {
-        return 0;
+    if is_known || !task::runs_on_own_stack(context) {
+        return;
     }
     let ports = || emit::ports(local_port, remote_port);
     let flags = flag::PROCESS_CONTEXT;
-    let Some(mut slot) = emit::reserve_of::<SocketOwner>(hook::TRACEPOINT, flags, ports) else {
+    let Some(mut slot) = emit::reserve_of::<SocketOwner>(hook, flags, ports) else {
         // Reported at the next read instead.
-        return 0;
+        return;
     };
     // SAFETY: an entry of the map.
     unsafe { memory::put(row, reader, ()) };
@@ -227,5 +242,4 @@ pub fn tcp_rcv_space_adjust(context: RawTracePointContext) -> i32 {
         );
     }
     slot.submit();
-    0
 }

@@ -31,6 +31,8 @@ pub(super) struct Losses {
     totals: BTreeMap<&'static str, u64>,
     reports: BTreeMap<(&'static str, Option<u32>), Stretch>,
     of_connections: HashMap<Ports, Vec<Stretch>>,
+    /// The same by either port, for connections of which only the server's is known.
+    of_ports: HashMap<u16, Vec<Stretch>>,
     of_nobody: Vec<Stretch>,
     stretches: usize,
     longest_ns: u64,
@@ -57,6 +59,8 @@ pub(super) struct Touched {
 
 /// A connection of a journey.
 pub(super) struct Used {
+    /// The lower one is 0 where the client's was not seen: it is chosen after SYN_SENT
+    /// (tcp_v4_connect, net/ipv4/tcp_ipv4.c), and all that came next may have been lost.
     pub ports: Ports,
     /// Its first SYN, and its end, were seen: nothing of it was lost before and long after.
     pub saw_begin: bool,
@@ -91,6 +95,11 @@ impl Losses {
             .and_then(|place| place.ports)
             .filter(|(lower, upper)| !NAMES.contains(lower) && !NAMES.contains(upper));
         let is_full = self.stretches >= STRETCHES;
+        // What is not remembered one by one touches everything.
+        let known = ports.filter(|_| !is_full);
+        for port in known.into_iter().flat_map(|(one, other)| [one, other]) {
+            self.of_ports.entry(port).or_default().push(stretch);
+        }
         let list = match ports {
             Some(ports) if !is_full => self.of_connections.entry(ports).or_default(),
             _ => &mut self.of_nobody,
@@ -148,6 +157,13 @@ impl Losses {
             };
             let from_ns = journey.from_ns.saturating_sub(before);
             let until_ns = journey.until_ns.saturating_add(after);
+            if let (0, port) = used.ports {
+                let until_ns = journey.until_ns.saturating_add(LEAD_NS);
+                let list = self.of_ports.get(&port).map_or(&[][..], Vec::as_slice);
+                self.within(list, journey.from_ns, until_ns)
+                    .for_each(&mut add);
+                continue;
+            }
             let stretches = self.of_connections.get(&used.ports).into_iter().flatten();
             stretches
                 .filter(|one| one.overlaps(from_ns, until_ns))
@@ -155,20 +171,25 @@ impl Losses {
         }
         let lead = if journey.opens { LEAD_NS } else { 0 };
         let from_ns = journey.from_ns.saturating_sub(lead);
-        let earliest = from_ns.saturating_sub(self.longest_ns);
-        // In order of their beginnings, but for what was told late.
-        let begin = self
-            .of_nobody
-            .partition_point(|one| one.from_ns.saturating_add(TOLD_LATE_NS) < earliest);
-        for stretch in self.of_nobody.iter().skip(begin) {
-            if stretch.from_ns > journey.until_ns.saturating_add(TOLD_LATE_NS) {
-                break;
-            }
-            if stretch.overlaps(from_ns, journey.until_ns) {
-                add(stretch);
-            }
-        }
+        self.within(&self.of_nobody, from_ns, journey.until_ns)
+            .for_each(&mut add);
         found.into_values().map(Stretch::gap).collect()
+    }
+
+    /// Those that overlap this time, of a list in order of their beginnings, but for what was
+    /// told late.
+    fn within<'a>(
+        &self,
+        list: &'a [Stretch],
+        from_ns: u64,
+        until_ns: u64,
+    ) -> impl Iterator<Item = &'a Stretch> {
+        let earliest = from_ns.saturating_sub(self.longest_ns);
+        let begin = list.partition_point(|one| one.from_ns.saturating_add(TOLD_LATE_NS) < earliest);
+        list.iter()
+            .skip(begin)
+            .take_while(move |one| one.from_ns <= until_ns.saturating_add(TOLD_LATE_NS))
+            .filter(move |one| one.overlaps(from_ns, until_ns))
     }
 }
 
@@ -261,6 +282,26 @@ mod tests {
         assert!(losses.touching(&before).is_empty());
         let after = journey(5 * SECOND + 10 * LEAD_NS, 6 * SECOND, (80, 40_000));
         assert!(losses.touching(&after).is_empty());
+    }
+
+    #[test]
+    fn an_attempt_that_was_lost_before_its_port_was_known_is_touched_by_its_server_s() {
+        let mut losses = Losses::default();
+        losses.push(5 * SECOND, "frame", 3, place(Some(ports(40_000, 80))));
+        let attempt = |from_ns, server| journey(from_ns, from_ns + 2_000, (0, server));
+        assert_eq!(losses.touching(&attempt(5 * SECOND - 20_000, 80)).len(), 1);
+        assert!(
+            losses
+                .touching(&attempt(5 * SECOND - 20_000, 81))
+                .is_empty()
+        );
+        let long_before = 5 * SECOND - 2 * LEAD_NS;
+        assert!(losses.touching(&attempt(long_before, 80)).is_empty());
+        assert!(
+            losses
+                .touching(&attempt(5 * SECOND + 10_000, 80))
+                .is_empty()
+        );
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! load and attach, serves the fact. Tracepoints come first: every kernel has them, they cost
 //! least, and nothing that runs beside them keeps their programs from running. Of a kprobe the
 //! kernel leaves a run out, in silence before 6.7, while another kprobe, or a system call on a
-//! map, is at work on the same processor (`bpf_prog_active`). The tracepoint of system calls
+//! map, is at work on the same processor (`bpf_prog_active`). Kernels that interrupt programs of
+//! tracepoints are served by kprobes all the same (`attach::in_order`). The tracepoint of system calls
 //! comes last, because it makes every one of the host take a longer way.
 
 mod path;
@@ -143,24 +144,38 @@ pub(super) const OPTIONAL: &[&str] = &[PACKET_DROP, KERNEL_PATH];
 pub(super) const FACTS: &[Fact] = &[
     Fact {
         name: "process",
-        candidates: &[Candidate {
-            kind: HookKind::Tracepoint,
-            parts: &[
-                required(
-                    "sched_process_fork",
-                    tracepoint("sched", "sched_process_fork"),
-                ),
-                required(
-                    "sched_process_exec",
-                    tracepoint("sched", "sched_process_exec"),
-                ),
-                required(
-                    "sched_process_exit",
-                    tracepoint("sched", "sched_process_exit"),
-                ),
-            ],
-            needs: &["task_struct.tgid"],
-        }],
+        candidates: &[
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[
+                    required(
+                        "sched_process_fork",
+                        tracepoint("sched", "sched_process_fork"),
+                    ),
+                    required(
+                        "sched_process_exec",
+                        tracepoint("sched", "sched_process_exec"),
+                    ),
+                    required(
+                        "sched_process_exit",
+                        tracepoint("sched", "sched_process_exit"),
+                    ),
+                ],
+                needs: &["task_struct.tgid"],
+            },
+            Candidate {
+                kind: HookKind::Kprobe,
+                parts: &[
+                    required(
+                        "kprobe_wake_up_new_task",
+                        Target::Function("wake_up_new_task"),
+                    ),
+                    required("kprobe_finalize_exec", Target::Function("finalize_exec")),
+                    required("kprobe_exit_files", Target::Function("exit_files")),
+                ],
+                needs: &["task_struct.tgid"],
+            },
+        ],
     },
     Fact {
         name: "socket_owner",
@@ -177,14 +192,24 @@ pub(super) const FACTS: &[Fact] = &[
     },
     Fact {
         name: "socket_reader",
-        candidates: &[Candidate {
-            kind: HookKind::Tracepoint,
-            parts: &[required(
-                "tcp_rcv_space_adjust",
-                tracepoint("tcp", "tcp_rcv_space_adjust"),
-            )],
-            needs: SOCKET,
-        }],
+        candidates: &[
+            Candidate {
+                kind: HookKind::Tracepoint,
+                parts: &[required(
+                    "tcp_rcv_space_adjust",
+                    tracepoint("tcp", "tcp_rcv_space_adjust"),
+                )],
+                needs: SOCKET,
+            },
+            Candidate {
+                kind: HookKind::Kprobe,
+                parts: &[required(
+                    "kprobe_tcp_rcv_space_adjust",
+                    Target::Function("tcp_rcv_space_adjust"),
+                )],
+                needs: SOCKET,
+            },
+        ],
     },
     Fact {
         name: "tcp_state",

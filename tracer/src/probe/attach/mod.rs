@@ -120,7 +120,7 @@ pub(super) fn take_away(ebpf: &mut Ebpf, qdiscs: Vec<Qdisc>) {
 /// to remove the queueing disciplines.
 pub(super) fn inspect(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Outcome {
     let outcomes = in_parallel(ebpf, ground, |attacher, fact| {
-        for candidate in fact.candidates {
+        for candidate in in_order(fact, ground.types) {
             if attacher.try_candidate(fact, candidate) {
                 attacher.load_the_rest(fact, candidate);
             }
@@ -191,6 +191,16 @@ pub(super) fn unload_all(ebpf: &mut Ebpf) {
     });
 }
 
+/// The candidates as this kernel prefers them: in the order of the plan, but where programs can
+/// be interrupted those first that cannot.
+fn in_order(fact: &Fact, types: &KernelTypes) -> Vec<&'static Candidate> {
+    let mut candidates: Vec<_> = fact.candidates.iter().collect();
+    if types.programs_can_be_interrupted() {
+        candidates.sort_by_key(|candidate| candidate.kind != HookKind::Kprobe);
+    }
+    candidates
+}
+
 struct Attacher<'a> {
     programs: HashMap<&'a str, &'a mut Program>,
     ground: &'a Ground<'a>,
@@ -211,7 +221,7 @@ impl<'a> Attacher<'a> {
             return self.serve_frames(fact);
         }
         let mut served = false;
-        for candidate in fact.candidates {
+        for candidate in in_order(fact, self.ground.types) {
             if served {
                 self.report_unused(fact, candidate, "a better hook serves this already");
             } else if let Some(reason) = self.excluded(fact, candidate.kind) {

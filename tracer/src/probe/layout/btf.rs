@@ -48,6 +48,10 @@ const DECL_TAG: u32 = 17;
 const TYPE_TAG: u32 = 18;
 const ENUM64: u32 = 19;
 
+/// For [`KernelTypes::programs_can_be_interrupted`].
+pub(super) const SRCU_OF_TRACEPOINTS: &str = "tracepoint_srcu_srcu_data";
+pub(super) const FAST_SRCU: &str = "init_srcu_struct_fast";
+
 /// The types of the running kernel.
 #[derive(Debug)]
 pub(in crate::probe) struct KernelTypes {
@@ -179,6 +183,15 @@ impl KernelTypes {
         self.id(Sort::Function, name).is_some()
     }
 
+    /// May a task take the processor while a program of a tracepoint (or of fentry) runs? Then the
+    /// runs that this task would cause are skipped (`bpf_prog_get_recursion_context`). So it is
+    /// where the fast kind of sleepable RCU protects tracepoints, not a processor that is kept
+    /// (`__DO_TRACE_CALL`, include/linux/tracepoint.h, Linux 7.0); older kernels have only one of
+    /// the two names. Programs of kprobes always keep their processor.
+    pub(in crate::probe) fn programs_can_be_interrupted(&self) -> bool {
+        self.id(Sort::Variable, SRCU_OF_TRACEPOINTS).is_some() && self.has_function(FAST_SRCU)
+    }
+
     /// The wanted functions and tracepoints that this kernel has, with their type ids.
     pub(super) fn hooks(&self) -> impl Iterator<Item = (Sort, &'static str, u32)> {
         let hooks = self
@@ -274,6 +287,7 @@ fn sort_of(kind: u32) -> Option<Sort> {
         ENUM => Some(Sort::Enumeration),
         TYPEDEF => Some(Sort::Tracepoint),
         FUNC => Some(Sort::Function),
+        VAR => Some(Sort::Variable),
         _ => None,
     }
 }
@@ -397,6 +411,20 @@ mod tests {
         }
         data.extend(strings);
         data
+    }
+
+    #[test]
+    fn programs_can_be_interrupted_where_both_signs_are_there() {
+        let mut types = parse(sample()).unwrap();
+        assert!(!types.programs_can_be_interrupted());
+        // Until Linux 6.12 alone.
+        let variable = (Sort::Variable, SRCU_OF_TRACEPOINTS);
+        types.named.insert(variable, 1);
+        assert!(!types.programs_can_be_interrupted());
+        types.named.insert((Sort::Function, FAST_SRCU), 2);
+        assert!(types.programs_can_be_interrupted());
+        types.named.remove(&variable);
+        assert!(!types.programs_can_be_interrupted());
     }
 
     #[test]

@@ -20,7 +20,12 @@ pub(super) fn of_this_kernel() -> Result<KernelTypes, ProbeError> {
     let structures = MEMBERS.iter().map(|(name, _)| (Sort::Structure, *name));
     let hooks = plan::hooks();
     let enumerations = reasons::LISTS.map(|name| (Sort::Enumeration, name));
-    KernelTypes::read(&Names::new(structures.chain(hooks).chain(enumerations)))
+    let signs = [
+        (Sort::Variable, btf::SRCU_OF_TRACEPOINTS),
+        (Sort::Function, btf::FAST_SRCU),
+    ];
+    let all = structures.chain(hooks).chain(enumerations).chain(signs);
+    KernelTypes::read(&Names::new(all))
 }
 
 /// The offsets of this kernel, in the order of [`MEMBERS`].

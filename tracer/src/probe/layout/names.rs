@@ -9,6 +9,8 @@ pub(in crate::probe) enum Sort {
     Enumeration,
     Function,
     Tracepoint,
+    /// Of each processor: others are not among the types.
+    Variable,
 }
 
 /// What the type of a tracepoint's probes is called before the tracepoint's name.
