@@ -381,7 +381,8 @@ fn gaps(
             .map(|(it, _)| Used {
                 ports: losses::ports(it.client.port, it.server.port),
                 saw_begin: it.handshake().syn_at_ns.is_some(),
-                saw_end: it.is_closed(),
+                saw_first_state: it.saw_first_state(),
+                saw_end: it.is_closed() && it.saw_last_states(),
             })
             .collect(),
     });

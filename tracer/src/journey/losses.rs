@@ -64,6 +64,8 @@ pub(super) struct Used {
     pub ports: Ports,
     /// Its first SYN, and its end, were seen: nothing of it was lost before and long after.
     pub saw_begin: bool,
+    /// The client's first state was seen, where it was to be: before that it had no port.
+    pub saw_first_state: bool,
     pub saw_end: bool,
 }
 
@@ -169,7 +171,11 @@ impl Losses {
                 .filter(|one| one.overlaps(from_ns, until_ns))
                 .for_each(&mut add);
         }
-        let lead = if journey.opens { LEAD_NS } else { 0 };
+        let lead = match journey.opens {
+            true if journey.connections.iter().all(|used| used.saw_first_state) => LEAD_NS,
+            true => UNSEEN_NS,
+            false => 0,
+        };
         let from_ns = journey.from_ns.saturating_sub(lead);
         self.within(&self.of_nobody, from_ns, journey.until_ns)
             .for_each(&mut add);
@@ -239,6 +245,7 @@ mod tests {
             connections: vec![Used {
                 ports: ports(connection.0, connection.1),
                 saw_begin: false,
+                saw_first_state: true,
                 saw_end: false,
             }],
         }
@@ -302,6 +309,16 @@ mod tests {
                 .touching(&attempt(5 * SECOND + 10_000, 80))
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn where_a_client_s_first_state_is_missing_what_was_lost_before_is_its_own() {
+        let mut losses = Losses::default();
+        losses.push(5 * SECOND, "tcp_state", 1, place(None));
+        let mut late = journey(5 * SECOND + 10 * LEAD_NS, 6 * SECOND, (80, 40_000));
+        assert!(losses.touching(&late).is_empty());
+        late.connections[0].saw_first_state = false;
+        assert_eq!(losses.touching(&late).len(), 1);
     }
 
     #[test]

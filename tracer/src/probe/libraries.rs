@@ -69,7 +69,13 @@ pub(super) fn is_musl(library: &Path) -> bool {
 /// with another C library; most of Go's are. Scripts do what their interpreters do, which is
 /// not looked up: yes, as for whatever cannot be read.
 pub fn calls_c_library(program: &Path) -> bool {
-    let Ok(file) = File::open(program) else {
+    // To open a pipe is to wait for somebody who writes.
+    let file = if program.is_file() {
+        File::open(program).ok()
+    } else {
+        None
+    };
+    let Some(file) = file else {
         return true;
     };
     let cache = ReadCache::new(file);

@@ -2,11 +2,12 @@
 //!
 //! The first candidate of a fact whose needs this kernel meets, and whose required parts
 //! load and attach, serves the fact. Tracepoints come first: every kernel has them, they cost
-//! least, and nothing that runs beside them keeps their programs from running. Of a kprobe the
-//! kernel leaves a run out, in silence before 6.7, while another kprobe, or a system call on a
-//! map, is at work on the same processor (`bpf_prog_active`). Kernels that interrupt programs of
-//! tracepoints are served by kprobes all the same (`attach::in_order`). The tracepoint of system calls
-//! comes last, because it makes every one of the host take a longer way.
+//! least, and only a run of the same program keeps one of theirs out, which is counted. Of a
+//! kprobe the kernel leaves a run out, in silence before 6.7, while another kprobe, or a system
+//! call on a map, is at work on the same processor (`bpf_prog_active`). Kernels that interrupt
+//! programs of tracepoints are served by kprobes all the same (`attach::in_order`). The
+//! tracepoint of system calls comes last, because it makes every one of the host take a longer
+//! way.
 
 mod path;
 

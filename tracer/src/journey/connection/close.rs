@@ -65,6 +65,24 @@ impl TrackedConnection {
                 .any(|state| state.end == End::Client && state.to == "CLOSED")
     }
 
+    /// Is the first state of a client on this host among those that the kernel told? It has no
+    /// port yet then, so that what was lost of it is known by its time only.
+    pub fn saw_first_state(&self) -> bool {
+        let is_here = self.connect.is_some() || self.client_end.cookie.is_some();
+        match self.states.iter().find(|state| state.end == End::Client) {
+            Some(first) => first.from == "CLOSED",
+            None => self.states.is_empty() || !is_here,
+        }
+    }
+
+    /// Of each end of which the kernel told states, is the last one among them?
+    pub fn saw_last_states(&self) -> bool {
+        [End::Client, End::Server].iter().all(|end| {
+            let last = self.states.iter().rev().find(|state| state.end == *end);
+            last.is_none_or(|state| state.to == "CLOSED")
+        })
+    }
+
     /// How it ended, by what was on the wire.
     pub fn close(&self) -> Close {
         let first = self.close_messages.first().map(|(message, _)| message);
