@@ -147,6 +147,8 @@ impl Losses {
                 .and_modify(|known| known.extend(stretch))
                 .or_insert(*stretch);
         };
+        let is_known = |used: &Used| used.ports.0 != 0;
+        let any_is_known = journey.connections.iter().any(is_known);
         for used in &journey.connections {
             let before = match (journey.opens, used.saw_begin) {
                 (true, true) => 0,
@@ -159,7 +161,10 @@ impl Losses {
             };
             let from_ns = journey.from_ns.saturating_sub(before);
             let until_ns = journey.until_ns.saturating_add(after);
-            if let (0, port) = used.ports {
+            // What was lost of others at this port counts, too: only where nothing else can.
+            if let (0, port) = used.ports
+                && !any_is_known
+            {
                 let until_ns = journey.until_ns.saturating_add(LEAD_NS);
                 let list = self.of_ports.get(&port).map_or(&[][..], Vec::as_slice);
                 self.within(list, journey.from_ns, until_ns)
