@@ -82,6 +82,7 @@ pub fn getaddrinfo_entry(context: ProbeContext) -> u32 {
 
 #[uretprobe]
 pub fn getaddrinfo_return(context: RetProbeContext) -> u32 {
+    read_late(&context);
     let tid = task::current().1;
     let Some(call) = CALLS.get_ptr_mut(tid) else {
         return 0;
@@ -198,12 +199,14 @@ pub fn sys_enter(context: RawTracePointContext) -> i32 {
 // who call it.
 
 /// Names that could not be read, by thread: a string constant may not be in memory before the
-/// kernel asks for it, which it has done when the call returns.
+/// kernel asks for it. They are read at the thread's next look at a file, or when the resolver
+/// returns: a hook on the return of fopen would wait for a grace period more to be detached.
 #[map]
 static UNREAD: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 
 #[uprobe]
 pub fn fopen_entry(context: ProbeContext) -> u32 {
+    read_late(&context);
     if opens(&context, hook::UPROBE, || context.arg(0)) == Read::Later {
         let address = context.arg::<u64>(0).unwrap_or(0);
         let _ = UNREAD.insert(task::current().1, address, 0);
@@ -211,16 +214,16 @@ pub fn fopen_entry(context: ProbeContext) -> u32 {
     0
 }
 
-#[uretprobe]
-pub fn fopen_return(context: RetProbeContext) -> u32 {
+/// Reads a name that could not be read before.
+#[inline(always)]
+fn read_late(context: &impl EbpfContext) {
     let tid = task::current().1;
     if let Some(address) = UNREAD.get_ptr(tid) {
         // SAFETY: this thread's entry.
         let address = unsafe { *address };
-        opens(&context, hook::UPROBE, || Some(address));
+        opens(context, hook::UPROBE, || Some(address));
         let _ = UNREAD.remove(tid);
     }
-    0
 }
 
 /// Whether the name of a file could be read.

@@ -376,10 +376,7 @@ pub(super) const FACTS: &[Fact] = &[
             },
             Candidate {
                 kind: HookKind::Uprobe,
-                parts: &[
-                    required("fopen_entry", Target::Library(FOPEN)),
-                    required("fopen_return", Target::Library(FOPEN)),
-                ],
+                parts: &[required("fopen_entry", Target::Library(FOPEN))],
                 needs: &[],
             },
             Candidate {
