@@ -144,17 +144,29 @@ fn loss() -> Result<()> {
         .filter(|it| it["kind"] != "syn" && it["kind"] != "fin")
         .collect();
     ensure!(!known.is_empty(), "nothing was sent again: {connection:#}");
-    for entry in &known {
-        ensure!(
-            entry["hook"] == "tracepoint",
-            "guessed from frames: {entry:#}"
-        );
+    // Timers of TCP run in whatever task they interrupt, and a kernel may tell its tracepoints to
+    // no program while a certain task runs (seen on a 6.18 made for small virtual machines: neither perf nor a
+    // program hears of anything while its first process is current). Then frames are all there is.
+    let (told, guessed): (Vec<&Value>, Vec<&Value>) = known
+        .iter()
+        .partition(|entry| entry["hook"] == "tracepoint");
+    for entry in told {
         let kind = entry["kind"].as_str().context("no kind")?;
         ensure!(["timeout", "tail_loss_probe"].contains(&kind), "{entry:#}");
     }
+    for entry in guessed {
+        let kind = entry["kind"].as_str().context("no kind")?;
+        ensure!(entry["hook"] == "frames", "{entry:#}");
+        ensure!(["timeout", "unknown"].contains(&kind), "{entry:#}");
+    }
     for end in ["client", "server"] {
-        let both = known.iter().any(|entry| entry["end"] == end);
-        ensure!(both, "the {end} sent nothing again: {again:#?}");
+        let told = known
+            .iter()
+            .any(|entry| entry["end"] == end && entry["hook"] == "tracepoint");
+        ensure!(
+            told,
+            "the kernel told of nothing that the {end} sent again: {again:#?}"
+        );
     }
     let drops = list(connection, "drops")?;
     if is_served(&document, "packet_drop") {
