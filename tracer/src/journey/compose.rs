@@ -75,7 +75,7 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
         started_at_ns: start,
         duration_ns: end - start,
         phases: phases::clip(&milestones, start, end),
-        resolution: resolution::describe(story, &draft.resolved, draft.pid, place.host.as_deref()),
+        resolution: resolution::describe(story, draft, place.host.as_deref()),
         dns: draft
             .resolved
             .queries

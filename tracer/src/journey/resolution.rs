@@ -2,6 +2,7 @@
 
 use super::connection::TrackedConnection;
 use super::dns::TrackedQuery;
+use super::drafts::Draft;
 use super::model::{GetAddrInfo, Resolution, ResolutionSource};
 use super::story::Story;
 use crate::capture::FileOpen;
@@ -25,6 +26,10 @@ const SIBLINGS_NS: u64 = 5_000_000_000;
 /// Calls of one process that are tried for a connection, the latest first: an address is
 /// used soon after it was asked for, and a browser makes thousands of calls.
 const CALLS: usize = 256;
+
+/// A program with a resolver of its own (static, musl, Go) reads the resolver's files just before
+/// it asks a server or connects.
+const READ_BEFORE_NS: u64 = 100_000_000;
 
 /// A resolution: the library call, where it was seen, and the queries it made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -243,35 +248,50 @@ pub(super) fn made(story: &Story<'_>, resolved: &Resolved) -> Option<(u64, u64)>
     Some((start, end))
 }
 
-/// Resolver files that `pid` opened between two moments, in order, each once.
-pub(super) fn files<'a>(
-    story: &Story<'a>,
-    pid: Option<u32>,
-    from: u64,
-    to: u64,
-) -> Vec<(u64, &'a FileOpen)> {
+/// Resolver files that were opened for a journey, in order, each once: within the call of the
+/// library, or just before what a program without one asked or connected to.
+pub(super) fn files<'a>(story: &Story<'a>, draft: &Draft) -> Vec<(u64, &'a FileOpen)> {
+    let Some((from, to)) = reading(story, draft) else {
+        return Vec::new();
+    };
+    let files = &story.memory.resolutions.files;
+    let first = files.partition_point(|(at_ns, _)| *at_ns < from);
+    let later = files.iter().skip(first);
     let mut found: Vec<(u64, &FileOpen)> = Vec::new();
-    for (at_ns, file) in &story.memory.resolutions.files {
-        let fits = Some(file.pid) == pid && (from..=to).contains(at_ns);
-        if fits && !found.iter().any(|(_, known)| known.path == file.path) {
+    for (at_ns, file) in later.take_while(|(at_ns, _)| *at_ns <= to) {
+        let is_new = !found.iter().any(|(_, known)| known.path == file.path);
+        if Some(file.pid) == draft.pid && is_new {
             found.push((*at_ns, file));
         }
     }
     found
 }
 
+/// When files were read for a journey, if any were.
+fn reading(story: &Story<'_>, draft: &Draft) -> Option<(u64, u64)> {
+    let resolved = &draft.resolved;
+    if resolved.call.is_some() {
+        return span(story, resolved);
+    }
+    let asked = match span(story, resolved) {
+        Some(asked) => asked,
+        None if draft.opens && !resolved.remembered => {
+            let (connection, _) = story.connection(*draft.attempts.first()?)?;
+            let connecting = connection.connect.as_ref()?.at_ns;
+            (connecting, connecting)
+        }
+        None => return None,
+    };
+    Some((asked.0.saturating_sub(READ_BEFORE_NS), asked.1))
+}
+
 /// The resolution in the words of the model.
-pub(super) fn describe(
-    story: &Story<'_>,
-    resolved: &Resolved,
-    pid: Option<u32>,
-    host: Option<&str>,
-) -> Resolution {
+pub(super) fn describe(story: &Story<'_>, draft: &Draft, host: Option<&str>) -> Resolution {
+    let resolved = &draft.resolved;
     let call = resolved
         .call
         .and_then(|index| story.memory.resolutions.calls.get(index));
-    let (from, to) = span(story, resolved).unwrap_or((0, 0));
-    let files: Vec<String> = files(story, pid, from, to)
+    let files: Vec<String> = files(story, draft)
         .into_iter()
         .map(|(_, file)| file.path.clone())
         .collect();
@@ -285,7 +305,11 @@ pub(super) fn describe(
             .parse::<IpAddr>()
             .is_ok()
     });
-    let succeeded = call.is_some_and(|(_, call)| call.result == Some(0));
+    let succeeded = match call {
+        Some((_, call)) => call.result == Some(0),
+        // Who connects to a name without having asked anybody knew its address.
+        None => host.is_some() && !files.is_empty(),
+    };
     let source = if literal {
         ResolutionSource::Literal
     } else if resolved.remembered {

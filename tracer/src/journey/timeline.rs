@@ -117,11 +117,9 @@ impl Lines<'_> {
             };
             self.local(*returned, Layer::Dns, result, "uretprobe getaddrinfo");
         }
-        if let Some((from, to)) = resolution::span(story, &draft.resolved) {
-            for (at_ns, file) in resolution::files(story, draft.pid, from, to) {
-                let summary = || format!("reads {}", file.path);
-                self.local(at_ns, Layer::Dns, summary, &file.evidence());
-            }
+        for (at_ns, file) in resolution::files(story, draft) {
+            let summary = || format!("reads {}", file.path);
+            self.local(at_ns, Layer::Dns, summary, &file.evidence());
         }
         for index in &draft.resolved.queries {
             if let Some(query) = resolution::query(story, *index) {

@@ -2,7 +2,7 @@
 
 use super::{MS, SECOND, Script, resolver, server, v4};
 use crate::capture::HookKind;
-use crate::journey::model::{Outcome, ResolutionSource, Stage};
+use crate::journey::model::{Journey, Outcome, ResolutionSource, Stage};
 use std::net::Ipv4Addr;
 
 #[test]
@@ -175,4 +175,42 @@ fn a_file_of_the_resolver_has_the_hook_that_saw_it_as_its_evidence() {
         let line = lines.find(|line| line.summary == "reads /etc/hosts");
         assert_eq!(line.unwrap().evidence, evidence);
     }
+}
+
+/// A program with a resolver of its own reads the hosts file and, some time later, connects.
+fn connects_after(read_before_ns: u64) -> Journey {
+    let mut script = Script::new(false);
+    script.open_file("/etc/hosts", HookKind::Tracepoint);
+    script.wait(read_before_ns);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "shop.test", "/");
+    script.close(&mut wire);
+    script.journeys().remove(0)
+}
+
+#[test]
+fn files_read_just_before_a_connection_without_a_call_tell_where_its_name_came_from() {
+    let journey = connects_after(2 * MS);
+    assert_eq!(journey.resolution.files, ["/etc/hosts"]);
+    assert_eq!(journey.resolution.source, ResolutionSource::Hosts);
+    let summaries = journey.timeline.iter().map(|event| &event.summary);
+    assert!(summaries.into_iter().any(|it| it == "reads /etc/hosts"));
+
+    let journey = connects_after(400 * MS);
+    assert_eq!(journey.resolution.files, Vec::<String>::new());
+    assert_eq!(journey.resolution.source, ResolutionSource::Unknown);
+}
+
+#[test]
+fn files_read_just_before_a_query_without_a_call_belong_to_its_resolution() {
+    let mut script = Script::new(false);
+    script.open_file("/etc/resolv.conf", HookKind::Tracepoint);
+    script.wait(MS);
+    script.resolve("shop.test", &[server(1)]);
+    let mut wire = script.connect(40_001, (server(1), 80));
+    script.exchange(&mut wire, "shop.test", "/");
+    script.close(&mut wire);
+    let journey = script.journeys().remove(0);
+    assert_eq!(journey.resolution.files, ["/etc/resolv.conf"]);
+    assert_eq!(journey.resolution.source, ResolutionSource::Dns);
 }
