@@ -3,21 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
-use aya::{
-    Ebpf,
-    sys::{Stats, enable_stats},
-};
+use aya::sys::{Stats, enable_stats};
 use nix::sys::{
     resource::{Usage, UsageWho, getrusage},
     time::TimeVal,
 };
 use tracer_common::{event, loss};
 
-use super::{information, plan::FACTS};
+use super::{detach::Attached, information, plan::FACTS};
 use crate::journey::model::{Cost, KernelCost, ProgramCost, RingCost, TracerCost};
 
 /// Numbers of events are below this.
@@ -71,7 +68,7 @@ impl Meter {
     }
 
     /// All of it, until now.
-    pub fn read(&self, ebpf: &Ebpf) -> Cost {
+    pub(super) fn read(&self, attached: &Attached) -> Cost {
         let duration = self.since.elapsed();
         let total: u64 = self.events.iter().sum();
         let (user, system) = processor_time();
@@ -82,7 +79,7 @@ impl Meter {
             duration_ns: nanoseconds(duration),
             events: by_class(&self.events),
             events_per_second: per_second(total, duration),
-            kernel: statistics.map(|_| kernel(programs(ebpf), total)),
+            kernel: statistics.map(|_| kernel(programs(attached), total)),
             tracer: TracerCost {
                 user_ns: nanoseconds(user),
                 system_ns: nanoseconds(system),
@@ -97,7 +94,7 @@ impl Meter {
 }
 
 /// Those of our programs that ran.
-fn programs(ebpf: &Ebpf) -> Vec<ProgramCost> {
+fn programs(attached: &Attached) -> Vec<ProgramCost> {
     let parts = FACTS.iter().flat_map(|fact| {
         let parts = fact.candidates.iter().flat_map(|one| one.parts);
         parts.map(move |part| (part.program, fact.name))
@@ -105,8 +102,7 @@ fn programs(ebpf: &Ebpf) -> Vec<ProgramCost> {
     // Several candidates of a fact may share a program.
     let parts: BTreeMap<&str, &str> = parts.collect();
     let ran = parts.into_iter().filter_map(|(name, fact)| {
-        let program = ebpf.program(name)?.fd().ok()?;
-        let information = information::of(program.as_fd())?;
+        let information = information::of(attached.program(name)?)?;
         let (run_count, run_time_ns) = (information.run_cnt, information.run_time_ns);
         Some(ProgramCost {
             name: name.to_owned(),

@@ -1,9 +1,10 @@
 //! The end of a capture: every program leaves the kernel.
 //!
-//! A uprobe waits for about 100 ms until nobody can be running it any more, a classifier for a
+//! A uprobe waits for up to 100 ms until nobody can be running it any more, a classifier for a
 //! grace period. The report does not have to wait for that: what was seen is known by then.
 
 use std::{
+    os::fd::{AsFd as _, BorrowedFd},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -15,13 +16,22 @@ use super::{attach, cleanup};
 /// All that is in the kernel.
 pub(super) struct Attached {
     pub ebpf: Ebpf,
+    pub linked: Vec<attach::LinkedProgram>,
     pub qdiscs: Vec<cleanup::Qdisc>,
 }
 
 impl Attached {
+    /// A program that is in the kernel.
+    pub(super) fn program(&self, name: &str) -> Option<BorrowedFd<'_>> {
+        let linked = self.linked.iter().find(|program| program.name == name);
+        match linked {
+            Some(program) => Some(program.as_fd()),
+            None => Some(self.ebpf.program(name)?.fd().ok()?.as_fd()),
+        }
+    }
+
     pub(super) fn take_away(mut self) {
-        attach::unload_all(&mut self.ebpf);
-        cleanup::remove_qdiscs(self.qdiscs);
+        attach::take_away(&mut self.ebpf, self.linked, self.qdiscs);
     }
 }
 

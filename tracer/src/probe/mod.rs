@@ -172,21 +172,23 @@ impl Probe {
         let _ = cleanup::remove_leftovers(&interfaces).await;
         let meter = cost::Meter::start(options.statistics, object::ring_bytes(&options));
         let clock = Clock::now();
+        let linkable = attach::Loadable::new(&ebpf, &types);
         let ground = attach::Ground {
             options: &options,
             types: &types,
             offsets: &offsets,
             interfaces: &interfaces,
+            linkable: linkable.as_ref(),
         };
         let outcome = attach::attach(&mut ebpf, &ground)?;
         let reasons = reasons::Reasons::of(&types);
         // Whole in memory from now on: not before all that only attaching took is given back.
-        drop(types);
+        drop((types, linkable));
         memory::give_back();
         let (ring, losses) = match readers(&mut ebpf, &outcome.reports) {
             Ok(readers) => readers,
             Err(error) => {
-                attach::take_away(&mut ebpf, outcome.qdiscs);
+                attach::take_away(&mut ebpf, outcome.linked, outcome.qdiscs);
                 return Err(error);
             }
         };
@@ -204,6 +206,7 @@ impl Probe {
             listeners: typed_map(&mut ebpf, "LISTENERS")?,
             attached: Some(detach::Attached {
                 ebpf,
+                linked: outcome.linked,
                 qdiscs: outcome.qdiscs,
             }),
             leaves_filters: outcome.classifier == Some(HookKind::Clsact),
@@ -260,7 +263,7 @@ impl Probe {
     /// What watching took so far, while the programs are in the kernel.
     pub fn cost(&self) -> Option<Cost> {
         let attached = self.attached.as_ref()?;
-        Some(self.meter.read(&attached.ebpf))
+        Some(self.meter.read(attached))
     }
 
     /// inode number of the watched network namespace, where it is known.
@@ -477,11 +480,13 @@ pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
     let interfaces = interfaces::select(&["lo".to_owned()])?;
     let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
     name_link_types(&mut ebpf, &interfaces)?;
+    let linkable = attach::Loadable::new(&ebpf, &types);
     let ground = attach::Ground {
         options: &options,
         types: &types,
         offsets: &offsets,
         interfaces: &interfaces,
+        linkable: linkable.as_ref(),
     };
     let outcome = attach::inspect(&mut ebpf, &ground);
     cleanup::remove_qdiscs(outcome.qdiscs);

@@ -32,6 +32,11 @@ pub(super) fn check() -> Result<(), ProbeError> {
     }
 }
 
+/// The object as it was built.
+pub(super) const fn bytes() -> &'static [u8] {
+    OBJECT
+}
+
 /// A loader. Making one takes a while, because aya tries the kernel's features, so this can
 /// be done on the side.
 ///

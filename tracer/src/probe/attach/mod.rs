@@ -2,8 +2,11 @@
 
 mod frames;
 mod single;
+mod uprobe_links;
 
 use std::{collections::HashMap, thread};
+
+pub(super) use uprobe_links::{ATTACH_TYPES, LinkedProgram, Loadable};
 
 use aya::{Ebpf, programs::Program};
 
@@ -27,6 +30,8 @@ pub(super) struct Ground<'a> {
     pub types: &'a KernelTypes,
     pub offsets: &'a Offsets,
     pub interfaces: &'a [Interface],
+    /// Where the kernel can link uprobes.
+    pub linkable: Option<&'a Loadable>,
 }
 
 /// What became of it.
@@ -39,6 +44,8 @@ pub(super) struct Outcome {
     pub qdiscs: Vec<Qdisc>,
     /// What watches each place on the way through the kernel.
     pub watchers: Vec<(u8, String)>,
+    /// Programs that aya does not know of.
+    pub linked: Vec<LinkedProgram>,
 }
 
 impl Outcome {
@@ -48,6 +55,7 @@ impl Outcome {
             classifier: None,
             qdiscs: Vec::new(),
             watchers: Vec::new(),
+            linked: Vec::new(),
         }
     }
 
@@ -55,6 +63,7 @@ impl Outcome {
         self.reports.extend(other.reports);
         self.qdiscs.extend(other.qdiscs);
         self.watchers.extend(other.watchers);
+        self.linked.extend(other.linked);
         self.classifier = self.classifier.or(other.classifier);
     }
 }
@@ -106,13 +115,13 @@ pub(super) fn attach(ebpf: &mut Ebpf, ground: &Ground<'_>) -> Result<Outcome, Pr
     let Some(error) = failure else {
         return Ok(whole);
     };
-    take_away(ebpf, whole.qdiscs);
+    take_away(ebpf, whole.linked, whole.qdiscs);
     Err(error)
 }
 
 /// Leaves nothing behind of what [`attach`] did.
-pub(super) fn take_away(ebpf: &mut Ebpf, qdiscs: Vec<Qdisc>) {
-    unload_all(ebpf);
+pub(super) fn take_away(ebpf: &mut Ebpf, linked: Vec<LinkedProgram>, qdiscs: Vec<Qdisc>) {
+    unload_all(ebpf, linked);
     cleanup::remove_qdiscs(qdiscs);
 }
 
@@ -173,9 +182,12 @@ where
 }
 
 /// Takes every program out of the kernel; those that wait for grace periods all at the same
-/// time: a uprobe alone waits for about 100 ms until nobody can be running it any more.
-pub(super) fn unload_all(ebpf: &mut Ebpf) {
+/// time: a uprobe alone waits for up to 100 ms until nobody can be running it any more.
+fn unload_all(ebpf: &mut Ebpf, linked: Vec<LinkedProgram>) {
     thread::scope(|scope| {
+        for program in linked {
+            scope.spawn(|| drop(program));
+        }
         let mut others = Vec::new();
         for (_, program) in ebpf.programs_mut() {
             if program.fd().is_err() {
@@ -332,7 +344,11 @@ impl<'a> Attacher<'a> {
     }
 
     fn unload(&mut self, candidate: &Candidate) {
-        for Part { program, .. } in candidate.parts {
+        let parts = candidate.parts;
+        let of_candidate = |name| parts.iter().any(|part| part.program == name);
+        let linked = &mut self.outcome.linked;
+        linked.retain(|program| !of_candidate(program.name));
+        for Part { program, .. } in parts {
             if let Some(program) = self.programs.get_mut(program) {
                 single::unload(program);
             }

@@ -1,14 +1,14 @@
 //! Hooks of which there is one per host: functions, tracepoints, the cgroup root,
 //! libraries.
 
-use std::{os::fd::OwnedFd, path::Path};
+use std::{io, os::fd::OwnedFd, path::Path};
 
 use aya::programs::{
     CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError,
     uprobe::{UProbeAttachLocation, UProbeScope},
 };
 
-use super::{Attacher, Ground, Refusal, attached};
+use super::{Attacher, Ground, LinkedProgram, Refusal, attached};
 use crate::{
     capture::HookKind,
     journey::model::HookStatus,
@@ -176,14 +176,26 @@ impl Attacher<'_> {
             self.report_candidate(fact, candidate, &refusal);
             return false;
         }
-        if let Err(refusal) = self.load_library_programs(candidate) {
-            self.report_candidate(fact, candidate, &refusal);
-            return false;
-        }
+        let loaded = match self.load_linked(candidate) {
+            Some(Ok(linked)) => Ok(Some(linked)),
+            Some(Err(refusal)) => Err(refusal),
+            None => self.load_library_programs(candidate).map(|()| None),
+        };
+        let mut linked = match loaded {
+            Ok(linked) => linked,
+            Err(refusal) => {
+                self.report_candidate(fact, candidate, &refusal);
+                return false;
+            }
+        };
         let mut serves = false;
         for place in places {
             let target = format!("{}:{function}", place.path.display());
-            match self.attach_place(candidate, &place) {
+            let attached_there = match &mut linked {
+                Some(linked) => attach_linked(linked, &place),
+                None => self.attach_place(candidate, &place),
+            };
+            match attached_there {
                 Ok(()) => {
                     serves = true;
                     let Ground { types, offsets, .. } = self.ground;
@@ -197,7 +209,20 @@ impl Attacher<'_> {
                 Err(refusal) => self.report(fact, candidate.kind, target, &refusal),
             }
         }
+        if serves {
+            self.outcome.linked.extend(linked.into_iter().flatten());
+        }
         serves
+    }
+
+    /// `None` where the kernel does not link uprobes.
+    fn load_linked(&self, candidate: &Candidate) -> Option<Result<Vec<LinkedProgram>, Refusal>> {
+        let linkable = self.ground.linkable?;
+        let programs = candidate.parts.iter().map(|part| {
+            let loaded = linkable.load(part.program);
+            loaded.map_err(|error| refused_by_kernel("the program", &error))
+        });
+        Some(programs.collect())
     }
 
     fn load_library_programs(&mut self, candidate: &Candidate) -> Result<(), Refusal> {
@@ -237,6 +262,17 @@ impl Attacher<'_> {
             .map(|program| &mut **program)
             .ok_or_else(|| mismatch(part))
     }
+}
+
+fn attach_linked(linked: &mut [LinkedProgram], place: &Place) -> Result<(), Refusal> {
+    linked.iter_mut().try_for_each(|program| {
+        let attached = program.attach(place);
+        attached.map_err(|error| refused_by_kernel("the uprobe", &error))
+    })
+}
+
+fn refused_by_kernel(what: &str, error: &io::Error) -> Refusal {
+    Refusal::failed(format!("the kernel refused {what}: {error}"))
 }
 
 /// The object and the plan disagree: a fault of the build.

@@ -13,13 +13,14 @@ use tracer_common::{
     layout::{ABSENT, MEMBERS},
 };
 
-use super::{error::ProbeError, plan, reasons};
+use super::{attach, error::ProbeError, plan, reasons};
 
 /// The types of the running kernel: those that have a name which anybody here asks for.
 pub(super) fn of_this_kernel() -> Result<KernelTypes, ProbeError> {
     let structures = MEMBERS.iter().map(|(name, _)| (Sort::Structure, *name));
     let hooks = plan::hooks();
-    let enumerations = reasons::LISTS.map(|name| (Sort::Enumeration, name));
+    let lists = reasons::LISTS.into_iter().chain([attach::ATTACH_TYPES]);
+    let enumerations = lists.map(|name| (Sort::Enumeration, name));
     let signs = [
         (Sort::Variable, btf::SRCU_OF_TRACEPOINTS),
         (Sort::Function, btf::FAST_SRCU),
