@@ -121,6 +121,16 @@ const HOLD_NS: u64 = 5_000_000;
 /// Skipped runs are asked for this often: they are rare, and each program is a system call.
 const MISSES_PERIOD: Duration = Duration::from_millis(500);
 
+/// How thoroughly losses are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// What takes no system call where there are none.
+    Ring,
+    AlsoMisses,
+    /// At the end of the capture.
+    Last,
+}
+
 /// A running capture.
 pub struct Probe {
     clock: Clock,
@@ -348,7 +358,7 @@ impl Probe {
         while !self.read_ring() {
             tokio::task::yield_now().await;
         }
-        self.note_losses(true);
+        self.note_losses(Look::Last);
         self.order.finish()
     }
 
@@ -363,7 +373,8 @@ impl Probe {
     fn collect(&mut self) -> Vec<Observation> {
         let before = self.clock.elapsed_ns();
         let is_empty = self.read_ring();
-        self.note_losses(self.misses_asked.elapsed() >= MISSES_PERIOD);
+        let is_due = self.misses_asked.elapsed() >= MISSES_PERIOD;
+        self.note_losses(if is_due { Look::AlsoMisses } else { Look::Ring });
         if is_empty {
             self.order.release(before.saturating_sub(HOLD_NS))
         } else {
@@ -399,14 +410,15 @@ impl Probe {
         reading.is_whole
     }
 
-    fn note_losses(&mut self, with_misses: bool) {
+    fn note_losses(&mut self, look: Look) {
+        let with_misses = look != Look::Ring;
         let Self {
             losses,
             order,
             clock,
             ..
         } = self;
-        losses.since_last(with_misses, clock, |lost| order.push(lost));
+        losses.since_last(look == Look::Last, clock, |lost| order.push(lost));
         let at_ns = self.clock.elapsed_ns();
         if self.malformed != 0 {
             let malformed = std::mem::take(&mut self.malformed);
