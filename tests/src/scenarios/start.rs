@@ -18,8 +18,8 @@ use crate::scenario::{Scenario, Skipped};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
-        name: "a_start_reads_the_kernel_s_types_once",
-        run: types_once,
+        name: "a_start_reads_the_kernel_s_types_once_and_links_uprobes_where_it_can",
+        run: started_well,
     },
     Scenario {
         name: "a_capture_does_without_huge_pages_and_its_command_does_not",
@@ -50,18 +50,41 @@ fn value(text: &str, name: &str) -> Option<u64> {
     value.trim().parse().ok()
 }
 
+fn started_well() -> Result<()> {
+    let live = begun()?;
+    types_once(live.pid())?;
+    uprobe_links(live.pid())?;
+    end(live)
+}
+
 /// They are several megabytes, and far more than everything else that a start reads. Whoever
 /// walks through them a second time (aya makes it easy) reads them a second time.
-fn types_once() -> Result<()> {
+fn types_once(tracer: u32) -> Result<()> {
     let types = fs::metadata("/sys/kernel/btf/vmlinux")?.len();
-    let live = begun()?;
-    let counted = fs::read_to_string(format!("/proc/{}/io", live.pid()))?;
+    let counted = fs::read_to_string(format!("/proc/{tracer}/io"))?;
     let read = value(&counted, "rchar").context("no rchar")?;
     ensure!(
         (types..2 * types).contains(&read),
         "{read} bytes were read, the types are {types}"
     );
-    end(live)
+    Ok(())
+}
+
+/// Links (Linux 6.6) end side by side, perf events one after the other.
+fn uprobe_links(tracer: u32) -> Result<()> {
+    let can_link = b"BPF_TRACE_UPROBE_MULTI";
+    let types = fs::read("/sys/kernel/btf/vmlinux")?;
+    let expected = types.windows(can_link.len()).any(|name| name == can_link);
+    let mut found = Vec::new();
+    for descriptor in fs::read_dir(format!("/proc/{tracer}/fdinfo"))? {
+        let information = fs::read_to_string(descriptor?.path())?;
+        let mut lines = information.lines();
+        found.extend(lines.find_map(|line| line.strip_prefix("link_type:").map(str::to_owned)));
+    }
+    // Newer kernels name the return apart: `uretprobe_multi`.
+    let linked = found.iter().filter(|kind| kind.contains("probe_multi"));
+    ensure!((linked.count() > 1) == expected, "{found:?}");
+    Ok(())
 }
 
 /// Does the kernel give the process with this status huge pages?
