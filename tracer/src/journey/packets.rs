@@ -48,7 +48,8 @@ pub(super) fn packets(
             }
         }
         if let Some(exchange) = carrier.exchange {
-            let (asked, answered) = (exchange.request_at_ns, exchange.response_at_ns);
+            let asked = carrier.asked.and_then(|asked| asked.request_at_ns);
+            let answered = exchange.response_at_ns;
             if let Some(at_ns) = asked {
                 chosen.at(connection, End::Client, at_ns, "first request");
             }

@@ -60,9 +60,7 @@ fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
     let inner = reader.read(&client.tail(from_client), &server.tail(from_server));
     let mut http = whole.http;
     http.extend(inner.http);
-    for (number, exchange) in (1..).zip(&mut http) {
-        exchange.id = format!("{}.{number}", reader.id);
-    }
+    http::number(&mut http, &reader.id);
     Analysed {
         tls: inner.tls,
         http,

@@ -25,6 +25,8 @@ pub(super) struct Carrier<'a> {
     pub connection: &'a TrackedConnection,
     pub analysed: &'a Analysed,
     pub exchange: Option<&'a HttpExchange>,
+    /// Where the request is: `exchange`, or the one in HTTP/1.1 that it answers.
+    pub asked: Option<&'a HttpExchange>,
 }
 
 /// What led up to the first packet of the connection.
@@ -58,6 +60,7 @@ pub(super) fn carrier<'a>(story: &'a Story<'_>, draft: &Draft) -> Option<Carrier
         connection,
         analysed,
         exchange,
+        asked: draft.exchange.and_then(|index| analysed.asked(index)),
     })
 }
 
@@ -164,7 +167,7 @@ pub(super) fn milestones(
         });
     }
     match carrier.exchange {
-        Some(exchange) => exchange_spans(exchange, &mut found),
+        Some(exchange) => exchange_spans(carrier.asked.unwrap_or(exchange), exchange, &mut found),
         None => sealed_spans(carrier.analysed, &mut found),
     }
     found
@@ -204,9 +207,9 @@ fn connect_span(story: &Story<'_>, draft: &Draft) -> Option<Span> {
     Some((start, end.max(start)))
 }
 
-fn exchange_spans(exchange: &HttpExchange, found: &mut Milestones) {
-    let request_end = exchange.request_end_at_ns;
-    let began = exchange.request_at_ns;
+fn exchange_spans(asked: &HttpExchange, exchange: &HttpExchange, found: &mut Milestones) {
+    let request_end = asked.request_end_at_ns;
+    let began = asked.request_at_ns;
     found.request = began.map(|began| (began, request_end.unwrap_or(began)));
     let Some(first) = exchange.response_at_ns else {
         return;

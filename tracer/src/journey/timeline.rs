@@ -52,6 +52,9 @@ pub(super) fn timeline(
             }
         }
         if let Some(exchange) = carrier.exchange {
+            if let Some(asked) = carrier.asked.filter(|asked| asked.id != exchange.id) {
+                lines.heads(carrier.connection, asked);
+            }
             lines.http(carrier.connection, exchange);
         }
         lines.retransmissions(carrier.connection, from, to);
@@ -381,7 +384,7 @@ impl Lines<'_> {
 
     fn tls(&mut self, connection: &TrackedConnection, analysed: &Analysed) {
         let Some(tls) = &analysed.tls else { return };
-        let interfaces = &self.story.memory.interfaces;
+        let story = self.story;
         for record in &tls.session.records {
             let summary = || {
                 let what = if record.messages.is_empty() {
@@ -392,21 +395,26 @@ impl Lines<'_> {
                 let sealed = if record.encrypted { ", sealed" } else { "" };
                 format!("{what} ({} B{sealed})", record.bytes)
             };
-            let evidence = || {
-                let mark = connection.frame_at(record.end, record.at_ns);
-                mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
-            };
+            let evidence = || sent_in(story, connection, record.end, record.at_ns);
             let direction = direction(record.end);
             self.add(record.at_ns, Layer::Tls, direction, summary, evidence);
         }
     }
 
     fn http(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
-        let interfaces = &self.story.memory.interfaces;
-        let evidence = |end: End, at_ns: u64| {
-            let mark = connection.frame_at(end, at_ns);
-            mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
-        };
+        self.heads(connection, exchange);
+        let story = self.story;
+        if let Some(at_ns) = exchange.response_end_at_ns {
+            let summary = || format!("response complete, {} B body", exchange.response_body_bytes);
+            let place = || sent_in(story, connection, End::Server, at_ns);
+            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
+        }
+    }
+
+    /// The request and what was answered to it.
+    fn heads(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
+        let story = self.story;
+        let evidence = |end: End, at_ns: u64| sent_in(story, connection, end, at_ns);
         if let Some((at_ns, asked)) = exchange.request_at_ns.zip(exchange.asked()) {
             let request = || format!("{asked} HTTP/{}", exchange.version);
             let place = || evidence(End::Client, at_ns);
@@ -428,11 +436,6 @@ impl Lines<'_> {
                 let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
                 format!("HTTP/{} {status}", exchange.version)
             };
-            let place = || evidence(End::Server, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
-        }
-        if let Some(at_ns) = exchange.response_end_at_ns {
-            let summary = || format!("response complete, {} B body", exchange.response_body_bytes);
             let place = || evidence(End::Server, at_ns);
             self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
         }
@@ -537,6 +540,14 @@ impl Lines<'_> {
         }
         self.states(connection, false);
     }
+}
+
+/// Which frame had the byte that `end` sent at `at_ns`.
+fn sent_in(story: &Story<'_>, connection: &TrackedConnection, end: End, at_ns: u64) -> String {
+    let mark = connection.frame_at(end, at_ns);
+    mark.map_or("TCP stream".to_owned(), |mark| {
+        story.memory.interfaces.evidence(mark)
+    })
 }
 
 fn direction(end: End) -> EventDirection {

@@ -2,7 +2,7 @@
 //! for on the link.
 
 use super::*;
-use crate::journey::model::{CloseKind, Connection, DnsProtocol, Document};
+use crate::journey::model::{CloseKind, Connection, DnsProtocol, Document, Layer, Outcome};
 
 const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
@@ -230,4 +230,46 @@ fn names_asked_for_on_the_link_are_labelled() {
         assert_eq!(document.dns[0].protocol, protocol);
         assert_eq!(document.dns[0].server.port, port);
     }
+}
+
+#[test]
+fn an_upgrade_to_http2_is_one_journey_with_the_answer_of_stream_one() {
+    let upgrade = b"GET /x HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+        Upgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
+    let switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
+    // SETTINGS, then HEADERS of stream 1 with `:status: 200` of HPACK's static table.
+    let answer = b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88";
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let (asked, allowed) = (length(upgrade), length(switching));
+    let raw = Raw::new()
+        .sends(true, SYN, (100, 0), b"")
+        .sends(false, SYN | ACK, (500, 101), b"")
+        .sends(true, ACK, (101, 501), upgrade)
+        .sends(false, ACK, (501, 101 + asked), switching)
+        .sends(true, ACK, (101 + asked, 501 + allowed), preface)
+        .sends(false, ACK, (501 + allowed, 0), answer);
+    let document = raw.document();
+    let http = &document.connections[0].http;
+    assert_eq!(http.len(), 2, "{http:?}");
+    assert_eq!(document.journeys.len(), 1);
+    let journey = &document.journeys[0];
+    check(journey);
+    assert_eq!(journey.url.as_deref(), Some("http://shop.test/x"));
+    assert_eq!(journey.outcome, Outcome::Ok);
+    assert_eq!(journey.http.as_ref(), Some(&http[1].id));
+    let request = journey.phases.request.expect("a request");
+    let response = journey.phases.response.expect("a response");
+    assert_eq!(Some(request.at_ns), http[0].request_at_ns);
+    assert_eq!(Some(response.at_ns), http[1].response_at_ns);
+    let lines = journey.timeline.iter().filter(|it| it.layer == Layer::Http);
+    let lines: Vec<_> = lines.map(|it| it.summary.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /x HTTP/1.1",
+            "HTTP/1.1 101",
+            "HTTP/2 200",
+            "response complete, 0 B body"
+        ]
+    );
 }

@@ -321,6 +321,7 @@ pub fn exchange(id: &str, method: &str, url: &str, status: u16, at_ns: u64) -> H
         id: id.into(),
         version: "1.1".into(),
         stream: None,
+        upgraded_from: None,
         method: Some(method.into()),
         target: Some(parsed.path().into()),
         host: parsed.host_str().map(Into::into),
