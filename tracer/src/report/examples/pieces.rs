@@ -161,6 +161,8 @@ pub fn dns(
         answered: true,
         rcode: Some("NOERROR".into()),
         truncated: false,
+        malformed: false,
+        answer_count: None,
         answers: answers
             .iter()
             .map(|(name, record_type, ttl, data)| DnsAnswer {
