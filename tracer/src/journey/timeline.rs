@@ -277,7 +277,7 @@ impl Lines<'_> {
                 evidence,
             );
         }
-        if let (Some(mark), Some(mac)) = (exchange.answer, exchange.mac) {
+        if let (Some(mark), Some(mac)) = (exchange.answer, &exchange.mac) {
             let summary = || format!("{answer} {} is at {}", exchange.ip, neighbor::mac_text(mac));
             let evidence = || interfaces.evidence(mark);
             self.add(
