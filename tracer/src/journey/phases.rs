@@ -2,7 +2,7 @@
 
 use super::connection::TrackedConnection;
 use super::drafts::Draft;
-use super::model::{End, HttpExchange, Phase, Phases, Route};
+use super::model::{End, Endpoint, HttpExchange, Phase, Phases, Route};
 use super::neighbor::TrackedNeighbor;
 use super::resolution;
 use super::story::{Analysed, Story};
@@ -27,6 +27,20 @@ pub(super) struct Carrier<'a> {
     pub exchange: Option<&'a HttpExchange>,
     /// Where the request is: `exchange`, or the one in HTTP/1.1 that it answers.
     pub asked: Option<&'a HttpExchange>,
+}
+
+impl Carrier<'_> {
+    /// The end that is asked.
+    pub fn responder(&self) -> Endpoint {
+        self.connection.address(self.analysed.requester.peer())
+    }
+
+    /// The port that was asked for. Where the end that listened asks itself, the other one has
+    /// a port that nobody chose.
+    pub fn port(&self) -> Option<u16> {
+        let chosen = self.analysed.requester == End::Client;
+        chosen.then_some(self.connection.server.port)
+    }
 }
 
 /// What led up to the first packet of the connection.
@@ -239,10 +253,11 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
         });
         over_quic(end).chain(records.map(|record| (record.at_ns, record.bytes)))
     };
-    let said: Vec<(u64, u64)> = data(End::Server).collect();
+    let requester = analysed.requester;
+    let said: Vec<(u64, u64)> = data(requester.peer()).collect();
     let mut spoken = said.iter().skip(tickets(&said)).map(|(at_ns, _)| *at_ns);
     let answer = spoken.find(|at_ns| *at_ns > request_at);
-    let sent = data(End::Client)
+    let sent = data(requester)
         .map(|(at_ns, _)| at_ns)
         .filter(|at| *at >= request_at)
         .take_while(|at| answer.is_none_or(|answer| *at <= answer))

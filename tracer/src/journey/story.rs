@@ -24,6 +24,8 @@ const DATAGRAM_OWNER_WINDOW_NS: u64 = 50_000_000;
 /// What the payload of a connection says.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Analysed {
+    /// The end that asks, mostly the one that opened the connection.
+    pub requester: End,
     // Boxed, both: what is neither is mostly what there are many of.
     pub tls: Option<Box<TlsAnalysis>>,
     pub http: Vec<HttpExchange>,

@@ -53,9 +53,9 @@ pub(super) fn timeline(
         }
         if let Some(exchange) = carrier.exchange {
             if let Some(asked) = carrier.asked.filter(|asked| asked.id != exchange.id) {
-                lines.heads(carrier.connection, asked);
+                lines.heads(carrier, asked);
             }
-            lines.http(carrier.connection, exchange);
+            lines.http(carrier, exchange);
         }
         lines.retransmissions(carrier.connection, from, to);
     }
@@ -401,43 +401,38 @@ impl Lines<'_> {
         }
     }
 
-    fn http(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
-        self.heads(connection, exchange);
+    fn http(&mut self, carrier: Carrier<'_>, exchange: &HttpExchange) {
+        self.heads(carrier, exchange);
         let story = self.story;
+        let responder = carrier.analysed.requester.peer();
         if let Some(at_ns) = exchange.response_end_at_ns {
             let summary = || format!("response complete, {} B body", exchange.response_body_bytes);
-            let place = || sent_in(story, connection, End::Server, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
+            let place = || sent_in(story, carrier.connection, responder, at_ns);
+            self.add(at_ns, Layer::Http, direction(responder), summary, place);
         }
     }
 
     /// The request and what was answered to it.
-    fn heads(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
+    fn heads(&mut self, carrier: Carrier<'_>, exchange: &HttpExchange) {
         let story = self.story;
-        let evidence = |end: End, at_ns: u64| sent_in(story, connection, end, at_ns);
+        let requester = carrier.analysed.requester;
+        let mut add = |end: End, at_ns: u64, summary: &dyn Fn() -> String| {
+            let evidence = || sent_in(story, carrier.connection, end, at_ns);
+            self.add(at_ns, Layer::Http, direction(end), summary, evidence);
+        };
+        let version = &exchange.version;
         if let Some((at_ns, asked)) = exchange.request_at_ns.zip(exchange.asked()) {
-            let request = || format!("{asked} HTTP/{}", exchange.version);
-            let place = || evidence(End::Client, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::Out, request, place);
+            add(requester, at_ns, &|| format!("{asked} HTTP/{version}"));
         }
         for interim in &exchange.informational {
-            let summary = || format!("HTTP/{} {}", exchange.version, interim.status);
-            let place = || evidence(End::Server, interim.at_ns);
-            self.add(
-                interim.at_ns,
-                Layer::Http,
-                EventDirection::In,
-                summary,
-                place,
-            );
+            let summary = || format!("HTTP/{version} {}", interim.status);
+            add(requester.peer(), interim.at_ns, &summary);
         }
         if let Some(at_ns) = exchange.response_at_ns {
-            let summary = || {
+            add(requester.peer(), at_ns, &|| {
                 let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
-                format!("HTTP/{} {status}", exchange.version)
-            };
-            let place = || evidence(End::Server, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
+                format!("HTTP/{version} {status}")
+            });
         }
     }
 

@@ -6,10 +6,10 @@
 use super::lookup::Lookup;
 use crate::journey::model::{
     CaptureComment, CaptureInfo, Close, Comment, Connection, Cost, DhcpExchange, DnsExchange,
-    Document, Drop, Endpoint, Failure, Finding, Gap, Handshake, HookReport, HostInfo, HttpExchange,
-    Journey, KernelPath, LossReport, NeighborExchange, Outcome, OwnAddress, PerEnd, Phases,
-    Process, Quic, Reset, Resolution, Retransmission, Route, Source, StateTransition, TcpSample,
-    TimelineEvent, Tls, Trace, TracerInfo, Transport, ZeroWindow,
+    Document, Drop, End, Endpoint, Failure, Finding, Gap, Handshake, HookReport, HostInfo,
+    HttpExchange, Journey, KernelPath, LossReport, NeighborExchange, Outcome, OwnAddress, PerEnd,
+    Phases, Process, Quic, Reset, Resolution, Retransmission, Route, Source, StateTransition,
+    TcpSample, TimelineEvent, Tls, Trace, TracerInfo, Transport, ZeroWindow,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
@@ -204,6 +204,7 @@ struct OwnConnection<'a> {
     comments: &'a [Comment],
     close: &'a Close,
     kernel_path: Option<&'a KernelPath>,
+    requester: End,
     quic: Option<&'a Quic>,
     tls: Option<&'a Tls>,
     http: &'a [HttpExchange],
@@ -236,6 +237,7 @@ impl<'a> OwnConnection<'a> {
             comments: &connection.comments,
             close: &connection.close,
             kernel_path: connection.kernel_path.as_ref(),
+            requester: connection.requester,
             quic: connection.quic.as_deref(),
             tls: connection.tls.as_deref(),
             http,

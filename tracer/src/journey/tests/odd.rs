@@ -2,7 +2,9 @@
 //! for on the link.
 
 use super::*;
-use crate::journey::model::{CloseKind, Connection, DnsProtocol, Document, Layer, Outcome};
+use crate::journey::model::{
+    CloseKind, Connection, DnsProtocol, Document, End, EventDirection, Layer, Outcome,
+};
 
 const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
@@ -272,4 +274,33 @@ fn an_upgrade_to_http2_is_one_journey_with_the_answer_of_stream_one() {
             "response complete, 0 B body"
         ]
     );
+}
+
+#[test]
+fn the_end_that_accepted_a_connection_may_be_the_one_that_asks() {
+    let raw = Raw::new()
+        .sends(true, SYN, (100, 0), b"")
+        .sends(false, SYN | ACK, (500, 101), b"")
+        .sends(true, ACK, (101, 501), b"")
+        .sends(false, ACK, (501, 101), REQUEST)
+        .sends(true, ACK, (101, 501 + length(REQUEST)), RESPONSE);
+    let document = raw.document();
+    let connection = &document.connections[0];
+    assert_eq!(connection.client.port, PORT);
+    assert_eq!(connection.requester, End::Server);
+    let exchange = &connection.http[0];
+    assert_eq!(
+        (exchange.target.as_deref(), exchange.status),
+        (Some("/x"), Some(200))
+    );
+    let journey = &document.journeys[0];
+    check(journey);
+    assert_eq!(journey.url.as_deref(), Some("http://shop.test/x"));
+    assert_eq!(journey.findings[0].kind, "turned_round");
+    let lines = journey.timeline.iter().filter(|it| it.layer == Layer::Http);
+    let lines: Vec<_> = lines
+        .map(|it| (it.direction, it.summary.as_str()))
+        .collect();
+    assert_eq!(lines[0], (EventDirection::In, "GET /x HTTP/1.1"));
+    assert_eq!(lines[1], (EventDirection::Out, "HTTP/1.1 200"));
 }

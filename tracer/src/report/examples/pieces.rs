@@ -247,6 +247,7 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         kernel_path: None,
         quic: None,
         tls: None,
+        requester: End::Client,
         http: Vec::new(),
     }
 }
