@@ -304,3 +304,15 @@ fn the_end_that_accepted_a_connection_may_be_the_one_that_asks() {
     assert_eq!(lines[0], (EventDirection::In, "GET /x HTTP/1.1"));
     assert_eq!(lines[1], (EventDirection::Out, "HTTP/1.1 200"));
 }
+
+#[test]
+fn an_acknowledgement_to_nobodys_answer_measures_no_round_trip() {
+    let (first, last) = REQUEST.split_at(15);
+    // The answers were not captured, and the beginning was overtaken.
+    let raw = Raw::new()
+        .sends(true, SYN, (100, 0), b"")
+        .sends(true, ACK, (116, 501), last)
+        .sends(true, ACK, (101, 501), first);
+    let document = raw.document();
+    assert!(document.connections[0].retransmissions.is_empty());
+}
