@@ -316,3 +316,24 @@ fn an_acknowledgement_to_nobodys_answer_measures_no_round_trip() {
     let document = raw.document();
     assert!(document.connections[0].retransmissions.is_empty());
 }
+
+#[test]
+fn of_two_answers_with_different_numbers_the_one_that_is_taken_counts() {
+    for (taken, other) in [(500, 90_000), (90_000, 500)] {
+        let raw = Raw::new()
+            .sends(true, SYN, (100, 0), b"")
+            .sends(false, SYN | ACK, (500, 101), b"")
+            .sends(false, SYN | ACK, (90_000, 101), b"")
+            .sends(true, ACK, (101, taken + 1), b"")
+            .sends(true, ACK, (101, taken + 1), REQUEST)
+            .sends(false, ACK, (taken + 1, 101 + length(REQUEST)), RESPONSE)
+            // Too late to mean anything.
+            .sends(false, SYN | ACK, (other, 101), b"");
+        let document = raw.document();
+        let handshake = &only(&document).handshake;
+        assert_eq!(handshake.server_isn, Some(taken));
+        let answers = [2_000, 3_000];
+        let seen = answers[usize::from(taken > other)];
+        assert_eq!(handshake.syn_ack_at_ns, Some(seen));
+    }
+}
