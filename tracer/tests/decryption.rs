@@ -61,7 +61,7 @@ fn of_tracer(document: &Document) -> Vec<String> {
 #[test]
 fn what_was_sealed_is_what_tshark_reads() {
     let captures = captures();
-    assert!(captures.len() >= 5, "{captures:?}");
+    assert!(captures.len() >= 6, "{captures:?}");
     for (capture, keys) in captures {
         let ours = of_tracer(&document(&capture, &keys));
         assert_eq!(ours, of_tshark(&capture, &keys), "{}", capture.display());

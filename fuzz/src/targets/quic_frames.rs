@@ -6,6 +6,7 @@ use crate::pieces::{joined, pieces};
 use crate::target::Memory;
 use tracer::protocol::quic::crypto::CryptoStream;
 use tracer::protocol::quic::frame::{Frame, error_name, frames};
+use tracer::protocol::quic::version::V1;
 
 pub const TARGET: Target = Target {
     name: "quic_frames",
@@ -23,8 +24,12 @@ pub const TARGET: Target = Target {
 fn run(input: &[u8]) {
     let mut stream = CryptoStream::default();
     let mut taken = 0;
-    for ((_, payload), at_ns) in pieces(input).zip(1_u64..) {
-        for frame in frames(payload) {
+    for ((tag, payload), at_ns) in pieces(input).zip(1_u64..) {
+        let version = match tag & 1 {
+            0 => V1,
+            _ => u32::from_be_bytes(*b"T051"),
+        };
+        for frame in frames(version, payload) {
             match frame {
                 Frame::Crypto { offset, data } => {
                     taken += data.len();

@@ -51,7 +51,7 @@ fn open(version: u32, destination_id: &[u8], packet: &[u8], number_offset: usize
         };
         if let Some(opened) = keys.open(packet, number_offset) {
             assert!(opened.payload.len() <= packet.len());
-            for frame in frames(&opened.payload) {
+            for frame in frames(version, &opened.payload) {
                 if let Frame::Crypto { data, .. } = frame {
                     assert!(data.len() <= opened.payload.len());
                 }

@@ -44,10 +44,11 @@ pub mod number {
     pub const MPLS: u16 = 219;
     pub const NFLOG: u16 = 239;
     pub const NETANALYZER: u16 = 240;
+    pub const IPOIB: u16 = 242;
     pub const PKTAP: u16 = 258;
 
     /// All of them.
-    pub const READ: [u16; 19] = [
+    pub const READ: [u16; 20] = [
         IEEE802_5,
         PPP,
         FDDI,
@@ -66,6 +67,7 @@ pub mod number {
         MPLS,
         NFLOG,
         NETANALYZER,
+        IPOIB,
         PKTAP,
     ];
 }

@@ -286,7 +286,7 @@ impl Assembler {
             target: IpAddr::V4(asked),
             asker: IpAddr::V4(asker),
             // An announcement is about the sender itself (RFC 5227, section 2.3).
-            mac: (!request || asked == asker).then_some(arp.sender_mac),
+            mac: (!request || asked == asker).then(|| arp.sender_mac.clone()),
             request,
         };
         self.neighbors.message(&message, mark, frame);
@@ -359,7 +359,7 @@ impl Assembler {
                 protocol: NeighborProtocol::Ndp,
                 target: *target,
                 asker: ip.destination,
-                mac: *target_mac,
+                mac: target_mac.map(Vec::from),
                 request: false,
             },
             IcmpMessage::Other => return,

@@ -107,8 +107,13 @@ pub(super) fn tell(story: &Story<'_>, draft: &Draft, id: String) -> Told {
     }
 }
 
-/// Whose journey it is.
+/// Whose journey it is: the process that asks, on a connection that was turned round the one
+/// that accepted it.
 fn process_of(story: &Story<'_>, draft: &Draft) -> Option<Process> {
+    let carrier = phases::carrier(story, draft);
+    if let Some(carrier) = carrier.filter(|it| it.analysed.requester == End::Server) {
+        return story.named_process(carrier.connection, End::Server);
+    }
     let first = draft.attempts.first();
     let process = first.and_then(|number| {
         let (connection, _) = story.connection(*number)?;
@@ -136,7 +141,8 @@ fn own_address(
     draft: &Draft,
     carrier: Option<Carrier<'_>>,
 ) -> Option<OwnAddress> {
-    let ip = carrier?.connection.client.ip;
+    let carrier = carrier?;
+    let ip = carrier.connection.address(carrier.analysed.requester).ip;
     let mut interfaces = story.memory.interfaces.iter();
     let known = interfaces.find_map(|interface| {
         let mut own = interface.addresses.iter();
@@ -257,6 +263,14 @@ fn findings(
         let server = carrier.connection.server;
         let proxy = std::net::SocketAddr::new(server.ip, server.port);
         add("proxy", format!("sent through the proxy {proxy}"));
+    }
+    if carrier.analysed.requester == End::Server {
+        let server = carrier.connection.server;
+        let asks = std::net::SocketAddr::new(server.ip, server.port);
+        add(
+            "turned_round",
+            format!("{asks} accepted the connection, and asks on it"),
+        );
     }
     let retries = carrier.connection.handshake().syn_retries;
     if draft.opens && retries > 0 {
@@ -417,7 +431,6 @@ fn gaps(
     gaps
 }
 
-/// A connection in the words of the model.
 /// The connection as it is told. What its streams were read into goes into it: mostly nobody
 /// else has it.
 pub(super) fn describe(
@@ -469,6 +482,7 @@ pub(super) fn describe(
             .and_then(|reading| reading.close.clone())
             .unwrap_or_else(|| connection.close()),
         kernel_path,
+        requester: analysed.requester,
         quic: analysed.quic.map(|reading| Box::new(reading.quic)),
         tls: analysed.tls.map(|tls| Box::new(tls.session)),
         http: analysed.http,

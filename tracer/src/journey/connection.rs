@@ -2,26 +2,28 @@
 
 use super::evidence::{EndMark, Mark};
 use super::kernel_path::Passages;
-use super::model::{CloseMessage, End, Endpoint, Handshake, PerEnd, StateTransition, TcpOptions};
+use super::model::{CloseMessage, End, Endpoint, PerEnd, StateTransition, TcpOptions};
 use super::quic::Conversation;
 use super::skim::Skimmer;
 use super::story::Analysed;
 use super::stream::{SegmentKind, StreamAssembler};
 use super::told::Told;
 use crate::capture::Frame;
-use crate::protocol::frame::{Tcp, TcpSegmentOptions};
+use crate::protocol::frame::Tcp;
 use std::sync::Arc;
 
 mod children;
 mod close;
 mod kernel;
 mod numbers;
+mod opening;
 mod remarks;
 mod retransmissions;
 mod roles;
 
 pub(super) use children::FailedChild;
 use numbers::{RoundTrip, Sent};
+use opening::OtherAnswer;
 use remarks::Remarks;
 use retransmissions::Retransmissions;
 
@@ -33,9 +35,6 @@ const MARK_BYTES: usize = 100;
 const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
-/// SYNs remembered as evidence: the kernel sends seven at most unless it is told otherwise
-/// (tcp_syn_retries, ip-sysctl).
-const SYNS: usize = 64;
 /// Processes that read from one socket, remembered.
 const READERS: usize = 16;
 
@@ -141,6 +140,8 @@ pub(super) struct TrackedConnection {
     pub syn_ack: Option<Mark>,
     /// Who sent it: the client where both ends opened the connection.
     syn_ack_by: End,
+    /// While it is not known which one the other end takes.
+    other_answer: Option<Box<OtherAnswer>>,
     pub ack: Option<Mark>,
     first_round_trip: RoundTrip,
     pub states: Vec<StateTransition>,
@@ -203,6 +204,7 @@ impl TrackedConnection {
             syns: Vec::new(),
             syn_ack: None,
             syn_ack_by: End::Server,
+            other_answer: None,
             ack: None,
             first_round_trip: RoundTrip::default(),
             states: Vec::new(),
@@ -278,6 +280,7 @@ impl TrackedConnection {
         if tcp.flags.syn {
             self.synchronize(end, tcp, mark);
         } else if end != self.syn_ack_by && tcp.flags.ack && self.syn_ack.is_some() {
+            self.choose_answer(tcp);
             self.ack.get_or_insert(mark);
         }
         if tcp.payload_length > 0 {
@@ -350,25 +353,6 @@ impl TrackedConnection {
         }
     }
 
-    /// Usually the client's SYN and the server's SYN-ACK. Where both ends open at once, and
-    /// in a handshake of four messages, the server sends a SYN, too (RFC 9293, section 3.5).
-    fn synchronize(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
-        let state = self.end_mut(end);
-        if state.initial_sequence.is_none() {
-            state.initial_sequence = Some(tcp.sequence);
-            state.stream.set_initial_sequence(tcp.sequence);
-            state.options = Some(options(&tcp.options));
-        }
-        if tcp.flags.ack {
-            if self.syn_ack.is_none() {
-                self.syn_ack = Some(mark);
-                self.syn_ack_by = end;
-            }
-        } else if end == End::Client && self.syns.len() < SYNS {
-            self.syns.push(mark);
-        }
-    }
-
     fn payload(&mut self, end: End, tcp: &Tcp<'_>, mark: Mark) {
         // Data in a SYN (Fast Open, RFC 7413) begins one after the SYN's own number.
         let sequence = tcp.sequence.wrapping_add(u32::from(tcp.flags.syn));
@@ -388,25 +372,6 @@ impl TrackedConnection {
         if let Some(skimmer) = &mut self.skimmer {
             let streams = (&mut self.client_end.stream, &mut self.server_end.stream);
             skimmer.follow(end, streams.0, streams.1);
-        }
-    }
-
-    /// SYN, SYN-ACK, ACK.
-    pub fn handshake(&self) -> Handshake {
-        let answered_syn = self.syn_ack.and_then(|answer| {
-            let before = self.syns.iter().rev();
-            before.map(|syn| syn.at_ns).find(|at| *at <= answer.at_ns)
-        });
-        Handshake {
-            syn_at_ns: self.syns.first().map(|mark| mark.at_ns),
-            syn_ack_at_ns: self.syn_ack.map(|mark| mark.at_ns),
-            ack_at_ns: self.ack.map(|mark| mark.at_ns),
-            rtt_ns: self.syn_ack.zip(answered_syn).map(|(a, syn)| a.at_ns - syn),
-            syn_retries: u32::try_from(self.syns.len().saturating_sub(1)).unwrap_or(u32::MAX),
-            client_isn: self.client_end.initial_sequence,
-            server_isn: self.server_end.initial_sequence,
-            client_options: self.client_end.options.clone(),
-            server_options: self.server_end.options.clone(),
         }
     }
 
@@ -507,15 +472,5 @@ impl TrackedConnection {
             .take_while(|entry| entry.mark.at_ns == at_ns)
             .find(|entry| entry.end == end)
             .map(|entry| entry.mark)
-    }
-}
-
-fn options(options: &TcpSegmentOptions) -> TcpOptions {
-    TcpOptions {
-        mss: options.mss,
-        window_scale: options.window_scale,
-        sack_permitted: options.sack_permitted,
-        timestamps: options.timestamps.is_some(),
-        fast_open: options.fast_open.is_some(),
     }
 }

@@ -142,6 +142,8 @@ impl TrackedQuery {
             answered: answer.is_some(),
             rcode: answer.map(|(message, _)| message.rcode.clone()),
             truncated: answer.is_some_and(|(message, _)| message.truncated),
+            malformed: answer.is_some_and(|(message, _)| message.malformed),
+            answer_count: answer.map(|(message, _)| message.answer_count),
             answers: answer
                 .map(|(message, _)| message.answers.iter().map(record).collect())
                 .unwrap_or_default(),
@@ -403,13 +405,16 @@ impl Resolutions {
         let mut asked = questions(&message);
         if asked.is_empty() {
             let index = self.by_id.get(&(client, server, message.id)).copied();
-            // The messages of a zone transfer after the first need not repeat the question
-            // (RFC 5936, section 2.2.1).
-            match index.filter(|index| !self.is_another(*index, &message)) {
-                Some(index) => return self.set_answer(index, message, mark, frame),
-                // What was asked can be read from the first record of an answer.
-                None => asked.extend(message.answers.first().map(question_of)),
+            if let Some(index) = index.filter(|index| !self.is_another(*index, &message)) {
+                return self.set_answer(index, message, mark, frame);
             }
+            // The messages of a zone transfer after the first need not repeat the question
+            // (RFC 5936, section 2.2.1). Where nobody was seen to ask, what was asked can be
+            // read from the first record of an answer.
+            let query = index.and_then(|index| self.queries.get(index));
+            let question = query.map(|query| query.question.clone());
+            let question = question.or_else(|| message.answers.first().map(question_of));
+            asked.push(question.unwrap_or_else(unknown));
         }
         // Several questions in one message are multicast's; here they are answered together
         // when they were asked together, and mean nothing otherwise.
@@ -507,6 +512,15 @@ impl Resolutions {
             query.kept_frames.push((mark, frame.clone()));
         }
         self.weight += query.weight() - before;
+    }
+}
+
+/// Of an answer that does not say what was asked.
+fn unknown() -> DnsQuestion {
+    DnsQuestion {
+        name: "...".to_owned(),
+        record_type: "...".to_owned(),
+        class: "...".to_owned(),
     }
 }
 

@@ -290,14 +290,17 @@ fn carrier_drafts(
     (losers, begun, resolved): (Vec<u64>, u64, Resolved),
     drafts: &mut Vec<Draft>,
 ) {
-    let count = carrier.analysed.http.len();
-    let exchanges = (0..count).map(Some).chain((count == 0).then_some(None));
-    for (position, exchange) in exchanges.enumerate() {
+    let (analysed, count) = (carrier.analysed, carrier.analysed.http.len());
+    // An upgrade to HTTP/2 is one request, told by the exchange that has its answer.
+    let exchanges = (0..count).filter(|index| !analysed.is_upgraded(*index));
+    let exchanges = exchanges.map(Some).chain((count == 0).then_some(None));
+    let mut exchanges = exchanges.enumerate().peekable();
+    while let Some((position, exchange)) = exchanges.next() {
         let opens = position == 0;
         let mut attempts = if opens { losers.clone() } else { Vec::new() };
         attempts.push(carrier.connection.number);
         let request_at = exchange
-            .and_then(|index| carrier.analysed.http.get(index))
+            .and_then(|index| analysed.asked(index))
             .and_then(|exchange| exchange.request_at_ns.or(exchange.response_at_ns));
         let opening_at = start_of(story, &resolved, begun);
         drafts.push(Draft {
@@ -306,7 +309,7 @@ fn carrier_drafts(
             carried: true,
             exchange,
             opens,
-            closes: position + 1 == count.max(1),
+            closes: exchanges.peek().is_none(),
             resolved: resolved.clone(),
             report: None,
             at_ns: request_at.filter(|_| !opens).unwrap_or(opening_at),

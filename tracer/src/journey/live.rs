@@ -4,7 +4,7 @@ use super::assemble::Assembler;
 use super::compose::{self, Told};
 use super::connection::TrackedConnection;
 use super::drafts::{self, Draft};
-use super::model::{Connection, End, Journey};
+use super::model::{Connection, Journey};
 use super::part::Part;
 use super::resolution;
 use super::story::{Analysed, Story};
@@ -262,7 +262,7 @@ fn done_at(connection: &TrackedConnection, analysed: &Analysed) -> Option<u64> {
     tls.client_application_data?;
     tls.server_application_data?;
     let records = tls.session.records.iter().filter(|record| {
-        record.end == End::Server
+        record.end == analysed.requester.peer()
             && record.record_type == "application_data"
             && record.messages.is_empty()
     });

@@ -22,7 +22,7 @@ pub(super) struct TrackedNeighbor {
     pub number: u64,
     pub protocol: NeighborProtocol,
     pub ip: IpAddr,
-    pub mac: Option<[u8; 6]>,
+    pub mac: Option<Vec<u8>>,
     pub interface: u32,
     /// Who asked.
     pub asker: IpAddr,
@@ -70,7 +70,7 @@ impl TrackedNeighbor {
             duration_ns: self.end_at_ns().map(|end| end.saturating_sub(start)),
             protocol: self.protocol,
             ip: self.ip,
-            mac: self.mac.map(mac_text),
+            mac: self.mac.as_ref().map(mac_text),
             interface: interfaces.name(self.interface).map(str::to_owned),
             attempts: self.requests.iter().map(|mark| mark.at_ns).collect(),
             outcome: self.outcome(),
@@ -97,7 +97,7 @@ pub(super) struct NeighborMessage {
     pub target: IpAddr,
     /// Who sent the request, or to whom the answer goes.
     pub asker: IpAddr,
-    pub mac: Option<[u8; 6]>,
+    pub mac: Option<Vec<u8>>,
     pub request: bool,
 }
 
@@ -135,7 +135,7 @@ impl Neighbors {
         if !message.request {
             if let Some(exchange) = open.filter(|exchange| exchange.answer.is_none()) {
                 exchange.answer = Some(mark);
-                exchange.mac = message.mac;
+                exchange.mac.clone_from(&message.mac);
                 if self.keep_frames {
                     exchange.kept_frames.push((mark, frame.clone()));
                 }
@@ -165,7 +165,7 @@ impl Neighbors {
             number: self.next_number,
             protocol: message.protocol,
             ip: message.target,
-            mac: message.mac,
+            mac: message.mac.clone(),
             interface: mark.interface,
             asker: message.asker,
             requests: vec![mark],
@@ -231,9 +231,10 @@ impl Neighbors {
 }
 
 /// Lower-case hexadecimal with colons.
-pub(super) fn mac_text(mac: [u8; 6]) -> String {
-    let [a, b, c, d, e, f] = mac;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+pub(super) fn mac_text(mac: impl AsRef<[u8]>) -> String {
+    let bytes = mac.as_ref().iter();
+    let bytes: Vec<String> = bytes.map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
 }
 
 /// The name of a state, as ip-neighbour(8) prints it.

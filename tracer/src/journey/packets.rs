@@ -41,22 +41,24 @@ pub(super) fn packets(
     }
     if let Some(carrier) = carrier {
         let connection = carrier.connection;
+        let requester = carrier.analysed.requester;
         if draft.opens {
             chosen.handshake(connection);
             if let Some(tls) = &carrier.analysed.tls {
-                chosen.hellos(connection, &tls.session);
+                chosen.hellos(connection, requester, &tls.session);
             }
         }
         if let Some(exchange) = carrier.exchange {
-            let (asked, answered) = (exchange.request_at_ns, exchange.response_at_ns);
+            let asked = carrier.asked.and_then(|asked| asked.request_at_ns);
+            let answered = exchange.response_at_ns;
             if let Some(at_ns) = asked {
-                chosen.at(connection, End::Client, at_ns, "first request");
+                chosen.at(connection, requester, at_ns, "first request");
             }
             if let Some(at_ns) = answered {
-                chosen.at(connection, End::Server, at_ns, "first response");
+                chosen.at(connection, requester.peer(), at_ns, "first response");
             }
             if carrier.analysed.tls.is_some() {
-                chosen.open(connection, exchange);
+                chosen.open(connection, requester, exchange);
             }
         }
         if draft.closes {
@@ -118,19 +120,19 @@ impl Chosen<'_> {
     }
 
     /// Puts the decrypted message into the packet that carried it sealed.
-    fn open(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
+    fn open(&mut self, connection: &TrackedConnection, requester: End, exchange: &HttpExchange) {
         let version = &exchange.version;
         let request = format!("{} HTTP/{version}", exchange.asked().unwrap_or_default());
         let status = exchange.status.map_or(String::new(), |s| s.to_string());
         let response = format!("HTTP/{version} {status}");
         let messages = [
             (
-                End::Client,
+                requester,
                 exchange.request_at_ns,
                 head(&request, &exchange.request_headers),
             ),
             (
-                End::Server,
+                requester.peer(),
                 exchange.response_at_ns,
                 head(&response, &exchange.response_headers),
             ),
@@ -157,12 +159,12 @@ impl Chosen<'_> {
         }
     }
 
-    fn hellos(&mut self, connection: &TrackedConnection, session: &Tls) {
+    fn hellos(&mut self, connection: &TrackedConnection, requester: End, session: &Tls) {
         if let Some(at_ns) = session.client_hello_at_ns {
-            self.at(connection, End::Client, at_ns, "ClientHello");
+            self.at(connection, requester, at_ns, "ClientHello");
         }
         if let Some(at_ns) = session.server_hello_at_ns {
-            self.at(connection, End::Server, at_ns, "ServerHello");
+            self.at(connection, requester.peer(), at_ns, "ServerHello");
         }
     }
 }

@@ -40,8 +40,22 @@ fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
             ..Analysed::default()
         };
     }
-    let client = connection.end(End::Client).stream.bytes();
-    let server = connection.end(End::Server).stream.bytes();
+    let requester = connection.requester();
+    let mut analysed = read_streams(memory, connection, requester);
+    analysed.requester = requester;
+    if let (End::Server, Some(tls)) = (requester, &mut analysed.tls) {
+        // They name the ends of the connection, not those of the session.
+        let records = tls.session.records.iter_mut().map(|it| &mut it.end);
+        let alerts = tls.session.alerts.iter_mut().map(|it| &mut it.end);
+        records.chain(alerts).for_each(|end| *end = end.peer());
+    }
+    analysed
+}
+
+/// Reads what the end that asks and its peer said to each other.
+fn read_streams(memory: &Assembler, connection: &TrackedConnection, requester: End) -> Analysed {
+    let client = connection.end(requester).stream.bytes();
+    let server = connection.end(requester.peer()).stream.bytes();
     let reader = Reader {
         memory,
         id: connection.id(),
@@ -60,9 +74,7 @@ fn read(memory: &Assembler, connection: &TrackedConnection) -> Analysed {
     let inner = reader.read(&client.tail(from_client), &server.tail(from_server));
     let mut http = whole.http;
     http.extend(inner.http);
-    for (number, exchange) in (1..).zip(&mut http) {
-        exchange.id = format!("{}.{number}", reader.id);
-    }
+    http::number(&mut http, &reader.id);
     Analysed {
         tls: inner.tls,
         http,

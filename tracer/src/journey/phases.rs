@@ -2,7 +2,7 @@
 
 use super::connection::TrackedConnection;
 use super::drafts::Draft;
-use super::model::{End, HttpExchange, Phase, Phases, Route};
+use super::model::{End, Endpoint, HttpExchange, Phase, Phases, Route};
 use super::neighbor::TrackedNeighbor;
 use super::resolution;
 use super::story::{Analysed, Story};
@@ -25,6 +25,22 @@ pub(super) struct Carrier<'a> {
     pub connection: &'a TrackedConnection,
     pub analysed: &'a Analysed,
     pub exchange: Option<&'a HttpExchange>,
+    /// Where the request is: `exchange`, or the one in HTTP/1.1 that it answers.
+    pub asked: Option<&'a HttpExchange>,
+}
+
+impl Carrier<'_> {
+    /// The end that is asked.
+    pub fn responder(&self) -> Endpoint {
+        self.connection.address(self.analysed.requester.peer())
+    }
+
+    /// The port that was asked for. Where the end that listened asks itself, the other one has
+    /// a port that nobody chose.
+    pub fn port(&self) -> Option<u16> {
+        let chosen = self.analysed.requester == End::Client;
+        chosen.then_some(self.connection.server.port)
+    }
 }
 
 /// What led up to the first packet of the connection.
@@ -58,6 +74,7 @@ pub(super) fn carrier<'a>(story: &'a Story<'_>, draft: &Draft) -> Option<Carrier
         connection,
         analysed,
         exchange,
+        asked: draft.exchange.and_then(|index| analysed.asked(index)),
     })
 }
 
@@ -164,7 +181,7 @@ pub(super) fn milestones(
         });
     }
     match carrier.exchange {
-        Some(exchange) => exchange_spans(exchange, &mut found),
+        Some(exchange) => exchange_spans(carrier.asked.unwrap_or(exchange), exchange, &mut found),
         None => sealed_spans(carrier.analysed, &mut found),
     }
     found
@@ -204,9 +221,9 @@ fn connect_span(story: &Story<'_>, draft: &Draft) -> Option<Span> {
     Some((start, end.max(start)))
 }
 
-fn exchange_spans(exchange: &HttpExchange, found: &mut Milestones) {
-    let request_end = exchange.request_end_at_ns;
-    let began = exchange.request_at_ns;
+fn exchange_spans(asked: &HttpExchange, exchange: &HttpExchange, found: &mut Milestones) {
+    let request_end = asked.request_end_at_ns;
+    let began = asked.request_at_ns;
     found.request = began.map(|began| (began, request_end.unwrap_or(began)));
     let Some(first) = exchange.response_at_ns else {
         return;
@@ -236,10 +253,11 @@ fn sealed_spans(analysed: &Analysed, found: &mut Milestones) {
         });
         over_quic(end).chain(records.map(|record| (record.at_ns, record.bytes)))
     };
-    let said: Vec<(u64, u64)> = data(End::Server).collect();
+    let requester = analysed.requester;
+    let said: Vec<(u64, u64)> = data(requester.peer()).collect();
     let mut spoken = said.iter().skip(tickets(&said)).map(|(at_ns, _)| *at_ns);
     let answer = spoken.find(|at_ns| *at_ns > request_at);
-    let sent = data(End::Client)
+    let sent = data(requester)
         .map(|(at_ns, _)| at_ns)
         .filter(|at| *at >= request_at)
         .take_while(|at| answer.is_none_or(|answer| *at <= answer))

@@ -40,17 +40,17 @@ impl Place {
             })
             .or_else(|| Some(report.as_ref()?.host_str()?.to_owned()))
             .or(asked)
-            .or_else(|| carrier.map(|carrier| carrier.connection.server.ip.to_string()));
+            .or_else(|| carrier.map(|carrier| carrier.responder().ip.to_string()));
         let port = target
             .as_ref()
             .map(|target| target.port)
-            .or_else(|| carrier.map(|carrier| carrier.connection.server.port))
+            .or_else(|| carrier?.port())
             .or_else(|| report.as_ref()?.port_or_known_default())
             .or(service);
         let scheme = carrier
             .and_then(spoken_scheme)
             .or_else(|| Some(report.as_ref()?.scheme().to_owned()))
-            .or_else(|| Some(sealed_scheme(carrier?, port?)?.to_owned()));
+            .or_else(|| Some(sealed_scheme(carrier?, port.unwrap_or(0))?.to_owned()));
         let url = carrier
             .and_then(|carrier| carrier.exchange?.url.clone())
             .or_else(|| {
@@ -106,7 +106,7 @@ fn origin(scheme: &str, host: &str, port: Option<u16>) -> Option<String> {
     } else {
         host.to_owned()
     };
-    let usual = matches!((scheme, port?), ("https", 443) | ("http", 80));
+    let usual = matches!((scheme, port), ("https", Some(443)) | ("http", Some(80)));
     Some(match port.filter(|_| !usual) {
         Some(port) => format!("{scheme}://{host}:{port}/"),
         None => format!("{scheme}://{host}/"),

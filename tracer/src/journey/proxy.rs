@@ -19,7 +19,7 @@ pub(super) fn is_connect(exchange: &HttpExchange) -> bool {
 /// the target of a CONNECT, of the tunnel it went through, or of a request in absolute form,
 /// which only proxies are sent (RFC 9112, section 3.2).
 pub(super) fn target(carrier: Carrier<'_>) -> Option<Target> {
-    match carrier.exchange {
+    match carrier.asked {
         Some(exchange) if is_connect(exchange) => authority(exchange.target.as_deref()?),
         Some(exchange) => absolute(exchange).or_else(|| tunnel(carrier)),
         None => tunnel(carrier),

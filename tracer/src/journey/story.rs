@@ -24,6 +24,8 @@ const DATAGRAM_OWNER_WINDOW_NS: u64 = 50_000_000;
 /// What the payload of a connection says.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Analysed {
+    /// The end that asks, mostly the one that opened the connection.
+    pub requester: End,
     // Boxed, both: what is neither is mostly what there are many of.
     pub tls: Option<Box<TlsAnalysis>>,
     pub http: Vec<HttpExchange>,
@@ -42,6 +44,22 @@ const CERTIFICATE_BYTES: usize = 1000;
 const DATAGRAM_BYTES: usize = 200;
 
 impl Analysed {
+    /// The exchange that has the request of the one at `index`: itself, or where that answers
+    /// an upgrade to HTTP/2, the one before it.
+    pub fn asked(&self, index: usize) -> Option<&HttpExchange> {
+        let exchange = self.http.get(index)?;
+        match &exchange.upgraded_from {
+            Some(_) => self.http.get(index.checked_sub(1)?),
+            None => Some(exchange),
+        }
+    }
+
+    /// Whether the request of the exchange at `index` has its answer in the next one.
+    pub fn is_upgraded(&self, index: usize) -> bool {
+        let next = self.http.get(index.saturating_add(1));
+        next.is_some_and(|next| next.upgraded_from.is_some())
+    }
+
     /// Memory that it takes, in bytes, about.
     pub fn weight(&self) -> usize {
         let tls = self.tls.as_ref().map_or(0, |tls| {

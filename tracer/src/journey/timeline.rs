@@ -52,7 +52,10 @@ pub(super) fn timeline(
             }
         }
         if let Some(exchange) = carrier.exchange {
-            lines.http(carrier.connection, exchange);
+            if let Some(asked) = carrier.asked.filter(|asked| asked.id != exchange.id) {
+                lines.heads(carrier, asked);
+            }
+            lines.http(carrier, exchange);
         }
         lines.retransmissions(carrier.connection, from, to);
     }
@@ -272,7 +275,7 @@ impl Lines<'_> {
                 evidence,
             );
         }
-        if let (Some(mark), Some(mac)) = (exchange.answer, exchange.mac) {
+        if let (Some(mark), Some(mac)) = (exchange.answer, &exchange.mac) {
             let summary = || format!("{answer} {} is at {}", exchange.ip, neighbor::mac_text(mac));
             let evidence = || interfaces.evidence(mark);
             self.add(
@@ -379,7 +382,7 @@ impl Lines<'_> {
 
     fn tls(&mut self, connection: &TrackedConnection, analysed: &Analysed) {
         let Some(tls) = &analysed.tls else { return };
-        let interfaces = &self.story.memory.interfaces;
+        let story = self.story;
         for record in &tls.session.records {
             let summary = || {
                 let what = if record.messages.is_empty() {
@@ -390,49 +393,44 @@ impl Lines<'_> {
                 let sealed = if record.encrypted { ", sealed" } else { "" };
                 format!("{what} ({} B{sealed})", record.bytes)
             };
-            let evidence = || {
-                let mark = connection.frame_at(record.end, record.at_ns);
-                mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
-            };
+            let evidence = || sent_in(story, connection, record.end, record.at_ns);
             let direction = direction(record.end);
             self.add(record.at_ns, Layer::Tls, direction, summary, evidence);
         }
     }
 
-    fn http(&mut self, connection: &TrackedConnection, exchange: &HttpExchange) {
-        let interfaces = &self.story.memory.interfaces;
-        let evidence = |end: End, at_ns: u64| {
-            let mark = connection.frame_at(end, at_ns);
-            mark.map_or("TCP stream".to_owned(), |m| interfaces.evidence(m))
-        };
-        if let Some((at_ns, asked)) = exchange.request_at_ns.zip(exchange.asked()) {
-            let request = || format!("{asked} HTTP/{}", exchange.version);
-            let place = || evidence(End::Client, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::Out, request, place);
-        }
-        for interim in &exchange.informational {
-            let summary = || format!("HTTP/{} {}", exchange.version, interim.status);
-            let place = || evidence(End::Server, interim.at_ns);
-            self.add(
-                interim.at_ns,
-                Layer::Http,
-                EventDirection::In,
-                summary,
-                place,
-            );
-        }
-        if let Some(at_ns) = exchange.response_at_ns {
-            let summary = || {
-                let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
-                format!("HTTP/{} {status}", exchange.version)
-            };
-            let place = || evidence(End::Server, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
-        }
+    fn http(&mut self, carrier: Carrier<'_>, exchange: &HttpExchange) {
+        self.heads(carrier, exchange);
+        let story = self.story;
+        let responder = carrier.analysed.requester.peer();
         if let Some(at_ns) = exchange.response_end_at_ns {
             let summary = || format!("response complete, {} B body", exchange.response_body_bytes);
-            let place = || evidence(End::Server, at_ns);
-            self.add(at_ns, Layer::Http, EventDirection::In, summary, place);
+            let place = || sent_in(story, carrier.connection, responder, at_ns);
+            self.add(at_ns, Layer::Http, direction(responder), summary, place);
+        }
+    }
+
+    /// The request and what was answered to it.
+    fn heads(&mut self, carrier: Carrier<'_>, exchange: &HttpExchange) {
+        let story = self.story;
+        let requester = carrier.analysed.requester;
+        let mut add = |end: End, at_ns: u64, summary: &dyn Fn() -> String| {
+            let evidence = || sent_in(story, carrier.connection, end, at_ns);
+            self.add(at_ns, Layer::Http, direction(end), summary, evidence);
+        };
+        let version = &exchange.version;
+        if let Some((at_ns, asked)) = exchange.request_at_ns.zip(exchange.asked()) {
+            add(requester, at_ns, &|| format!("{asked} HTTP/{version}"));
+        }
+        for interim in &exchange.informational {
+            let summary = || format!("HTTP/{version} {}", interim.status);
+            add(requester.peer(), interim.at_ns, &summary);
+        }
+        if let Some(at_ns) = exchange.response_at_ns {
+            add(requester.peer(), at_ns, &|| {
+                let status = exchange.status.map_or("?".to_owned(), |s| s.to_string());
+                format!("HTTP/{version} {status}")
+            });
         }
     }
 
@@ -535,6 +533,14 @@ impl Lines<'_> {
         }
         self.states(connection, false);
     }
+}
+
+/// Which frame had the byte that `end` sent at `at_ns`.
+fn sent_in(story: &Story<'_>, connection: &TrackedConnection, end: End, at_ns: u64) -> String {
+    let mark = connection.frame_at(end, at_ns);
+    mark.map_or("TCP stream".to_owned(), |mark| {
+        story.memory.interfaces.evidence(mark)
+    })
 }
 
 fn direction(end: End) -> EventDirection {

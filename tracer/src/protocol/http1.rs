@@ -226,6 +226,11 @@ impl ResponseHead {
         self.status == 101 || (request_method == "CONNECT" && (200..300).contains(&self.status))
     }
 
+    /// The protocol after this response is HTTP/2 (RFC 7540, section 3.2).
+    pub fn upgrades_to_http2(&self) -> bool {
+        lists(&self.headers, "upgrade", "h2c")
+    }
+
     /// A provisional response: the final one follows.
     pub const fn is_interim(&self) -> bool {
         matches!(self.status, 100 | 102..=199)

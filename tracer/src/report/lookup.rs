@@ -85,16 +85,34 @@ impl<'a> Lookup<'a> {
         journey.attempts.iter().filter_map(find).collect()
     }
 
-    /// The HTTP exchange of `journey`.
+    /// The HTTP exchange of `journey`, which has its answer.
     pub fn http_of(&self, journey: &Journey) -> Option<&'a HttpExchange> {
+        self.exchanges_of(journey).last()
+    }
+
+    /// The HTTP exchange that has the request of `journey`.
+    pub fn asked_of(&self, journey: &Journey) -> Option<&'a HttpExchange> {
+        self.exchanges_of(journey).first()
+    }
+
+    /// The HTTP exchange of `journey`; where it answers an upgrade to HTTP/2, behind the one
+    /// in which that was asked for.
+    pub fn exchanges_of(&self, journey: &Journey) -> &'a [HttpExchange] {
+        self.find_exchanges(journey).unwrap_or_default()
+    }
+
+    fn find_exchanges(&self, journey: &Journey) -> Option<&'a [HttpExchange]> {
         let id = journey.http.as_deref()?;
         let exchanges = &self.connection_of(journey)?.http;
         // Ids count from 1 in the order of the exchanges, of which there may be thousands.
         let number = id.rsplit('.').next().and_then(|n| n.parse::<usize>().ok());
         let place = number.and_then(|number| number.checked_sub(1));
-        let expected = place.and_then(|place| exchanges.get(place));
-        let expected = expected.filter(|exchange| exchange.id == id);
-        expected.or_else(|| exchanges.iter().find(|exchange| exchange.id == id))
+        let is_it = |place: &usize| exchanges.get(*place).is_some_and(|it| it.id == id);
+        let place = place
+            .filter(is_it)
+            .or_else(|| exchanges.iter().position(|it| it.id == id))?;
+        let upgraded = exchanges.get(place)?.upgraded_from.is_some();
+        exchanges.get(place.saturating_sub(usize::from(upgraded))..=place)
     }
 
     /// The journeys that `journey` caused.

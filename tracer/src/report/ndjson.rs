@@ -6,10 +6,10 @@
 use super::lookup::Lookup;
 use crate::journey::model::{
     CaptureComment, CaptureInfo, Close, Comment, Connection, Cost, DhcpExchange, DnsExchange,
-    Document, Drop, Endpoint, Failure, Finding, Gap, Handshake, HookReport, HostInfo, HttpExchange,
-    Journey, KernelPath, LossReport, NeighborExchange, Outcome, OwnAddress, PerEnd, Phases,
-    Process, Quic, Reset, Resolution, Retransmission, Route, Source, StateTransition, TcpSample,
-    TimelineEvent, Tls, Trace, TracerInfo, Transport, ZeroWindow,
+    Document, Drop, End, Endpoint, Failure, Finding, Gap, Handshake, HookReport, HostInfo,
+    HttpExchange, Journey, KernelPath, LossReport, NeighborExchange, Outcome, OwnAddress, PerEnd,
+    Phases, Process, Quic, Reset, Resolution, Retransmission, Route, Source, StateTransition,
+    TcpSample, TimelineEvent, Tls, Trace, TracerInfo, Transport, ZeroWindow,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
@@ -107,8 +107,9 @@ pub struct JourneyLine<'a> {
     /// Every connection tried, in order.
     #[schemars(with = "Vec<Connection>")]
     pub attempts: Vec<Box<RawValue>>,
-    /// The connection that carried it; its `http` holds this journey's exchange only, its
-    /// `tcp_samples` those of this journey's time.
+    /// The connection that carried it; its `http` holds this journey's exchange only (and before
+    /// it the one that an upgrade to HTTP/2 was asked for in), its `tcp_samples` those of this
+    /// journey's time.
     #[schemars(with = "Option<Connection>")]
     pub connection: Option<Box<RawValue>>,
     /// The HTTP exchange of this journey.
@@ -126,13 +127,13 @@ impl<'a> JourneyLine<'a> {
     /// # Errors
     /// None that a model could lead to.
     pub fn new(journey: &'a Journey, lookup: &Lookup<'a>) -> serde_json::Result<Self> {
-        let http = lookup.http_of(journey);
+        let exchanges = lookup.exchanges_of(journey);
         let mut carrier = None;
         let mut attempts = Vec::with_capacity(journey.attempts.len());
         for connection in lookup.attempts_of(journey) {
             let carried = journey.connection.as_ref() == Some(&connection.id);
-            let exchange = http.filter(|_| carried);
-            let text = to_raw_value(&OwnConnection::of(connection, journey, exchange))?;
+            let http = if carried { exchanges } else { &[] };
+            let text = to_raw_value(&OwnConnection::of(connection, journey, http))?;
             // Mostly the only one: written once, told twice.
             if carried {
                 carrier = Some(text.clone());
@@ -142,7 +143,8 @@ impl<'a> JourneyLine<'a> {
         if carrier.is_none()
             && let Some(connection) = lookup.connection_of(journey)
         {
-            carrier = Some(to_raw_value(&OwnConnection::of(connection, journey, http))?);
+            let own = OwnConnection::of(connection, journey, exchanges);
+            carrier = Some(to_raw_value(&own)?);
         }
         Ok(Self {
             id: &journey.id,
@@ -164,7 +166,7 @@ impl<'a> JourneyLine<'a> {
             neighbor: lookup.neighbor_of(journey),
             attempts,
             connection: carrier,
-            http,
+            http: exchanges.last(),
             reused_connection: journey.reused_connection,
             caused_by: journey.caused_by.as_deref(),
             timeline: &journey.timeline,
@@ -202,18 +204,15 @@ struct OwnConnection<'a> {
     comments: &'a [Comment],
     close: &'a Close,
     kernel_path: Option<&'a KernelPath>,
+    requester: End,
     quic: Option<&'a Quic>,
     tls: Option<&'a Tls>,
     http: &'a [HttpExchange],
 }
 
 impl<'a> OwnConnection<'a> {
-    /// `exchange`: the one of `journey`, if this connection carried it.
-    fn of(
-        connection: &'a Connection,
-        journey: &Journey,
-        exchange: Option<&'a HttpExchange>,
-    ) -> Self {
+    /// `http`: the exchanges of `journey`, if this connection carried it.
+    fn of(connection: &'a Connection, journey: &Journey, http: &'a [HttpExchange]) -> Self {
         Self {
             id: &connection.id,
             transport: connection.transport,
@@ -238,9 +237,10 @@ impl<'a> OwnConnection<'a> {
             comments: &connection.comments,
             close: &connection.close,
             kernel_path: connection.kernel_path.as_ref(),
+            requester: connection.requester,
             quic: connection.quic.as_deref(),
             tls: connection.tls.as_deref(),
-            http: exchange.map_or(&[], std::slice::from_ref),
+            http,
         }
     }
 }
@@ -439,6 +439,16 @@ mod tests {
         assert_eq!(exchanges[0]["id"], "c1.2");
     }
 
+    #[test]
+    fn an_upgrade_has_both_exchanges_and_the_answer_is_the_journeys() {
+        let line = &lines(&examples::upgraded())[1];
+        let exchanges = line["connection"]["http"].as_array().expect("a list");
+        let told: Vec<_> = exchanges.iter().map(|it| &it["status"]).collect();
+        assert_eq!(told, [101, 200]);
+        assert_eq!(line["http"], exchanges[1]);
+        assert_eq!(line["http"]["upgraded_from"], exchanges[0]["id"]);
+    }
+
     /// Where a journey leaves nothing out of a connection, the text is the same.
     #[test]
     fn a_line_has_every_member_of_the_documents_connection() {
@@ -446,9 +456,9 @@ mod tests {
         let journey = document.journeys.remove(0);
         let mut seen = 0;
         for mut connection in document.connections {
-            let exchange = connection.http.first().cloned();
             connection.http.truncate(1);
-            let own = OwnConnection::of(&connection, &journey, exchange.as_ref());
+            let http = connection.http.clone();
+            let own = OwnConnection::of(&connection, &journey, &http);
             let text = serde_json::to_string(&own).expect("JSON");
             let samples = own.tcp_samples.to_vec();
             seen += samples.len();

@@ -28,11 +28,6 @@ const REVIEWED: &[(&str, &str, &str)] = &[
         "for the same reason tshark misses the server's key share",
     ),
     (
-        "suricata-verify/http2-range.pcap",
-        "statuses",
-        "101 is an interim response: the answer is on stream 1 of HTTP/2",
-    ),
-    (
         "zeek/http-bro.org.pcap",
         "statuses",
         "a segment of one body is missing; tshark leaves out the whole response",

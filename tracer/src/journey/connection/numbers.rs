@@ -97,6 +97,8 @@ impl Numbers {
 pub(super) struct RoundTrip {
     /// When the last SYN without an ACK was seen, of either end.
     syn_at_ns: Option<u64>,
+    /// It was answered: an ACK without that is no end of a round trip.
+    answered: bool,
     /// From there to the first segment that acknowledges and opens nothing.
     ns: Option<u64>,
 }
@@ -106,7 +108,8 @@ impl RoundTrip {
     pub fn segment(&mut self, tcp: &Tcp<'_>, at_ns: u64) {
         match (tcp.flags.syn, tcp.flags.ack) {
             (true, false) => self.syn_at_ns = Some(at_ns),
-            (false, true) if self.ns.is_none() => {
+            (true, true) => self.answered = true,
+            (false, true) if self.answered && self.ns.is_none() => {
                 let since = |syn: u64| at_ns.saturating_sub(syn).max(1);
                 self.ns = self.syn_at_ns.map(since);
             }

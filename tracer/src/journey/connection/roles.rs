@@ -85,6 +85,15 @@ impl TrackedConnection {
         }
     }
 
+    /// The end that makes the requests. Whoever opened the connection, unless its streams say
+    /// without a doubt that the other one asks.
+    pub fn requester(&self) -> End {
+        let client = self.end(End::Client).stream.bytes().as_slice();
+        let server = self.end(End::Server).stream.bytes().as_slice();
+        let turned = asks(server) && (client.is_empty() || answers(client));
+        if turned { End::Server } else { End::Client }
+    }
+
     fn swap_ends(&mut self) {
         std::mem::swap(&mut self.client, &mut self.server);
         std::mem::swap(&mut self.client_end, &mut self.server_end);

@@ -95,6 +95,44 @@ fn an_answer_to_questions_that_nobody_asked_is_one_answer() {
 }
 
 #[test]
+fn an_answer_that_says_nothing_of_its_question_is_told() {
+    let told = |messages: &[&[u8]]| {
+        let mut resolutions = Resolutions::new(false, true);
+        for (at_ns, bytes) in (1..).zip(messages) {
+            send(&mut resolutions, bytes, at_ns);
+        }
+        let entries = resolutions.queries.iter().map(|it| it.exchange());
+        entries
+            .map(|it| (it.question.name, it.rcode, it.answer_count, it.malformed))
+            .collect::<Vec<_>>()
+    };
+    let entry = |name: &str, rcode: &str, count, malformed| {
+        (
+            name.to_owned(),
+            Some(rcode.to_owned()),
+            Some(count),
+            malformed,
+        )
+    };
+    let refusal = b"\0\x07\x81\x85\0\0\0\0\0\0\0\0";
+    // The capture ends in the name.
+    let cut = b"\0\x08\x81\0\0\x01\0\x04\0\0\0\0\x0dab";
+    let expected = [
+        entry("...", "REFUSED", 0, false),
+        entry("...", "NOERROR", 4, true),
+    ];
+    assert_eq!(told(&[refusal, cut]), expected);
+    // Somebody asked: the second answer is to the same question.
+    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+    let failure = b"\0\x07\x81\x82\0\0\0\0\0\0\0\0";
+    let expected = [
+        entry("a", "REFUSED", 0, false),
+        entry("a", "SERVFAIL", 0, false),
+    ];
+    assert_eq!(told(&[query, refusal, failure]), expected);
+}
+
+#[test]
 fn repetitions_of_an_answer_are_remembered_within_bounds() {
     let messages: Vec<_> = (0..200).map(|at_ns| (true, at_ns)).collect();
     let queries = after(&messages).queries;

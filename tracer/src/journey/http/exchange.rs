@@ -57,6 +57,19 @@ pub struct Exchange {
     pub response_headers: Headers,
     pub request: Side,
     pub response: Side,
+    /// What answered in HTTP/1.1, of a request whose response is in HTTP/2.
+    pub upgrade: Option<Box<Upgrade>>,
+}
+
+/// The answer in HTTP/1.1 to a request that the connection goes on from in HTTP/2.
+#[derive(Debug, Clone, Default)]
+pub struct Upgrade {
+    version: &'static str,
+    informational: Vec<model::InformationalResponse>,
+    /// 101, where it was captured.
+    status: Option<u16>,
+    headers: Headers,
+    response: Side,
 }
 
 impl Exchange {
@@ -70,8 +83,56 @@ impl Exchange {
         })
     }
 
+    /// The request is that of stream 1 from now on (RFC 7540, section 3.2), and its response
+    /// comes there.
+    pub fn goes_on_as_stream_one(&mut self) {
+        self.upgrade = Some(Box::new(Upgrade {
+            version: std::mem::replace(&mut self.version, "2"),
+            informational: std::mem::take(&mut self.informational),
+            status: self.status.take(),
+            headers: std::mem::take(&mut self.response_headers),
+            response: std::mem::take(&mut self.response),
+        }));
+        self.stream = Some(1);
+    }
+
+    /// The exchange in HTTP/1.1 and the one in HTTP/2 that answers it, as they were on the
+    /// wire. While there is no answer in HTTP/2 there is only the first one, not complete yet.
+    pub fn apart(mut self) -> (Option<Self>, Self) {
+        let Some(upgrade) = self.upgrade.take() else {
+            return (None, self);
+        };
+        let answered = self.status.is_some() || self.response.first_at_ns.is_some();
+        let answer = Self {
+            version: self.version,
+            stream: self.stream,
+            host: self.host.clone(),
+            scheme: self.scheme.clone(),
+            status: self.status,
+            informational: std::mem::take(&mut self.informational),
+            response_headers: std::mem::take(&mut self.response_headers),
+            response: std::mem::take(&mut self.response),
+            ..Self::default()
+        };
+        let mut asked = Self {
+            version: upgrade.version,
+            stream: None,
+            status: upgrade.status,
+            informational: upgrade.informational,
+            response_headers: upgrade.headers,
+            response: upgrade.response,
+            ..self
+        };
+        if answered {
+            return (Some(asked), answer);
+        }
+        asked.response.end_at_ns = None;
+        (None, asked)
+    }
+
     /// Text as it may be shown, secrets redacted unless `show_secrets`.
-    pub fn into_model(self, id: String, scheme: &str, show_secrets: bool) -> model::HttpExchange {
+    /// The id is given later.
+    pub fn into_model(self, scheme: &str, show_secrets: bool) -> model::HttpExchange {
         let url = self.url(scheme);
         let address = |text: &[u8]| {
             let text = printable(text);
@@ -96,13 +157,14 @@ impl Exchange {
                 .collect()
         };
         model::HttpExchange {
-            id,
+            id: String::new(),
             version: self.version.to_owned(),
             stream: self.stream,
             method: (!self.method.is_empty()).then(|| printable(&self.method)),
             target: (!self.target.is_empty()).then(|| address(&self.target)),
             host: self.host.as_ref().map(printable),
             url: url.as_deref().map(address),
+            upgraded_from: None,
             status: self.status,
             informational: self.informational,
             request_headers: headers(&self.request_headers),
@@ -156,7 +218,7 @@ mod tests {
             target: target.as_bytes().to_vec(),
             ..Exchange::default()
         };
-        exchange.into_model(String::new(), scheme, true).url
+        exchange.into_model(scheme, true).url
     }
 
     #[test]
@@ -189,9 +251,9 @@ mod tests {
             request_headers: vec![(b"Cookie".to_vec(), b"id=7".to_vec())],
             ..Exchange::default()
         };
-        let shown = exchange.clone().into_model(String::new(), "http", true);
+        let shown = exchange.clone().into_model("http", true);
         assert!(shown.target.unwrap().contains("abc") && shown.request_headers[0].1 == "id=7");
-        let hidden = exchange.into_model(String::new(), "http", false);
+        let hidden = exchange.into_model("http", false);
         let text = format!("{hidden:?}");
         assert!(!text.contains("abc") && !text.contains("id=7"), "{text}");
     }

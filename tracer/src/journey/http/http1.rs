@@ -29,8 +29,10 @@ pub fn read(client: &TimedBytes, server: &TimedBytes) -> Vec<Exchange> {
             After::Http2 => return reader.upgraded(),
         }
     }
-    reader.rest();
-    reader.exchanges
+    match reader.rest() {
+        After::Http2 => reader.upgraded(),
+        After::Http1 | After::Other => reader.exchanges,
+    }
 }
 
 /// Whether the server speaks first, as those of SMTP, FTP, POP3, IMAP and SSH do: what looks
@@ -90,18 +92,25 @@ impl<'a> Reader<'a> {
         exchange.informational = std::mem::take(&mut self.interim);
         self.read_request_body(&request, response.as_ref(), &mut exchange);
         let after = match response {
-            Some(response) if response.head.status == 101 && request.head.upgrades_to_http2() => {
-                self.step_over(&response);
-                exchange.informational.append(&mut self.interim);
-                After::Http2
+            Some(response) => {
+                let asked = request.head.upgrades_to_http2();
+                let http2 = response.head.status == 101
+                    && (asked || response.head.upgrades_to_http2() || self.greets_in_http2());
+                let after = self.read_response(&request.head.method, response, &mut exchange);
+                if http2 { After::Http2 } else { after }
             }
-            Some(response) => self.read_response(&request.head.method, response, &mut exchange),
             // What follows CONNECT without an answer is not known to be HTTP.
             None if request.head.method == "CONNECT" => After::Other,
             None => After::Http1,
         };
         self.exchanges.push(exchange);
         after
+    }
+
+    /// The client goes on in HTTP/2, though of what it asked for not all was captured.
+    fn greets_in_http2(&self) -> bool {
+        let next = self.client.stream.bytes_from(self.client.offset);
+        next.starts_with(PREFACE)
     }
 
     /// The final response; interim ones (100 Continue) are stepped over, because they do
@@ -112,7 +121,7 @@ impl<'a> Reader<'a> {
             let response = self.server.next_message(&RESPONSE)?;
             if response.at_ns(self.server.stream) < request.at_ns(self.client.stream) {
                 // To a request that was lost, or to none: a server may say that it closes.
-                if matches!(self.unasked(response), After::Other) {
+                if !matches!(self.unasked(response), After::Http1) {
                     return None;
                 }
                 continue;
@@ -154,21 +163,24 @@ impl<'a> Reader<'a> {
             informational: std::mem::take(&mut self.interim),
             ..Exchange::default()
         };
+        let http2 = response.head.status == 101 && response.head.upgrades_to_http2();
         let after = self.read_response("GET", response, &mut exchange);
         self.exchanges.push(exchange);
-        after
+        if http2 { After::Http2 } else { after }
     }
 
     /// The responses after the last request.
-    fn rest(&mut self) {
+    fn rest(&mut self) -> After {
         while self.exchanges.len() < MAXIMUM_EXCHANGES {
             let Some(response) = self.server.next_message(&RESPONSE) else {
                 break;
             };
-            if matches!(self.unasked(response), After::Other) {
-                break;
+            let after = self.unasked(response);
+            if !matches!(after, After::Http1) {
+                return after;
             }
         }
+        After::Http1
     }
 
     /// When the request after this one was sent; never, where there is none.
@@ -240,8 +252,7 @@ impl<'a> Reader<'a> {
     /// The last request became stream 1 of HTTP/2.
     fn upgraded(mut self) -> Vec<Exchange> {
         if let Some(upgrade) = self.exchanges.last_mut() {
-            upgrade.version = "2";
-            upgrade.stream = Some(1);
+            upgrade.goes_on_as_stream_one();
         }
         let client = self.client.stream;
         let mut start = self.client.offset;
@@ -258,11 +269,15 @@ impl<'a> Reader<'a> {
             && last.status.is_none()
             && last.upgrades_to_http2()
         {
-            last.version = "2";
-            last.stream = Some(1);
+            last.goes_on_as_stream_one();
         }
-        // Answers of HTTP/1 that come before the server follows, or because it cannot.
+        // Answers of HTTP/1 that come before the server follows, or because it cannot. One of
+        // them may allow what was asked for in a request that was lost.
         self.rest();
+        let last = self.exchanges.last_mut();
+        if let Some(allowed) = last.filter(|last| last.status == Some(101)) {
+            allowed.goes_on_as_stream_one();
+        }
         self.go_on_as_http2(start + PREFACE.len())
     }
 

@@ -17,8 +17,8 @@ const MAXIMUM_EXCHANGES: usize = 10_000;
 /// from 1. Empty when the streams are not HTTP. Secret values are redacted unless
 /// `show_secrets`.
 ///
-/// An HTTP/1.1 request that upgrades to HTTP/2 (RFC 7540, section 3.2) is one exchange, of
-/// version 2 and stream 1, because that is where its response is.
+/// An HTTP/1.1 request that upgrades to HTTP/2 (RFC 7540, section 3.2) is two exchanges, as on
+/// the wire: the one that the 101 ends, and behind it that of stream 1, which has the response.
 pub fn analyse(
     client: &TimedBytes,
     server: &TimedBytes,
@@ -37,13 +37,31 @@ pub fn analyse(
         // Another protocol was agreed on.
         Vec::new()
     };
-    in_order(exchanges)
-        .into_iter()
-        .zip(1_u32..)
-        .map(|(exchange, number)| {
-            exchange.into_model(format!("{connection_id}.{number}"), scheme, show_secrets)
-        })
-        .collect()
+    let mut told = Vec::with_capacity(exchanges.len());
+    for exchange in in_order(exchanges) {
+        let (asked, answer) = exchange.apart();
+        let asked = asked.map(|asked| asked.into_model(scheme, show_secrets));
+        let mut answer = answer.into_model(scheme, show_secrets);
+        if let Some(asked) = asked {
+            answer.url.clone_from(&asked.url);
+            answer.upgraded_from = Some(String::new());
+            told.push(asked);
+        }
+        told.push(answer);
+    }
+    number(&mut told, connection_id);
+    told
+}
+
+/// Names the exchanges of a connection, and in what answers an upgrade the one before it,
+/// which asked for it.
+pub fn number(exchanges: &mut [model::HttpExchange], connection_id: &str) {
+    for (exchange, number) in exchanges.iter_mut().zip(1_u32..) {
+        exchange.id = format!("{connection_id}.{number}");
+        if let Some(asked) = &mut exchange.upgraded_from {
+            *asked = format!("{connection_id}.{}", number.saturating_sub(1));
+        }
+    }
 }
 
 /// Puts requests in the order in which they were sent: those of the client as they stand in

@@ -27,9 +27,13 @@ impl std::fmt::Display for Endpoint {
 }
 
 /// One end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
+    /// The one that opened the connection.
+    #[default]
     Client,
     Server,
 }
@@ -102,6 +106,9 @@ pub struct Connection {
     /// The payload's way through the layers of this host's kernel; null where it was not
     /// watched.
     pub kernel_path: Option<KernelPath>,
+    /// The end that asks: that sends the ClientHello and the requests. `server` where it
+    /// accepted a connection and then turned it round, as agents behind a firewall want it.
+    pub requester: End,
     /// What QUIC itself tells; null over TCP.
     pub quic: Option<Box<Quic>>,
     pub tls: Option<Box<Tls>>,

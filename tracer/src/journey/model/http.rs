@@ -11,7 +11,11 @@ pub struct HttpExchange {
     pub version: String,
     /// Stream id (HTTP/2, HTTP/3).
     pub stream: Option<u64>,
-    /// `None` where the request was not captured.
+    /// Id of the HTTP/1.1 exchange on this connection in which the request was made and the
+    /// upgrade to HTTP/2 granted (RFC 7540, section 3.2): this exchange is its answer.
+    pub upgraded_from: Option<String>,
+    /// `None` where the request was not captured, or was made in the exchange of
+    /// `upgraded_from`.
     pub method: Option<String>,
     /// Request target as sent, with secrets of the query string redacted.
     pub target: Option<String>,
@@ -20,8 +24,7 @@ pub struct HttpExchange {
     pub url: Option<String>,
     /// Of the final response; 101 where the connection carries another protocol after it.
     pub status: Option<u16>,
-    /// Interim responses before the final one, 101 before an upgrade to HTTP/2 among them
-    /// (RFC 9110, section 15.2; RFC 7540, section 3.2).
+    /// Interim responses before the final one (RFC 9110, section 15.2).
     pub informational: Vec<InformationalResponse>,
     /// Name and value in order; secret values are redacted.
     pub request_headers: Vec<(String, String)>,

@@ -27,6 +27,11 @@ pub struct DnsExchange {
     /// NOERROR, NXDOMAIN, SERVFAIL, ...
     pub rcode: Option<String>,
     pub truncated: bool,
+    /// The answer broke off (the capture cut it, or it lies about a length): what was read
+    /// until there is told.
+    pub malformed: bool,
+    /// Records in the answer section as its header counts them; null when none came.
+    pub answer_count: Option<u16>,
     pub answers: Vec<DnsAnswer>,
     pub process: Option<Process>,
 }
@@ -65,7 +70,8 @@ pub enum DnsTransport {
     Https,
 }
 
-/// The question of a DNS query.
+/// The question of a DNS query; all of it `...` where an answer does not say what was asked,
+/// and nobody was seen to ask.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct DnsQuestion {
     /// Without the final dot.

@@ -80,11 +80,12 @@ impl Conversation {
         if self.server_id.is_none() {
             return false;
         }
+        let version = self.offered_version;
         let mut watch = std::mem::take(&mut self.watch);
         let closed = packets(payload).any(|packet| {
             let opened = watch.open(self, end, &packet, secrets);
             opened.is_some_and(|opened| {
-                frames(&opened.payload).any(|frame| matches!(frame, Frame::Close { .. }))
+                frames(version, &opened.payload).any(|frame| matches!(frame, Frame::Close { .. }))
             })
         });
         self.watch = watch;

@@ -184,7 +184,8 @@ impl<'a> Reader<'a> {
                     keys.open(long.bytes, long.number_offset)
                 });
                 if let Some(opened) = payload {
-                    self.control(index, datagram, &opened.payload, &mut streams);
+                    let packet = (long.version, opened.payload.as_slice());
+                    self.control(index, datagram, packet, &mut streams);
                 }
             }
         }
@@ -213,7 +214,8 @@ impl<'a> Reader<'a> {
                     .and_then(|keys| keys.open(long.bytes, long.number_offset));
                 if let Some(opened) = opened {
                     self.session.decrypted(DecryptedBy::Keylog);
-                    self.control(index, datagram, &opened.payload, &mut streams);
+                    let packet = (long.version, opened.payload.as_slice());
+                    self.control(index, datagram, packet, &mut streams);
                 }
             }
         }
@@ -246,7 +248,7 @@ impl<'a> Reader<'a> {
                     continue;
                 };
                 self.opened_short = true;
-                for frame in frames(&opened.payload) {
+                for frame in frames(self.version, &opened.payload) {
                     match frame {
                         Frame::Stream { id, .. } if id % 4 == 0 => {
                             self.streams.push((end, datagram.mark.at_ns));
@@ -277,11 +279,11 @@ impl<'a> Reader<'a> {
         &mut self,
         index: usize,
         datagram: &Datagram,
-        payload: &[u8],
+        (version, payload): (u32, &[u8]),
         streams: &mut [CryptoStream; 2],
     ) {
         let at_ns = datagram.mark.at_ns;
-        for frame in frames(payload) {
+        for frame in frames(version, payload) {
             let Frame::Crypto { offset, data } = frame else {
                 self.end_of_connection(datagram, frame);
                 continue;

@@ -117,6 +117,15 @@ impl StreamAssembler {
         self.base_is_certain = true;
     }
 
+    /// Nothing of the stream was seen yet, and it starts behind another SYN than was thought.
+    pub fn restart(&mut self, isn: u32) {
+        *self = Self {
+            limit: self.limit,
+            ..Self::new(0)
+        };
+        self.set_initial_sequence(isn);
+    }
+
     /// Takes one segment. `sequence` is that of its first payload byte (for data in a SYN,
     /// one more than the segment's own). `payload` is what was captured of the
     /// `payload_length` bytes on the wire at `at_ns`; the rest becomes a hole. Of bytes

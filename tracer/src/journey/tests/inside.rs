@@ -1,7 +1,7 @@
 //! TLS on ports of all kinds, behind STARTTLS and inside tunnels: what the URL may say.
 
 use super::*;
-use crate::journey::model::{DecryptedBy, Document};
+use crate::journey::model::{DecryptedBy, Document, End};
 use crate::journey::tls::tests::conversation::{Conversation, Ends, NAME};
 use rustls::crypto::ring;
 
@@ -47,15 +47,20 @@ impl Capture {
     }
 
     /// The segments of both ends in order of their time.
-    fn carries(mut self, conversation: &Conversation) -> Self {
+    fn carries(self, conversation: &Conversation) -> Self {
+        self.carries_from(true, conversation)
+    }
+
+    /// The same, with the session's client at the end that opened the connection, or not.
+    fn carries_from(mut self, opener: bool, conversation: &Conversation) -> Self {
         let client = conversation
             .from_client
             .runs()
-            .map(|run| (run.at_ns, true, run.data));
+            .map(|run| (run.at_ns, opener, run.data));
         let server = conversation
             .from_server
             .runs()
-            .map(|run| (run.at_ns, false, run.data));
+            .map(|run| (run.at_ns, !opener, run.data));
         let mut runs: Vec<_> = client.chain(server).collect();
         runs.sort_by_key(|(at_ns, _, _)| *at_ns);
         for (_, out, data) in runs {
@@ -440,4 +445,32 @@ fn a_server_that_speaks_no_tls_is_heard_in_clear() {
         .map(|it| (it.asked(), it.status))
         .collect();
     assert_eq!(answers, [(None, Some(400))]);
+}
+
+#[test]
+fn tls_that_the_accepting_end_begins_is_read_from_that_end() {
+    let ends = ends(&["http/1.1"]);
+    let request = b"GET /turned HTTP/1.1\r\nHost: www.shop.test\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let conversation = conversation(&ends, request, answer);
+    let document = Capture::to(7443)
+        .carries_from(false, &conversation)
+        .knows(&ends)
+        .document();
+    let connection = &document.connections[0];
+    assert_eq!(connection.requester, End::Server);
+    let tls = connection.tls.as_ref().expect("TLS");
+    assert_eq!(tls.sni.as_deref(), Some(NAME));
+    assert!(tls.version.is_some() && tls.cipher.is_some());
+    assert_eq!(tls.records[0].messages, ["ClientHello"]);
+    assert_eq!(tls.records[0].end, End::Server);
+    assert_eq!(connection.http[0].status, Some(200));
+    // The port is that of the end that asks: nobody asked for it.
+    assert_eq!(urls(&document), ["https://www.shop.test/turned"]);
+    assert_eq!(document.journeys[0].port, None);
+    let sealed = Capture::to(7443)
+        .carries_from(false, &conversation)
+        .document();
+    assert_eq!(urls(&sealed), ["https://www.shop.test/"]);
+    check(&sealed.journeys[0]);
 }

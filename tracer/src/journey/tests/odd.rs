@@ -2,7 +2,9 @@
 //! for on the link.
 
 use super::*;
-use crate::journey::model::{CloseKind, Connection, DnsProtocol, Document};
+use crate::journey::model::{
+    CloseKind, Connection, DnsProtocol, Document, End, EventDirection, Layer, Outcome,
+};
 
 const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
@@ -229,5 +231,109 @@ fn names_asked_for_on_the_link_are_labelled() {
         assert_eq!(document.dns.len(), 1, "port {port}");
         assert_eq!(document.dns[0].protocol, protocol);
         assert_eq!(document.dns[0].server.port, port);
+    }
+}
+
+#[test]
+fn an_upgrade_to_http2_is_one_journey_with_the_answer_of_stream_one() {
+    let upgrade = b"GET /x HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+        Upgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
+    let switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
+    // SETTINGS, then HEADERS of stream 1 with `:status: 200` of HPACK's static table.
+    let answer = b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88";
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let (asked, allowed) = (length(upgrade), length(switching));
+    let raw = Raw::new()
+        .sends(true, SYN, (100, 0), b"")
+        .sends(false, SYN | ACK, (500, 101), b"")
+        .sends(true, ACK, (101, 501), upgrade)
+        .sends(false, ACK, (501, 101 + asked), switching)
+        .sends(true, ACK, (101 + asked, 501 + allowed), preface)
+        .sends(false, ACK, (501 + allowed, 0), answer);
+    let document = raw.document();
+    let http = &document.connections[0].http;
+    assert_eq!(http.len(), 2, "{http:?}");
+    assert_eq!(document.journeys.len(), 1);
+    let journey = &document.journeys[0];
+    check(journey);
+    assert_eq!(journey.url.as_deref(), Some("http://shop.test/x"));
+    assert_eq!(journey.outcome, Outcome::Ok);
+    assert_eq!(journey.http.as_ref(), Some(&http[1].id));
+    let request = journey.phases.request.expect("a request");
+    let response = journey.phases.response.expect("a response");
+    assert_eq!(Some(request.at_ns), http[0].request_at_ns);
+    assert_eq!(Some(response.at_ns), http[1].response_at_ns);
+    let lines = journey.timeline.iter().filter(|it| it.layer == Layer::Http);
+    let lines: Vec<_> = lines.map(|it| it.summary.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /x HTTP/1.1",
+            "HTTP/1.1 101",
+            "HTTP/2 200",
+            "response complete, 0 B body"
+        ]
+    );
+}
+
+#[test]
+fn the_end_that_accepted_a_connection_may_be_the_one_that_asks() {
+    let raw = Raw::new()
+        .sends(true, SYN, (100, 0), b"")
+        .sends(false, SYN | ACK, (500, 101), b"")
+        .sends(true, ACK, (101, 501), b"")
+        .sends(false, ACK, (501, 101), REQUEST)
+        .sends(true, ACK, (101, 501 + length(REQUEST)), RESPONSE);
+    let document = raw.document();
+    let connection = &document.connections[0];
+    assert_eq!(connection.client.port, PORT);
+    assert_eq!(connection.requester, End::Server);
+    let exchange = &connection.http[0];
+    assert_eq!(
+        (exchange.target.as_deref(), exchange.status),
+        (Some("/x"), Some(200))
+    );
+    let journey = &document.journeys[0];
+    check(journey);
+    assert_eq!(journey.url.as_deref(), Some("http://shop.test/x"));
+    assert_eq!(journey.findings[0].kind, "turned_round");
+    let lines = journey.timeline.iter().filter(|it| it.layer == Layer::Http);
+    let lines: Vec<_> = lines
+        .map(|it| (it.direction, it.summary.as_str()))
+        .collect();
+    assert_eq!(lines[0], (EventDirection::In, "GET /x HTTP/1.1"));
+    assert_eq!(lines[1], (EventDirection::Out, "HTTP/1.1 200"));
+}
+
+#[test]
+fn an_acknowledgement_to_nobodys_answer_measures_no_round_trip() {
+    let (first, last) = REQUEST.split_at(15);
+    // The answers were not captured, and the beginning was overtaken.
+    let raw = Raw::new()
+        .sends(true, SYN, (100, 0), b"")
+        .sends(true, ACK, (116, 501), last)
+        .sends(true, ACK, (101, 501), first);
+    let document = raw.document();
+    assert!(document.connections[0].retransmissions.is_empty());
+}
+
+#[test]
+fn of_two_answers_with_different_numbers_the_one_that_is_taken_counts() {
+    for (taken, other) in [(500, 90_000), (90_000, 500)] {
+        let raw = Raw::new()
+            .sends(true, SYN, (100, 0), b"")
+            .sends(false, SYN | ACK, (500, 101), b"")
+            .sends(false, SYN | ACK, (90_000, 101), b"")
+            .sends(true, ACK, (101, taken + 1), b"")
+            .sends(true, ACK, (101, taken + 1), REQUEST)
+            .sends(false, ACK, (taken + 1, 101 + length(REQUEST)), RESPONSE)
+            // Too late to mean anything.
+            .sends(false, SYN | ACK, (other, 101), b"");
+        let document = raw.document();
+        let handshake = &only(&document).handshake;
+        assert_eq!(handshake.server_isn, Some(taken));
+        let answers = [2_000, 3_000];
+        let seen = answers[usize::from(taken > other)];
+        assert_eq!(handshake.syn_ack_at_ns, Some(seen));
     }
 }

@@ -86,20 +86,23 @@ impl KeyLog {
     }
 }
 
-/// `LABEL client_random secret`, the last two in hexadecimal.
+/// `LABEL client_random secret`, the last two in hexadecimal. What else is stuck to the secret
+/// (a backslash, from a script that made the lines) is passed over.
 fn parse_line(line: &str) -> Option<([u8; 32], Secret)> {
     let mut words = line.split_ascii_whitespace();
     let label = words.next()?;
     let mut random = [0; 32];
     hex::decode_to_slice(words.next()?, &mut random).ok()?;
     let value = words.next()?;
-    let value = hex::decode(value.get(..value.len().min(2 * MAXIMUM_SECRET))?).ok()?;
+    let digits = value.bytes().take(2 * MAXIMUM_SECRET);
+    let digits = digits.take_while(u8::is_ascii_hexdigit).count();
+    let value = hex::decode(value.get(..digits)?).ok()?;
     let understood = label.len() <= MAXIMUM_LABEL
         && label
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && words.next().is_none();
-    understood.then(|| {
+    (understood && !value.is_empty()).then(|| {
         let label = label.to_owned();
         (random, Secret { label, value })
     })
@@ -126,6 +129,9 @@ mod tests {
         assert_eq!(log.secret("CLIENT_RANDOM", &random(7)), Some(&[1, 2][..]));
         assert_eq!(log.secret("CLIENT_RANDOM", &random(8)), None);
         assert_eq!(log.secret("CLIENT_TRAFFIC_SECRET_0", &random(7)), None);
+        log.add_line(&format!("{}\\\r\n", line("CLIENT_TRAFFIC_SECRET_0", 7)));
+        let secret = log.secret("CLIENT_TRAFFIC_SECRET_0", &random(7));
+        assert_eq!(secret, Some(&[1, 2][..]));
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub struct DnsMessage {
     /// `RCODE17` for numbers without a name.
     pub rcode: String,
     pub questions: Vec<Question>,
+    /// Records in the answer section as the header counts them: more than there are in
+    /// `answers` where the message broke off.
+    pub answer_count: u16,
     pub answers: Vec<Record>,
     /// Of a referral the servers to ask, of a negative answer the SOA.
     pub authorities: Vec<Record>,
@@ -97,6 +100,7 @@ fn read(message: &[u8], spelling: Spelling) -> Option<DnsMessage> {
         malformed: false,
     };
     let [questions, answers, authorities, additionals] = header.counts;
+    let answer_count = answers;
     let questions = body.section(questions, Body::question);
     let answers = body.section(answers, Body::record);
     let authorities = body.section(authorities, Body::record);
@@ -111,6 +115,7 @@ fn read(message: &[u8], spelling: Spelling) -> Option<DnsMessage> {
         recursion_available: header.flags & flag::RECURSION_AVAILABLE != 0,
         rcode: names::rcode(u16::from(body.extended_rcode) << 4 | header.flags & 0x000f),
         questions,
+        answer_count,
         answers: answers.into_iter().flatten().collect(),
         authorities: authorities.into_iter().flatten().collect(),
         additionals: additionals.into_iter().flatten().collect(),

@@ -1,8 +1,8 @@
 //! Tunnels over UDP, told by their port: VXLAN, Geneve, Teredo, GTP-U, L2TP, LISP,
-//! AYIYA, GRE and MPLS.
+//! AYIYA, GRE, MPLS and CAPWAP.
 
 use super::link::{self, Link, Protocol};
-use super::{Udp, serial, tunnel};
+use super::{Udp, serial, tunnel, wireless};
 use crate::capture::LinkType;
 
 /// RFC 7348, and the port Linux used before it was assigned.
@@ -23,6 +23,8 @@ const AYIYA_PORT: u16 = 5072;
 const GRE_PORT: u16 = 4754;
 /// RFC 9300.
 const LISP_PORT: u16 = 4341;
+/// RFC 5415: data; control has a port of its own.
+const CAPWAP_PORT: u16 = 5247;
 const DNS_PORT: u16 = 53;
 /// RFC 7510.
 const MPLS_PORT: u16 = 6635;
@@ -47,7 +49,28 @@ fn by_port(port: u16, payload: &[u8]) -> Option<Link<'_>> {
         VXLAN_GPE_PORT => vxlan_gpe(payload),
         AYIYA_PORT => ayiya(payload),
         GENEVE_PORT => geneve(payload),
+        CAPWAP_PORT => capwap(payload),
         port if VXLAN_PORTS.contains(&port) => vxlan(payload),
+        _ => None,
+    }
+}
+
+/// RFC 5415, section 4.3: preamble, length of the header in words, radio, binding, flags; where
+/// it is native (T), the frame is one of IEEE 802.11 (binding 1), else of IEEE 802.3.
+fn capwap(data: &[u8]) -> Option<Link<'_>> {
+    const NATIVE: u8 = 0x01;
+    const FRAGMENT: u8 = 0x80;
+    const KEEP_ALIVE: u8 = 0x08;
+    let [preamble, length, binding, flags, ..] = *data.first_chunk::<8>()?;
+    let words = usize::from(length >> 3);
+    // Another preamble stands before DTLS.
+    if preamble != 0 || words < 2 || flags & (FRAGMENT | KEEP_ALIVE) != 0 {
+        return None;
+    }
+    let frame = data.get(words * 4..)?;
+    match (binding & NATIVE, binding >> 1 & 0x1f) {
+        (0, _) => Some(link::open(LinkType::Ethernet, frame)),
+        (_, 1) => wireless::of_controller(frame).map(link::finish),
         _ => None,
     }
 }

@@ -87,6 +87,7 @@ fn open_number(number: u16, data: &[u8]) -> Option<Link<'_>> {
         number::PFLOG => pseudo::pflog(data),
         number::NFLOG => pseudo::nflog(data),
         number::MPLS => Some(starting_with(Protocol::Mpls, data)),
+        number::IPOIB => pseudo::ip_over_infiniband(data),
         number::NETANALYZER => Some(ethernet(data.get(4..)?)),
         _ => None,
     }

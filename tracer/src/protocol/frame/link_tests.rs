@@ -304,6 +304,7 @@ fn headers_of_recorders_are_stepped_over() {
         ),
         (number::MPLS, bytes(&[&[0, 1, 1, 64], &inside])),
         (number::NETANALYZER, bytes(&[&[0; 4], &frame()])),
+        (number::IPOIB, bytes(&[&[0; 40], &[8, 0, 0, 0], &packet()])),
     ];
     for (link_type, data) in &frames {
         is_inside(

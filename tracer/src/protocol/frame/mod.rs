@@ -42,13 +42,14 @@ pub enum Network<'a> {
     },
 }
 
-/// ARP for IPv4 over Ethernet (RFC 826).
+/// ARP for IPv4 (RFC 826), over any hardware. Its addresses are as long as the packet says:
+/// six bytes on Ethernet, twenty on InfiniBand (RFC 4391, section 9.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arp {
     pub operation: ArpOperation,
-    pub sender_mac: [u8; 6],
+    pub sender_mac: Vec<u8>,
     pub sender_ip: Ipv4Addr,
-    pub target_mac: [u8; 6],
+    pub target_mac: Vec<u8>,
     pub target_ip: Ipv4Addr,
 }
 

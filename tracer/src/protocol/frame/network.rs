@@ -7,7 +7,7 @@
 use super::link::Protocol;
 use super::{Arp, ArpOperation, Fragment, Ip, Network, Transport, length_of, transport};
 use etherparse::{
-    ArpHardwareId, ArpPacketSlice, EtherType, IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice,
+    ArpPacketSlice, EtherType, IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice,
     Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, ether_type, ip_number,
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -40,14 +40,7 @@ pub(super) fn open(protocol: Protocol, payload: &[u8], wire_length: u32) -> Netw
 
 fn arp(payload: &[u8]) -> Option<Arp> {
     let packet = ArpPacketSlice::from_slice(payload).ok()?;
-    // IEEE 802 networks other than Ethernet (6) share its addresses.
-    if !matches!(
-        packet.hw_addr_type(),
-        ArpHardwareId::ETHERNET | ArpHardwareId::IEEE802
-    ) || packet.proto_addr_type() != ether_type::IPV4
-    {
-        return None;
-    }
+    (packet.proto_addr_type() == ether_type::IPV4).then_some(())?;
     let address = |bytes: &[u8]| <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from);
     Some(Arp {
         operation: match packet.operation().0 {
@@ -55,9 +48,9 @@ fn arp(payload: &[u8]) -> Option<Arp> {
             2 => ArpOperation::Reply,
             other => ArpOperation::Other(other),
         },
-        sender_mac: packet.sender_hw_addr().try_into().ok()?,
+        sender_mac: packet.sender_hw_addr().to_vec(),
         sender_ip: address(packet.sender_protocol_addr())?,
-        target_mac: packet.target_hw_addr().try_into().ok()?,
+        target_mac: packet.target_hw_addr().to_vec(),
         target_ip: address(packet.target_protocol_addr())?,
     })
 }

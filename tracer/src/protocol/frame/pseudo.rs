@@ -5,6 +5,19 @@ use super::link::{Link, Protocol};
 /// Attributes of a logged packet, include/uapi/linux/netfilter/nfnetlink_log.h.
 const NFULA_PAYLOAD: u16 = 9;
 
+/// LINKTYPE_IPOIB (242): the forty bytes of a global routing header, of which a recorder knows
+/// the destination only, then what goes before each packet (RFC 4391, section 6): its type,
+/// and two bytes that are reserved.
+pub(super) fn ip_over_infiniband(data: &[u8]) -> Option<Link<'_>> {
+    let (header, payload) = data.split_first_chunk::<44>()?;
+    let [.., t0, t1, _, _] = *header;
+    Some(Link {
+        protocol: Protocol::EtherType(u16::from_be_bytes([t0, t1])),
+        payload,
+        ..Link::default()
+    })
+}
+
 /// LINKTYPE_NFLOG (239): address family, version, group; then attributes, each its length,
 /// type and value, padded to four bytes. The lengths are in the byte order of the recorder.
 pub(super) fn nflog(data: &[u8]) -> Option<Link<'_>> {

@@ -313,6 +313,7 @@ fn arp_is_read_whole() {
     };
     assert_eq!(arp.operation, ArpOperation::Request);
     assert_eq!(arp.sender_mac, CLIENT_MAC);
+    assert_eq!(arp.target_mac, [0; 6]);
     assert_eq!(arp.sender_ip, Ipv4Addr::from(CLIENT));
     assert_eq!(arp.target_ip, Ipv4Addr::new(10, 77, 1, 1));
     // Cut before the target address, it is not ARP that can be shown.
@@ -322,6 +323,28 @@ fn arp_is_read_whole() {
             ether_type: Some(0x0806)
         }
     );
+}
+
+#[test]
+fn arp_asks_over_any_hardware() {
+    // ATM's type with the addresses of Ethernet, and addresses of two bytes.
+    for (hardware, length) in [(19, 6), (7, 2), (32, 20)] {
+        let mut bytes = [&[0xff; 6], &CLIENT_MAC[..], &[8, 6]].concat();
+        bytes.extend([0, hardware, 8, 0, length, 4, 0, 1]);
+        bytes.extend(vec![2; usize::from(length)]);
+        bytes.extend(CLIENT);
+        bytes.extend(vec![0; usize::from(length)]);
+        bytes.extend([10, 77, 1, 1]);
+        let Network::Arp(arp) = parse(LinkType::Ethernet, &bytes).network else {
+            panic!("not ARP over {hardware}")
+        };
+        assert_eq!(arp.sender_mac, vec![2; usize::from(length)]);
+        assert_eq!(arp.target_ip, Ipv4Addr::new(10, 77, 1, 1));
+        // Of another protocol than IPv4 there is no such address.
+        bytes[16] = 9;
+        let other = parse(LinkType::Ethernet, &bytes).network;
+        assert!(matches!(other, Network::Other { .. }), "{other:?}");
+    }
 }
 
 #[test]

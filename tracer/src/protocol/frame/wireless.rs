@@ -75,14 +75,32 @@ pub(super) fn prism_or_avs(data: &[u8]) -> Option<Link<'_>> {
     open(data.get(usize::try_from(length).ok()?..)?, false)
 }
 
+/// What an access point and its controller send each other: some write the two bytes of frame
+/// control in the other order.
+pub(super) fn of_controller(frame: &[u8]) -> Option<Link<'_>> {
+    let [first, second, ..] = *frame.first_chunk::<2>()?;
+    match is_data(second) && !is_data(first) {
+        true => open_as([second, first], frame, false),
+        false => open(frame, false),
+    }
+}
+
+const fn is_data(control: u8) -> bool {
+    control & (VERSION | TYPE | NO_DATA) == TYPE_DATA
+}
+
 /// `padded`: the header is filled up to a multiple of four bytes.
 fn open(frame: &[u8], padded: bool) -> Option<Link<'_>> {
+    open_as(*frame.first_chunk::<2>()?, frame, padded)
+}
+
+/// With this frame control.
+fn open_as([control, flags]: [u8; 2], frame: &[u8], padded: bool) -> Option<Link<'_>> {
     let (header, _) = frame.split_first_chunk::<24>()?;
-    let [control, flags, _, _, a @ .., sequence, _] = *header;
-    let data_frame = control & (VERSION | TYPE | NO_DATA) == TYPE_DATA;
+    let [_, _, _, _, a @ .., sequence, _] = *header;
     // Later fragments have no header to begin with.
     let later_fragment = sequence & 0x0f != 0;
-    if !data_frame || flags & PROTECTED != 0 || later_fragment {
+    if !is_data(control) || flags & PROTECTED != 0 || later_fragment {
         return None;
     }
     let [a1, a2, a3] = [0, 6, 12].map(|at| address(&a, at));

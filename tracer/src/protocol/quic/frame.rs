@@ -1,6 +1,7 @@
 //! Frames of a packet in clear (RFC 9000, section 19): those that tell something of the
 //! handshake, of requests or of the end; the others are skipped.
 
+use super::{google, version};
 use crate::protocol::reader::Reader;
 
 /// A frame that matters to the story.
@@ -28,11 +29,15 @@ pub enum Frame<'a> {
 #[derive(Debug, Clone)]
 pub struct Frames<'a> {
     reader: Reader<'a>,
+    /// In the format of Google's versions.
+    google: bool,
 }
 
-pub const fn frames(payload: &[u8]) -> Frames<'_> {
+/// The frames of a packet of this version.
+pub const fn frames(version: u32, payload: &[u8]) -> Frames<'_> {
     Frames {
         reader: Reader::new(payload),
+        google: version::is_google(version),
     }
 }
 
@@ -44,7 +49,10 @@ impl<'a> Iterator for Frames<'a> {
         let padding = self.reader.rest().iter().take_while(|byte| **byte == 0);
         let padding = padding.count();
         self.reader.take(padding)?;
-        let frame = read(&mut self.reader);
+        let frame = match self.google {
+            true => google::read(&mut self.reader),
+            false => read(&mut self.reader),
+        };
         if frame.is_none() {
             self.reader = Reader::new(&[]);
         }

@@ -8,6 +8,7 @@
 pub mod crypto;
 /// Frames inside a packet in clear.
 pub mod frame;
+mod google;
 /// Keys, and packets opened with them.
 pub mod keys;
 /// Packets as their headers describe them.

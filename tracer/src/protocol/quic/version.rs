@@ -28,6 +28,18 @@ const SALT_DRAFT_21: [u8; 20] = [
     0x7a, 0x02, 0x64, 0x4a,
 ];
 
+/// Google's versions with TLS in frames of its own, `T050` and `T051` in ASCII.
+const GOOGLE_T050: u32 = u32::from_be_bytes(*b"T050");
+const GOOGLE_T051: u32 = u32::from_be_bytes(*b"T051");
+const SALT_T050: [u8; 20] = [
+    0x7f, 0xf5, 0x79, 0xe5, 0xac, 0xd0, 0x72, 0x91, 0x55, 0x80, 0x30, 0x4c, 0x43, 0xa2, 0x36, 0x7c,
+    0x60, 0x48, 0x83, 0x10,
+];
+const SALT_T051: [u8; 20] = [
+    0x7a, 0x4e, 0xde, 0xf4, 0xe7, 0xcc, 0xee, 0x5f, 0xa4, 0x50, 0x6c, 0x19, 0x12, 0x4f, 0xc8, 0xcc,
+    0xda, 0x6e, 0x03, 0x3d,
+];
+
 /// Facebook's versions (mvfst), which are drafts 22 and 27 by another number.
 const MVFST_22: u32 = 0xface_b001;
 const MVFST_27: u32 = 0xface_b002;
@@ -54,6 +66,8 @@ pub(super) fn initial_salt(version: u32) -> Option<&'static [u8; 20]> {
         _ if is_reserved(version) => &SALT_DRAFT_29,
         (MVFST_27 | MVFST_EXPERIMENTAL, _) | (_, Some(23..=28)) => &SALT_DRAFT_23,
         (MVFST_22, _) | (_, Some(21 | 22)) => &SALT_DRAFT_21,
+        (GOOGLE_T050, _) => &SALT_T050,
+        (GOOGLE_T051, _) => &SALT_T051,
         _ => return None,
     })
 }
@@ -61,6 +75,11 @@ pub(super) fn initial_salt(version: u32) -> Option<&'static [u8; 20]> {
 /// The version's packets can be read.
 pub fn is_known(version: u32) -> bool {
     initial_salt(version).is_some()
+}
+
+/// The frames are Google's.
+pub const fn is_google(version: u32) -> bool {
+    matches!(version, GOOGLE_T050 | GOOGLE_T051)
 }
 
 /// Reserved to exercise version negotiation (RFC 9000, section 15).
@@ -95,13 +114,23 @@ pub(super) const fn labels(version: u32) -> Labels {
     }
 }
 
-/// `1`, `2`, `draft-29`, `grease (0x1a2a3a4a)`, or the number.
+/// Google's versions are words: `Q046` with its own handshake, `T051` with that of TLS.
+fn google_name(version: u32) -> Option<String> {
+    let word = version.to_be_bytes();
+    let [b'Q' | b'T', number @ ..] = &word else {
+        return None;
+    };
+    let is_number = number.iter().all(u8::is_ascii_digit);
+    is_number.then(|| word.map(char::from).iter().collect())
+}
+
+/// `1`, `2`, `draft-29`, `Q046`, `grease (0x1a2a3a4a)`, or the number.
 pub fn name(version: u32) -> String {
     match (version, draft(version)) {
         (V1, _) => "1".to_owned(),
         (V2, _) => "2".to_owned(),
         (_, Some(number)) => format!("draft-{number}"),
         _ if is_reserved(version) => format!("grease ({version:#010x})"),
-        _ => format!("{version:#010x}"),
+        _ => google_name(version).unwrap_or_else(|| format!("{version:#010x}")),
     }
 }

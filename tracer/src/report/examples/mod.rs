@@ -8,7 +8,7 @@ mod reuse;
 mod shop;
 
 pub use failures::{nxdomain, refused};
-pub use reuse::{incomplete, reused};
+pub use reuse::{incomplete, reused, upgraded};
 pub use shop::{redirected, shop};
 
 use crate::journey::model::{
@@ -26,6 +26,7 @@ pub fn all() -> Vec<(&'static str, Document)> {
         ("nxdomain", nxdomain()),
         ("refused", refused()),
         ("reused", reused()),
+        ("upgraded", upgraded()),
         ("incomplete", incomplete()),
     ]
 }

@@ -161,6 +161,8 @@ pub fn dns(
         answered: true,
         rcode: Some("NOERROR".into()),
         truncated: false,
+        malformed: false,
+        answer_count: None,
         answers: answers
             .iter()
             .map(|(name, record_type, ttl, data)| DnsAnswer {
@@ -245,6 +247,7 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         kernel_path: None,
         quic: None,
         tls: None,
+        requester: End::Client,
         http: Vec::new(),
     }
 }
@@ -321,6 +324,7 @@ pub fn exchange(id: &str, method: &str, url: &str, status: u16, at_ns: u64) -> H
         id: id.into(),
         version: "1.1".into(),
         stream: None,
+        upgraded_from: None,
         method: Some(method.into()),
         target: Some(parsed.path().into()),
         host: parsed.host_str().map(Into::into),

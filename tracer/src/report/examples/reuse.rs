@@ -81,6 +81,35 @@ pub fn reused() -> Document {
     )
 }
 
+/// A request in HTTP/1.1 that was answered in HTTP/2.
+pub fn upgraded() -> Document {
+    let mut document = reused();
+    document.journeys.truncate(1);
+    let connection = &mut document.connections[0];
+    let mut asked = connection.http[0].clone();
+    let mut answer = HttpExchange {
+        id: "c1.2".into(),
+        version: "2".into(),
+        stream: Some(1),
+        upgraded_from: Some(asked.id.clone()),
+        method: None,
+        target: None,
+        request_headers: Vec::new(),
+        request_at_ns: None,
+        request_end_at_ns: None,
+        request_segments: 0,
+        ..asked.clone()
+    };
+    answer.response_at_ns = answer.response_end_at_ns;
+    asked.status = Some(101);
+    asked.response_headers = headers(&[("connection", "Upgrade"), ("upgrade", "h2c")]);
+    asked.response_end_at_ns = asked.response_at_ns;
+    (asked.response_body_bytes, asked.response_segments) = (0, 1);
+    connection.http = vec![asked, answer];
+    document.journeys[0].http = Some("c1.2".into());
+    document
+}
+
 /// Encrypted, of an unknown process, with events lost and payload beyond the budget.
 pub fn incomplete() -> Document {
     let start = 4_000_000;

@@ -140,7 +140,7 @@ pub(super) fn write_protocols(page: &mut Page, journey: &Journey, lookup: &Looku
     {
         write_tls(page, tls, journey.started_at_ns);
     }
-    if let Some(exchange) = lookup.http_of(journey) {
+    for exchange in lookup.exchanges_of(journey) {
         write_http(page, exchange);
     }
 }
@@ -273,9 +273,15 @@ fn write_http(page: &mut Page, exchange: &HttpExchange) {
     let stream = exchange
         .stream
         .map_or_else(String::new, |stream| format!(", stream {stream}"));
-    let asked = exchange
-        .asked()
-        .unwrap_or_else(|| "request not captured".into());
+    let asked = exchange.asked().unwrap_or_else(|| {
+        let known = exchange.upgraded_from.is_some();
+        let words = if known {
+            "answer in"
+        } else {
+            "request not captured"
+        };
+        words.into()
+    });
     heading(page, format!("{asked} HTTP/{}{stream}", exchange.version));
     for (name, value) in &exchange.request_headers {
         field(page, name, value.clone());

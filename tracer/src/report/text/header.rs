@@ -31,7 +31,7 @@ pub(super) fn write(page: &mut Page, journey: &Journey, lookup: &Lookup<'_>) {
 /// What was asked for.
 fn subject(journey: &Journey, lookup: &Lookup<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    if let Some(exchange) = lookup.http_of(journey)
+    if let Some(exchange) = lookup.asked_of(journey)
         && let Some(method) = &exchange.method
     {
         pieces.push(Piece::new(Role::Strong, method.clone()));

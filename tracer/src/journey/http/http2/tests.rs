@@ -248,44 +248,146 @@ fn data_in_a_hole_counts_and_lost_headers_are_not_guessed() {
     assert_eq!(exchanges[1].response_end_at_ns, Some(113));
 }
 
+const UPGRADE: &[u8] = b"GET /first HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, \
+    HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
+
+/// What both ends say after the upgrade: the answer on stream 1, and one request more.
+fn after_the_upgrade() -> (Writer, Writer) {
+    let (mut client, mut server) = (Writer::new(9, PREFACE), Writer::new(100, &[]));
+    client.get(3, "/second");
+    server.headers(1, 0, &[(":status", "200")]);
+    server.send(0, END_STREAM, 1, b"first");
+    server.headers(3, END_STREAM, &[(":status", "204")]);
+    (client, server)
+}
+
+/// Version, target and status in order.
+fn versions(exchanges: &[HttpExchange]) -> Vec<(&str, &str, Option<u16>)> {
+    let told = exchanges.iter().map(|e| {
+        let target = e.target.as_deref().unwrap_or_default();
+        (e.version.as_str(), target, e.status)
+    });
+    told.collect()
+}
+
 #[test]
-fn an_upgraded_request_is_stream_one() {
-    let (mut after, mut answers) = (Writer::new(9, PREFACE), Writer::new(100, &[]));
-    after.get(3, "/second");
-    answers.headers(1, 0, &[(":status", "200")]);
-    answers.send(0, END_STREAM, 1, b"first");
-    answers.headers(3, END_STREAM, &[(":status", "204")]);
+fn an_upgrade_is_an_exchange_in_each_version() {
+    let (after, answers) = after_the_upgrade();
     let mut client = TimedBytes::default();
-    client.push(b"GET /first HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n", 1);
+    client.push(UPGRADE, 1);
     client.push(after.stream.as_slice(), 5);
     let mut server = TimedBytes::default();
-    server.push(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
-        3,
-    );
+    server.push(b"HTTP/1.1 103 Early Hints\r\n\r\n", 2);
+    server.push(SWITCHING, 3);
     server.push(answers.stream.as_slice(), 7);
     let exchanges = analyse(&client, &server, None, "http", "c1", false);
-    let found: Vec<_> = exchanges
-        .iter()
-        .map(|e| {
-            (
-                e.version.as_str(),
-                e.stream,
-                e.target.as_deref().unwrap_or_default(),
-                e.status,
-            )
-        })
-        .collect();
     assert_eq!(
-        found,
+        versions(&exchanges),
         [
-            ("2", Some(1), "/first", Some(200)),
-            ("2", Some(3), "/second", Some(204))
+            ("1.1", "/first", Some(101)),
+            ("2", "", Some(200)),
+            ("2", "/second", Some(204))
         ]
     );
+    let [asked, answer, second] = exchanges.as_slice() else {
+        panic!("{exchanges:?}")
+    };
+    assert_eq!((asked.stream, answer.stream), (None, Some(1)));
+    assert_eq!((answer.id.as_str(), second.id.as_str()), ("c1.2", "c1.3"));
+    assert_eq!(answer.upgraded_from.as_deref(), Some("c1.1"));
     assert_eq!(
-        (exchanges[0].request_at_ns, exchanges[0].response_at_ns),
-        (Some(1), Some(7))
+        (&asked.upgraded_from, &second.upgraded_from),
+        (&None, &None)
+    );
+    assert_eq!(asked.informational.len(), 1);
+    assert_eq!(
+        (
+            asked.request_at_ns,
+            asked.response_at_ns,
+            asked.response_end_at_ns
+        ),
+        (Some(1), Some(3), Some(3))
+    );
+    assert_eq!(
+        (
+            answer.request_at_ns,
+            answer.response_at_ns,
+            answer.response_body_bytes
+        ),
+        (None, Some(7), 5)
+    );
+    assert_eq!(answer.url.as_deref(), Some("http://x/first"));
+}
+
+#[test]
+fn an_upgrade_whose_answer_is_still_to_come_is_not_over() {
+    let mut client = TimedBytes::default();
+    client.push(UPGRADE, 1);
+    client.push(PREFACE, 5);
+    let mut server = TimedBytes::default();
+    server.push(SWITCHING, 3);
+    let exchanges = analyse(&client, &server, None, "http", "c1", false);
+    assert_eq!(versions(&exchanges), [("1.1", "/first", Some(101))]);
+    assert_eq!(
+        (exchanges[0].response_at_ns, exchanges[0].response_end_at_ns),
+        (Some(3), None)
+    );
+}
+
+/// Of the request and the 101 as much as there is, each followed by HTTP/2.
+fn behind(request: &[u8], lost: usize, allowed: &[u8], cut: usize) -> Vec<HttpExchange> {
+    let (after, answers) = after_the_upgrade();
+    let with_hole = |begin: &[u8], lost: usize, at_ns: u64, rest: &TimedBytes| {
+        let mut stream = TimedBytes::default();
+        stream.push(begin, at_ns);
+        if lost > 0 {
+            stream.push_hole(lost, at_ns);
+        }
+        stream.push(rest.as_slice(), at_ns + 4);
+        stream
+    };
+    let client = with_hole(request, lost, 1, &after.stream);
+    let server = with_hole(allowed, cut, 3, &answers.stream);
+    analyse(&client, &server, None, "http", "c1", false)
+}
+
+#[test]
+fn behind_an_upgrade_of_which_a_part_was_lost_is_http2_too() {
+    let rest = [("2", "", Some(200)), ("2", "/second", Some(204))];
+    let asked = [("1.1", "/first", Some(101))];
+    let unknown = [("1.1", "", Some(101))];
+    let cut = UPGRADE.get(..30).expect("long enough");
+    // Only the preface says what it became.
+    let bare = SWITCHING.get(..34).expect("long enough");
+    let cases: [(&[u8], usize, &[u8], usize, _); 5] = [
+        (cut, 40, SWITCHING, 0, asked),
+        (cut, 40, bare, 20, asked),
+        (UPGRADE, 0, bare, 20, asked),
+        (b"", UPGRADE.len(), SWITCHING, 0, unknown),
+        (b"", 0, SWITCHING, 0, unknown),
+    ];
+    for (case, (request, lost, allowed, part, first)) in cases.into_iter().enumerate() {
+        let exchanges = behind(request, lost, allowed, part);
+        assert_eq!(
+            versions(&exchanges),
+            [&first[..], &rest].concat(),
+            "case {case}"
+        );
+        assert_eq!(
+            exchanges[1].upgraded_from.as_deref(),
+            Some("c1.1"),
+            "case {case}"
+        );
+    }
+    // Nothing of the client was captured, but the server says what follows.
+    let mut server = TimedBytes::default();
+    server.push(SWITCHING, 3);
+    server.push(after_the_upgrade().1.stream.as_slice(), 7);
+    let exchanges = analyse(&TimedBytes::default(), &server, None, "http", "c1", false);
+    assert_eq!(
+        versions(&exchanges),
+        [&unknown[..], &rest[..1], &[("2", "", Some(204))]].concat()
     );
 }
 
@@ -374,7 +476,11 @@ fn the_preface_is_no_request_wherever_it_stands() {
     let exchanges = analyse(&client, &server, None, "http", "c1", false);
     assert_eq!(
         found(&exchanges),
-        [(1, "/first", Some(206)), (3, "/second", Some(204))]
+        [
+            (0, "/first", None),
+            (1, "", Some(206)),
+            (3, "/second", Some(204))
+        ]
     );
     let mut refused = TimedBytes::default();
     refused.push(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 9);

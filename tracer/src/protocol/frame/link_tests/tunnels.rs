@@ -98,7 +98,10 @@ fn gre_carries_what_its_protocol_type_says() {
 #[test]
 fn tunnels_over_udp_are_told_by_their_port() {
     let identity_and_signature = [0; 36];
-    let cases: [(&str, u16, &[u8], Vec<u8>); 17] = [
+    let native = wireless(DATA, 1, &bytes(&[&SNAP_IPV4, &packet()]));
+    let mut swapped = native.clone();
+    swapped.swap(0, 1);
+    let cases: [(&str, u16, &[u8], Vec<u8>); 20] = [
         ("VXLAN", 4789, &[8, 0, 0, 0, 0, 0, 7, 0], frame()),
         (
             "VXLAN of old Linux",
@@ -165,6 +168,19 @@ fn tunnels_over_udp_are_told_by_their_port() {
             ],
             packet(),
         ),
+        ("CAPWAP", 5247, &[0, 0x10, 0x42, 0, 0, 0, 0, 0], frame()),
+        (
+            "CAPWAP, native, with information",
+            5247,
+            &[0, 0x20, 0x43, 0x20, 0, 0, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0],
+            native.clone(),
+        ),
+        (
+            "CAPWAP, native, swapped",
+            5247,
+            &[0, 0x10, 0x43, 0, 0, 0, 0, 0],
+            swapped,
+        ),
         ("LISP", 4341, &[0x80, 0, 0, 1, 0, 0, 0, 1], packet()),
         ("MPLS", 6635, &[0, 1, 1, 64], packet()),
         (
@@ -196,6 +212,10 @@ fn what_only_uses_the_port_of_a_tunnel_is_no_tunnel() {
             5072,
             bytes(&[&[0x44, 0x52, 0x12, 59, 0, 0, 0, 1], &[0; 36]]),
         ),
+        // DTLS, a fragment, and one that keeps alive.
+        (5247, bytes(&[&[1, 0x10, 0x42, 0, 0, 0, 0, 0], &frame()])),
+        (5247, bytes(&[&[0, 0x10, 0x42, 0x80, 0, 0, 0, 0], &frame()])),
+        (5247, bytes(&[&[0, 0x10, 0x42, 0x08, 0, 0, 0, 0], &frame()])),
         (6081, bytes(&[&[0x80, 0, 0x65, 0x58, 0, 0, 7, 0], &frame()])),
         (2152, b"something else entirely".to_vec()),
     ] {

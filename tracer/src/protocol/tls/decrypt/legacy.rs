@@ -4,6 +4,7 @@
 use super::hash::Hash;
 use super::suite::TLS11;
 use aes::{Aes128, Aes256};
+use camellia::{Camellia128, Camellia256};
 use cbc::Decryptor;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit, StreamCipher};
@@ -16,6 +17,9 @@ use tls_parser::TlsCipherEnc;
 pub enum Block {
     Aes128,
     Aes256,
+    /// RFC 5932.
+    Camellia128,
+    Camellia256,
     TripleDes,
 }
 
@@ -25,6 +29,8 @@ impl Block {
         match (cipher, key) {
             (TlsCipherEnc::Aes, 16) => Some(Self::Aes128),
             (TlsCipherEnc::Aes, 32) => Some(Self::Aes256),
+            (TlsCipherEnc::Camellia, 16) => Some(Self::Camellia128),
+            (TlsCipherEnc::Camellia, 32) => Some(Self::Camellia256),
             // 24 bytes of which 21 count.
             (TlsCipherEnc::TripleDes, 21 | 24) => Some(Self::TripleDes),
             _ => None,
@@ -34,15 +40,15 @@ impl Block {
     /// Bytes of a block, and so of an initialisation vector.
     pub const fn length(self) -> usize {
         match self {
-            Self::Aes128 | Self::Aes256 => 16,
+            Self::Aes128 | Self::Aes256 | Self::Camellia128 | Self::Camellia256 => 16,
             Self::TripleDes => 8,
         }
     }
 
     pub const fn key_length(self) -> usize {
         match self {
-            Self::Aes128 => 16,
-            Self::Aes256 => 32,
+            Self::Aes128 | Self::Camellia128 => 16,
+            Self::Aes256 | Self::Camellia256 => 32,
             Self::TripleDes => 24,
         }
     }
@@ -52,6 +58,8 @@ impl Block {
         match self {
             Self::Aes128 => decrypt_with::<Aes128>(key, iv, ciphertext),
             Self::Aes256 => decrypt_with::<Aes256>(key, iv, ciphertext),
+            Self::Camellia128 => decrypt_with::<Camellia128>(key, iv, ciphertext),
+            Self::Camellia256 => decrypt_with::<Camellia256>(key, iv, ciphertext),
             Self::TripleDes => decrypt_with::<TdesEde3>(key, iv, ciphertext),
         }
     }

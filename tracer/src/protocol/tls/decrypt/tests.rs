@@ -113,6 +113,14 @@ fn a_suite_is_what_its_name_says() {
     assert_eq!(overhead(0xc09c, TLS12), Some(8 + 16));
     assert_eq!(overhead(0x000a, TLS12), Some(8 + 20 + 1));
     assert_eq!(overhead(0x0004, TLS12), Some(16));
-    // Camellia, and the export suites with keys of 40 bits.
-    assert!(Suite::tls12(0x0041).is_none() && Suite::tls12(0x0003).is_none());
+    // CAMELLIA128-SHA, ECDHE-RSA-CAMELLIA256-SHA384.
+    assert_eq!(overhead(0x0041, TLS12), Some(16 + 20 + 1));
+    assert_eq!(overhead(0xc077, TLS12), Some(16 + 48 + 1));
+    assert_eq!(Suite::tls12(0xc077).map(Suite::key_length), Some(32));
+    // Camellia in GCM, SEED, and the export suites with keys of 40 bits.
+    assert!(
+        [0xc07a, 0x0096, 0x0003]
+            .into_iter()
+            .all(|suite| Suite::tls12(suite).is_none())
+    );
 }

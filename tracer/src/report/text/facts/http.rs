@@ -8,7 +8,7 @@ use crate::report::units;
 /// `GET /, 3 headers, in 1 segment`; `POST /cart, 5 headers, 12.3 kB in 9 segments`.
 pub(in crate::report::text) fn request(journey: &Journey, lookup: &Lookup<'_>) -> Sentence {
     let mut sentence = Sentence::default();
-    let Some(exchange) = lookup.http_of(journey) else {
+    let Some(exchange) = lookup.asked_of(journey) else {
         if journey.phases.request.is_some() {
             sentence.fact("encrypted");
         }
@@ -26,6 +26,9 @@ pub(in crate::report::text) fn request(journey: &Journey, lookup: &Lookup<'_>) -
         exchange.request_body_bytes,
         exchange.request_segments,
     );
+    if lookup.exchanges_of(journey).len() > 1 {
+        sentence.fact(format!("HTTP/{} upgraded to HTTP/2", exchange.version));
+    }
     sentence
 }
 

@@ -224,8 +224,13 @@ pub(in crate::report::text) fn traffic(connection: &Connection) -> Sentence {
         let (sent, segments) = (units::bytes(sent), units::counted(segments, unit));
         [name, " ", &sent, " in ", &segments].concat()
     };
-    if connection.http.len() > 1 {
-        let requests = units::counted(connection.http.len() as u64, "request");
+    let asked = connection
+        .http
+        .iter()
+        .filter(|it| it.upgraded_from.is_none());
+    let asked = asked.count() as u64;
+    if asked > 1 {
+        let requests = units::counted(asked, "request");
         sentence.say(Role::Plain, format!("{requests} on this connection: "));
         sentence.say(Role::Plain, end("client", bytes.client, segments.client));
     } else {
