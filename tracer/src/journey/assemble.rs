@@ -136,11 +136,16 @@ impl Assembler {
     /// Takes the next observation, in time order.
     pub fn observe(&mut self, observation: Observation) {
         let at_ns = observation.at_ns;
-        self.last_at_ns = self.last_at_ns.max(at_ns);
+        let before_ns = self.last_at_ns;
+        self.last_at_ns = before_ns.max(at_ns);
         match observation.fact {
             Fact::Frame(frame) => {
+                // The frames of one moment are taken together: they may be one packet.
+                if at_ns > before_ns {
+                    self.settle_closed(before_ns);
+                }
                 self.frame(at_ns, &frame);
-                self.settle(at_ns, frame.data.len());
+                self.keep_within_limits(at_ns, frame.data.len());
                 spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),

@@ -52,17 +52,27 @@ pub(super) struct Settling {
 }
 
 impl Assembler {
-    /// Settles the connections that were over some time ago, and keeps within the limits.
-    /// `bytes`: what the last frame may have added.
-    pub(super) fn settle(&mut self, now_ns: u64, bytes: usize) {
+    /// Settles the connections that were over some time before `now_ns`.
+    pub(super) fn settle_closed(&mut self, now_ns: u64) {
+        if self.options.source != Source::File {
+            return;
+        }
+        if let Some(before_ns) = now_ns.checked_sub(self.options.limits.late_ns) {
+            while let Some(number) = self.connections.take_over(before_ns) {
+                self.closed(number);
+            }
+        }
+    }
+
+    /// Settles and tells what does not fit into memory. `bytes`: what the last frame may have
+    /// added.
+    pub(super) fn keep_within_limits(&mut self, now_ns: u64, bytes: usize) {
         if self.options.source != Source::File {
             return;
         }
         let limits = self.options.limits;
-        if let Some(before_ns) = now_ns.checked_sub(limits.late_ns) {
-            while let Some(number) = self.connections.take_over(before_ns) {
-                self.closed(number);
-            }
+        while let Some(number) = self.connections.take_crowded() {
+            self.closed(number);
         }
         self.settling.payload += bytes as u64;
         if self.settling.payload > limits.payload {

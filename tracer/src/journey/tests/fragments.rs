@@ -1,8 +1,9 @@
 //! Packets that come in fragments: nothing is told in another way for that.
 
-use super::{CLIENT, RESOLVER, Script, question};
+use super::{CLIENT, Flags, RESOLVER, SECOND, Script, question, server};
 use crate::capture::{Direction, Fact, Frame, HookKind, LinkType, Observation};
 use crate::journey::limits::Limits;
+use crate::journey::model::Document;
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, ip_number};
 
 /// A query in a UDP datagram, from the IP header on.
@@ -68,4 +69,33 @@ fn a_tunnel_is_opened_when_its_packet_is_whole() {
         let names: Vec<_> = names.map(|it| it.question.name).collect();
         assert_eq!(names, ["www.shop.test"], "in fragments: {fragmented}");
     }
+}
+
+/// A query over TCP, and one over UDP when that is read.
+fn both_transports(fragmented: bool) -> Document {
+    let mut script = Script::of_file(Limits::default());
+    let mut wire = script.wire(40_001, (server(1), 53));
+    script.open(&mut wire);
+    let message = question(1, 0x0100, 0, "tcp.shop.test");
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    let message = [&length, message.as_slice()].concat();
+    script.segment(&mut wire, true, Flags::Ack, &message);
+    script.close(&mut wire);
+    script.wait(SECOND);
+    // The header of the IP packet is written anew.
+    let query = query(2)[20..].to_vec();
+    seen(&mut script, &frames(ip_number::UDP, &query, fragmented));
+    // What is over is read behind the next frame, too.
+    seen(&mut script, &frames(ip_number::UDP, &query, false));
+    script.finish().document
+}
+
+#[test]
+fn exchanges_are_numbered_as_if_the_packet_had_come_whole() {
+    let told = |fragmented| {
+        let dns = both_transports(fragmented).dns.into_iter();
+        dns.map(|it| (it.id, it.question.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(false).len(), 2);
+    assert_eq!(told(true), told(false));
 }
