@@ -136,11 +136,16 @@ impl Assembler {
     /// Takes the next observation, in time order.
     pub fn observe(&mut self, observation: Observation) {
         let at_ns = observation.at_ns;
-        self.last_at_ns = self.last_at_ns.max(at_ns);
+        let before_ns = self.last_at_ns;
+        self.last_at_ns = before_ns.max(at_ns);
         match observation.fact {
             Fact::Frame(frame) => {
+                // The frames of one moment are taken together: they may be one packet.
+                if at_ns > before_ns {
+                    self.settle_closed(before_ns);
+                }
                 self.frame(at_ns, &frame);
-                self.settle(at_ns, frame.data.len());
+                self.keep_within_limits(at_ns, frame.data.len());
                 spare::give_back(frame.data);
             }
             Fact::TcpState(change) => self.connections.state(at_ns, change),
@@ -256,15 +261,8 @@ impl Assembler {
         if arrived_on_loopback {
             return;
         }
-        let ParsedFrame { network, .. } = self.open(frame);
-        let has_connection = match network {
-            Network::Arp(arp) => {
-                self.arp(&arp, mark, frame);
-                false
-            }
-            Network::Ip(ip) => self.packet(&ip, mark, frame),
-            Network::Other { .. } => false,
-        };
+        let parsed = frame::parse_cut(frame.link_type, &frame.data, frame.original_length);
+        let has_connection = self.network(&parsed, TUNNELS, mark, frame);
         if let Some(note) = frame.note.as_deref().filter(|_| !has_connection) {
             self.remarks.frame(mark, note);
         }
@@ -292,29 +290,54 @@ impl Assembler {
         self.neighbors.message(&message, mark, frame);
     }
 
-    /// The frame, and in files what a tunnel carries in it: a live capture sees that again
-    /// where the tunnel ends, a file mostly does not.
-    fn open<'a>(&self, frame: &'a Frame) -> ParsedFrame<'a> {
-        let mut parsed = frame::parse_cut(frame.link_type, &frame.data, frame.original_length);
-        if self.options.source == Source::File {
-            for _ in 0..TUNNELS {
-                match frame::parse_inner(&parsed) {
-                    Some(inner) if !matches!(inner.network, Network::Other { .. }) => {
-                        parsed = inner;
-                    }
-                    _ => break,
-                }
-            }
+    /// What a frame carries, or what a tunnel in it carries, with so many `tunnels` in that at
+    /// most. True when a connection has it.
+    fn network(
+        &mut self,
+        parsed: &ParsedFrame<'_>,
+        tunnels: usize,
+        mark: Mark,
+        frame: &Frame,
+    ) -> bool {
+        if let Some(inner) = self.inside(parsed, tunnels) {
+            return self.network(&inner, tunnels - 1, mark, frame);
         }
-        parsed
+        match &parsed.network {
+            Network::Arp(arp) => {
+                self.arp(arp, mark, frame);
+                false
+            }
+            Network::Ip(ip) => self.packet(ip, tunnels, mark, frame),
+            Network::Other { .. } => false,
+        }
     }
 
-    /// True when a connection has it.
-    fn packet(&mut self, ip: &Ip<'_>, mark: Mark, frame: &Frame) -> bool {
-        match self.fragments.add(ip, mark.at_ns) {
-            Some(whole) => self.transport(ip, &whole.open().1, mark, frame),
-            None => self.transport(ip, &ip.transport, mark, frame),
-        }
+    /// What a tunnel carries, in files: a live capture sees that again where the tunnel ends,
+    /// a file mostly does not.
+    fn inside<'a>(&self, parsed: &ParsedFrame<'a>, tunnels: usize) -> Option<ParsedFrame<'a>> {
+        let opens = tunnels > 0 && self.options.source == Source::File;
+        let inner = opens.then(|| frame::parse_inner(parsed)).flatten()?;
+        (!matches!(inner.network, Network::Other { .. })).then_some(inner)
+    }
+
+    /// A packet, whole or in fragments. True when a connection has it.
+    fn packet(&mut self, ip: &Ip<'_>, tunnels: usize, mark: Mark, frame: &Frame) -> bool {
+        let Some(whole) = self.fragments.add(ip, mark.at_ns) else {
+            return self.transport(ip, &ip.transport, mark, frame);
+        };
+        let (protocol, transport) = whole.open();
+        let whole = ParsedFrame {
+            source_mac: None,
+            destination_mac: None,
+            vlans: Vec::new(),
+            network: Network::Ip(Ip {
+                protocol,
+                fragment: None,
+                transport,
+                ..ip.clone()
+            }),
+        };
+        self.network(&whole, tunnels, mark, frame)
     }
 
     fn transport(

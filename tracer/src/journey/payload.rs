@@ -82,6 +82,18 @@ fn read_streams(memory: &Assembler, connection: &TrackedConnection, requester: E
     }
 }
 
+/// TLS secrets may open what a connection carries, from its beginning or from later on.
+pub(super) fn may_be_sealed(connection: &TrackedConnection) -> bool {
+    let client = connection.end(End::Client).stream.bytes();
+    let server = connection.end(End::Server).stream.bytes();
+    let is_tls = |stream: &TimedBytes| stream.as_slice().first() == Some(&HANDSHAKE);
+    connection.quic.is_some()
+        || is_tls(client)
+        || is_tls(server)
+        || http::tunnel(client, server).is_some()
+        || started_tls(client, server).is_some()
+}
+
 struct Reader<'a> {
     memory: &'a Assembler,
     id: String,

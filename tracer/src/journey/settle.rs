@@ -18,8 +18,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Closed connections held at once for secrets that may still come.
 const HELD: usize = 2048;
-/// First byte of a TLS stream: a handshake record (RFC 8446, section 5.1).
-const TLS_HANDSHAKE: u8 = 22;
 /// A SYN without an answer is given up after 127 s (tcp_syn_retries, ip-sysctl).
 const UNANSWERED_NS: u64 = 130_000_000_000;
 /// QUIC whose end cannot be read ends by silence; browsers and servers offer 30 s (RFC 9000, section 10.1).
@@ -52,17 +50,27 @@ pub(super) struct Settling {
 }
 
 impl Assembler {
-    /// Settles the connections that were over some time ago, and keeps within the limits.
-    /// `bytes`: what the last frame may have added.
-    pub(super) fn settle(&mut self, now_ns: u64, bytes: usize) {
+    /// Settles the connections that were over some time before `now_ns`.
+    pub(super) fn settle_closed(&mut self, now_ns: u64) {
+        if self.options.source != Source::File {
+            return;
+        }
+        if let Some(before_ns) = now_ns.checked_sub(self.options.limits.late_ns) {
+            while let Some(number) = self.connections.take_over(before_ns) {
+                self.closed(number);
+            }
+        }
+    }
+
+    /// Settles and tells what does not fit into memory. `bytes`: what the last frame may have
+    /// added.
+    pub(super) fn keep_within_limits(&mut self, now_ns: u64, bytes: usize) {
         if self.options.source != Source::File {
             return;
         }
         let limits = self.options.limits;
-        if let Some(before_ns) = now_ns.checked_sub(limits.late_ns) {
-            while let Some(number) = self.connections.take_over(before_ns) {
-                self.closed(number);
-            }
+        while let Some(number) = self.connections.take_crowded() {
+            self.closed(number);
         }
         self.settling.payload += bytes as u64;
         if self.settling.payload > limits.payload {
@@ -118,13 +126,7 @@ impl Assembler {
     fn closed(&mut self, number: u64) {
         let closed = self.connections.get(number);
         let closed = closed.filter(|_| !self.settling.no_secrets_come);
-        let held = closed.is_some_and(|connection| {
-            let client = connection.end(End::Client).stream.bytes().as_slice();
-            let server = connection.end(End::Server).stream.bytes().as_slice();
-            let is_tls = |bytes: &[u8]| bytes.first() == Some(&TLS_HANDSHAKE);
-            connection.quic.is_some() || is_tls(client) || is_tls(server)
-        });
-        if !held {
+        if !closed.is_some_and(payload::may_be_sealed) {
             return self.settled(number);
         }
         if let Some(connection) = self.connections.get_mut(number) {

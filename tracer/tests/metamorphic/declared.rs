@@ -1,5 +1,6 @@
 //! What a change of the packets may change in the document, and why; all else stays.
 
+use crate::again;
 use crate::change::Kind;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -22,10 +23,18 @@ enum What {
     More,
     /// A list whose entries may change places.
     Order,
+    /// A text whose numbers may change.
+    Numbers,
+    /// A text that may change from its first dot on.
+    Ending,
+    /// A list whose entries with this member, and these words at its beginning, may change.
+    Those(&'static str, &'static str),
+    /// What was sent again: see [`again`].
+    Again,
 }
 
 use Kind::{Copies, Fragments, Order, Segments};
-use What::{More, Order as Places, Value as Any};
+use What::{Again, Ending, More, Numbers, Order as Places, Those, Value as Any};
 
 const fn declared(kinds: &'static [Kind], member: &'static str, what: What) -> Declared {
     Declared {
@@ -48,6 +57,16 @@ const DECLARED: &[Declared] = &[
         "journeys.failure.evidence",
         Any,
     ),
+    declared(
+        &[Segments, Order, Copies, Fragments],
+        "dhcp.messages.frame",
+        Any,
+    ),
+    declared(
+        &[Segments, Order, Copies, Fragments],
+        "capture.comments.frame",
+        Any,
+    ),
     // Counters of segments: the change is about their number.
     declared(&[Segments, Copies], "connections.segments.client", Any),
     declared(&[Segments, Copies], "connections.segments.server", Any),
@@ -55,19 +74,35 @@ const DECLARED: &[Declared] = &[
     declared(&[Segments], "connections.http.response_segments", Any),
     // What is seen twice was sent twice, as far as a capture can tell.
     declared(&[Copies], "connections.handshake.syn_retries", Any),
-    declared(&[Copies], "connections.retransmissions", More),
     declared(&[Copies], "connections.close.messages", More),
     declared(&[Copies], "dns.attempts", More),
     declared(&[Copies], "dns", More),
     declared(&[Copies], "neighbors.attempts", More),
+    declared(&[Copies], "dhcp.messages", More),
+    declared(&[Copies], "capture.comments", More),
     declared(&[Copies], "journeys.timeline", More),
+    // Answers that are seen again have the number of their exchange, and one of their own.
+    declared(&[Copies], "dns.id", Ending),
+    declared(&[Copies], "journeys.failure.message", Numbers),
     // They count the above in words.
     declared(&[Copies, Order], "journeys.findings", Any),
+    declared(
+        &[Segments],
+        "journeys.findings",
+        Those("kind", "retransmissions"),
+    ),
+    declared(
+        &[Segments, Order, Copies],
+        "journeys.timeline",
+        Those("summary", "retransmission ("),
+    ),
+    declared(
+        &[Segments, Order, Copies],
+        "connections.retransmissions",
+        Again,
+    ),
     // A segment that changes places brings its bytes at another time.
     declared(&[Order], "*_ns", Any),
-    // Whether a late segment was overtaken, or lost and sent again, is told by its time
-    // beside the round trip, which in a lab is shorter than the window of the change.
-    declared(&[Order], "connections.retransmissions", More),
     declared(&[Order], "journeys.timeline", More),
     // Lists in order of time, and the numbers that come of it.
     declared(&[Order], "journeys.timeline", Places),
@@ -83,20 +118,31 @@ pub fn facts(document: &Document, kinds: &[Kind]) -> Value {
     value
 }
 
-fn is_declared(path: &str, kinds: &[Kind], what: What) -> bool {
-    DECLARED.iter().any(|declared| {
+/// What these changes may do to a member.
+fn declared_of<'a>(path: &'a str, kinds: &'a [Kind]) -> impl Iterator<Item = What> + 'a {
+    let of_it = DECLARED.iter().filter(move |declared| {
         let matches = match declared.member.strip_prefix('*') {
             Some(ending) => path.ends_with(ending),
             None => path == declared.member,
         };
-        let allowed = declared.kinds.iter().any(|kind| kinds.contains(kind));
-        matches && allowed && declared.what == what
-    })
+        matches && declared.kinds.iter().any(|kind| kinds.contains(kind))
+    });
+    of_it.map(|declared| declared.what)
+}
+
+fn is_declared(path: &str, kinds: &[Kind], what: What) -> bool {
+    declared_of(path, kinds).any(|declared| declared == what)
 }
 
 fn strip(value: &mut Value, path: &str, kinds: &[Kind]) {
     match value {
         Value::Array(items) => {
+            for declared in declared_of(path, kinds) {
+                if let Those(member, words) = declared {
+                    let begins = |it: &Value| it[member].as_str()?.strip_prefix(words).map(|_| ());
+                    items.retain(|it| begins(it).is_none());
+                }
+            }
             items.iter_mut().for_each(|it| strip(it, path, kinds));
             if is_declared(path, kinds, Places) {
                 items.sort_by_key(Value::to_string);
@@ -106,6 +152,14 @@ fn strip(value: &mut Value, path: &str, kinds: &[Kind]) {
             members.retain(|name, _| !is_declared(&join(path, name), kinds, Any));
             for (name, member) in members {
                 strip(member, &join(path, name), kinds);
+            }
+        }
+        Value::String(text) => {
+            if is_declared(path, kinds, Numbers) {
+                *text = text.split(|it: char| it.is_ascii_digit()).collect();
+            }
+            if is_declared(path, kinds, Ending) {
+                text.truncate(text.find('.').unwrap_or(text.len()));
             }
         }
         _ => {}
@@ -148,7 +202,11 @@ impl Comparison<'_> {
                 }
             }
             (Value::Array(one), Value::Array(other)) => {
-                if is_declared(path, self.kinds, More) && self.is_within(path, one, other) {
+                let explained = is_declared(path, self.kinds, More)
+                    && self.is_within(path, one, other)
+                    || is_declared(path, self.kinds, Again)
+                        && again::is_kept(one, other, self.kinds);
+                if explained {
                     return;
                 }
                 if one.len() != other.len() {

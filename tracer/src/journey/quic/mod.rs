@@ -13,7 +13,7 @@ pub(super) use read::{Reading, read};
 use super::evidence::Mark;
 use super::model::{End, PerEnd};
 use crate::protocol::quic::keys::Keys;
-use crate::protocol::quic::packet::{Kind, Long, Packet, packets};
+use crate::protocol::quic::packet::{Kind, Long, MAXIMUM_ID, Packet, packets};
 use crate::protocol::quic::version::is_reserved;
 use std::hash::{DefaultHasher, Hasher};
 
@@ -28,6 +28,10 @@ const MAXIMUM_INITIAL_IDS: usize = 4;
 const SMALLEST_INITIAL: u32 = 1200;
 /// The shortest connection id a client may invent (RFC 9000, section 7.2).
 const SHORTEST_INVENTED_ID: usize = 8;
+/// A packet number has so many bytes at most, and behind them so many hide it (RFC 9001,
+/// section 5.4.2).
+const LONGEST_NUMBER: usize = 4;
+const SAMPLE: usize = 16;
 /// Where a datagram of an unknown version is still taken for QUIC.
 const PORT: u16 = 443;
 
@@ -84,7 +88,7 @@ impl Conversation {
 
     /// The network, or the point of capture, doubled the last datagram of `end`: a sender
     /// never uses a packet number again (RFC 9000, section 12.3), so that what it sends
-    /// anew differs. Datagrams that were cut may look alike.
+    /// anew differs. Datagrams that were cut before that shows may look alike.
     fn is_doubled(&mut self, end: End, payload: &[u8], length: u32) -> bool {
         let [from_client, from_server] = &mut self.last;
         let last = match end {
@@ -92,7 +96,7 @@ impl Conversation {
             End::Server => from_server,
         };
         let whole = usize::try_from(length).is_ok_and(|length| length == payload.len());
-        let fingerprint = whole.then(|| {
+        let fingerprint = (whole || shows_its_number(payload)).then(|| {
             let mut hasher = DefaultHasher::new();
             hasher.write(payload);
             hasher.finish()
@@ -204,6 +208,17 @@ impl Conversation {
         self.room = [0; 2];
         self.watch = close::Watch::default();
     }
+}
+
+/// Of a datagram that was cut there is enough to tell it from all others of its sender: the
+/// bytes that a packet number seals, as many as hide the number itself (RFC 9001, section 5.4.2).
+fn shows_its_number(payload: &[u8]) -> bool {
+    let number_offset = match packets(payload).next() {
+        Some(Packet::Long(long)) if long.number_offset > 0 => long.number_offset,
+        Some(Packet::Short(_)) => 1 + MAXIMUM_ID,
+        _ => return false,
+    };
+    payload.len() >= number_offset + LONGEST_NUMBER + SAMPLE
 }
 
 /// The version with which `payload`, sent to `port`, opens a QUIC connection; `None` when

@@ -282,6 +282,23 @@ fn a_first_datagram_that_was_cut_opens_a_connection_that_its_answer_tells_of() {
 }
 
 #[test]
+fn a_cut_datagram_that_was_doubled_counts_once_where_its_number_can_be_told() {
+    let keys = Keys::initial(V1, FIRST_ID, true).expect("a known version");
+    let hello = crypto_frame(0, &client_hello("one.test"));
+    let packet = |number| long_packet(&keys, (V1, 0), FIRST_ID, b"", number, &hello);
+    let counted = |captured: usize| {
+        let mut wire = Wire::new();
+        for number in [0, 0, 1, 1] {
+            wire.send_cut(client(), server(), &packet(number)[..captured], 1200);
+        }
+        wire.all()[0].bytes().client
+    };
+    assert_eq!(counted(60), 2 * 1200);
+    // Of the packet's number only a part was captured.
+    assert_eq!(counted(20), 4 * 1200);
+}
+
+#[test]
 fn what_is_kept_of_a_connection_is_bounded() {
     let mut wire = Wire::new();
     wire.initial(V1, FIRST_ID, 0, &crypto_frame(0, &client_hello("one.test")));

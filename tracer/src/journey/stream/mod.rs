@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 /// more come from damaged captures or from someone who wants our memory.
 const MAX_RANGES: usize = 1024;
 
+/// So many pieces wait behind a gap before those that came at one time are joined: a segment
+/// that was cut on its way takes no more room than a whole one.
+const MANY_WAIT: usize = MAX_RANGES / 4;
+
 /// The largest receive window (RFC 7323, section 2.3): what lies further ahead is not part
 /// of this stream.
 const MAX_WINDOW: u64 = 1 << 30;
@@ -390,6 +394,9 @@ impl StreamAssembler {
             self.hole(hole, at_ns);
             return;
         }
+        if self.joins_waiting(start, data, end - start, at_ns) {
+            return;
+        }
         self.waiting.insert(
             start,
             Piece {
@@ -401,6 +408,25 @@ impl StreamAssembler {
         if self.waiting.len() > MAX_RANGES {
             self.close_first_gap();
         }
+    }
+
+    /// Adds bytes to the piece before them, where many wait and both came at one time.
+    /// False when there is none.
+    fn joins_waiting(&mut self, start: u64, data: &[u8], length: u64, at_ns: u64) -> bool {
+        if self.waiting.len() < MANY_WAIT {
+            return false;
+        }
+        let before = self.waiting.range_mut(..start).next_back();
+        let before = before.filter(|(at, piece)| {
+            let whole = piece.data.len() as u64 == piece.length;
+            whole && piece.at_ns == at_ns && **at + piece.length == start
+        });
+        if let Some((_, piece)) = before {
+            piece.data.extend_from_slice(data);
+            piece.length += length;
+            return true;
+        }
+        false
     }
 
     fn delivered(&self) -> u64 {

@@ -264,6 +264,21 @@ fn many_gaps_do_not_need_unbounded_memory() {
     assert_eq!(&stream.bytes().as_slice()[19_996..], b"xy\0\0xy");
 }
 
+#[test]
+fn segments_behind_a_gap_fit_as_well_when_they_are_cut() {
+    let mut stream = started(0);
+    for place in 1..=700_u32 {
+        let at_ns = u64::from(place);
+        for byte in 0..8 {
+            send(&mut stream, place * 8 + byte, b"x", at_ns);
+        }
+    }
+    assert!(stream.bytes().is_empty(), "the gap was given up");
+    send(&mut stream, 0, b"xxxxxxxx", 2000);
+    assert_eq!(stream.bytes().as_slice(), [b'x'; 5608]);
+    assert_eq!(stream.bytes().time_of(5607), 700);
+}
+
 /// A byte string cut into segments: `(offset, bytes)`.
 fn segments() -> impl Strategy<Value = (Vec<u8>, Vec<(usize, usize)>)> {
     prop::collection::vec(any::<u8>(), 1..400).prop_flat_map(|data| {

@@ -284,6 +284,33 @@ fn what_is_said_after_starttls_is_opened_with_the_keys() {
     assert_eq!(urls(&document), ["smtp://www.shop.test:25/"]);
 }
 
+#[test]
+fn keys_that_come_long_after_the_close_open_what_is_behind_starttls_and_in_tunnels() {
+    let ends = ends(&[]);
+    let conversation = conversation(&ends, b"question", b"answer");
+    let asks = [
+        [&b"STARTTLS\r\n"[..], b"220 go ahead\r\n"],
+        [&connect_to("www.shop.test:443"), GRANTED],
+    ];
+    for [asked, granted] in asks {
+        let mut script = Script::of_file(Limits::default());
+        let wire = script.wire(40_000, peer(3128));
+        let mut capture = Capture { script, wire };
+        capture.script.open(&mut capture.wire);
+        let mut capture = capture
+            .says(true, asked)
+            .says(false, granted)
+            .carries(&conversation);
+        capture.script.close(&mut capture.wire);
+        capture.script.wait(60 * SECOND);
+        let mut other = capture.script.wire(40_001, peer(80));
+        capture.script.open(&mut other);
+        let document = capture.knows(&ends).script.finish().document;
+        let tls = document.connections[0].tls.as_ref().expect("TLS");
+        assert_eq!(tls.decrypted_by, DecryptedBy::Keylog);
+    }
+}
+
 const GRANTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
 fn connect_to(target: &str) -> Vec<u8> {

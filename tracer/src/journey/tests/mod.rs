@@ -2,6 +2,7 @@
 
 mod attempts;
 mod children;
+mod fragments;
 mod inside;
 mod invariants;
 mod kernel;
