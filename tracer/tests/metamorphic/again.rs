@@ -13,15 +13,20 @@ pub fn is_kept(before: &[Value], after: &[Value], kinds: &[Kind]) -> bool {
     is_within(before, after, kinds) && (more || after.iter().all(|it| was_told(it, before)))
 }
 
-/// Whether each of `few` is one of `many`. They have their times; where those may change, their
-/// places may, too.
+/// Whether each of `few` is one of `many`: as it was, or else as it may be told now. They have
+/// their times; where those may change, their places may, too.
 fn is_within(few: &[Value], many: &[Value], kinds: &[Kind]) -> bool {
     let mut rest: Vec<_> = many.iter().collect();
-    few.iter().all(|one| {
-        let place = rest.iter().position(|other| is_told(one, other, kinds));
-        let found = place.map(|place| rest.remove(place));
-        found.is_some() || may_be_missing(one, kinds)
-    })
+    let mut take = |wanted: &dyn Fn(&Value) -> bool| {
+        let place = rest.iter().position(|other| wanted(other));
+        place.map(|place| rest.remove(place)).is_some()
+    };
+    let mut changed: Vec<_> = few.iter().collect();
+    changed.retain(|one| !take(&|other| *one == other));
+    let mut found = |one: &Value| take(&|other| is_told(one, other, kinds));
+    changed
+        .into_iter()
+        .all(|one| found(one) || may_be_missing(one, kinds))
 }
 
 /// What comes again soon was sent again, and not overtaken, when it ends where the stream does:
