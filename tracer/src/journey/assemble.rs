@@ -86,6 +86,8 @@ pub struct Assembler {
     pub(super) last_at_ns: u64,
     frames: u64,
     fragments: Fragments,
+    /// The last frame was a part of a packet that is not whole.
+    waits_for_fragments: bool,
     pub(super) reported: super::live::Reported,
     pub(super) next_journey: u64,
     pub(super) wanted: Wanted,
@@ -122,6 +124,7 @@ impl Assembler {
             last_at_ns: 0,
             frames: 0,
             fragments: Fragments::default(),
+            waits_for_fragments: false,
             reported: super::live::Reported::default(),
             next_journey: 1,
             wanted: Wanted::default(),
@@ -136,15 +139,14 @@ impl Assembler {
     /// Takes the next observation, in time order.
     pub fn observe(&mut self, observation: Observation) {
         let at_ns = observation.at_ns;
-        let before_ns = self.last_at_ns;
-        self.last_at_ns = before_ns.max(at_ns);
+        self.last_at_ns = self.last_at_ns.max(at_ns);
         match observation.fact {
             Fact::Frame(frame) => {
-                // The frames of one moment are taken together: they may be one packet.
-                if at_ns > before_ns {
-                    self.settle_closed(before_ns);
-                }
                 self.frame(at_ns, &frame);
+                // What comes in fragments comes with the last of them.
+                if !self.waits_for_fragments {
+                    self.settle_closed(at_ns);
+                }
                 self.keep_within_limits(at_ns, frame.data.len());
                 spare::give_back(frame.data);
             }
@@ -253,6 +255,7 @@ impl Assembler {
 
     fn frame(&mut self, at_ns: u64, frame: &Frame) {
         self.frames += 1;
+        self.waits_for_fragments = false;
         let mark = Mark::new(at_ns, self.frames, frame);
         // On loopback every packet leaves and arrives; it counts once, where it leaves.
         let arrived_on_loopback = frame.direction == Direction::In
@@ -323,6 +326,8 @@ impl Assembler {
     /// A packet, whole or in fragments. True when a connection has it.
     fn packet(&mut self, ip: &Ip<'_>, tunnels: usize, mark: Mark, frame: &Frame) -> bool {
         let Some(whole) = self.fragments.add(ip, mark.at_ns) else {
+            let is_part = matches!(ip.transport, Transport::Other { .. });
+            self.waits_for_fragments = ip.fragment.is_some() && is_part;
             return self.transport(ip, &ip.transport, mark, frame);
         };
         let (protocol, transport) = whole.open();

@@ -154,12 +154,13 @@ impl Connections {
     pub fn take_over(&mut self, before_ns: u64) -> Option<u64> {
         loop {
             let (number, over_at_ns) = *self.over.front()?;
-            // Asked again and again: what came later only makes it later.
-            if over_at_ns > before_ns {
+            let crowded = self.over.len() > WAITING;
+            // Asked behind every frame: what came later only makes it later.
+            if !crowded && over_at_ns > before_ns {
                 return None;
             }
             let last_at_ns = self.tracked.get(&number).map(|it| it.last_at_ns);
-            if last_at_ns.is_some_and(|last| last > before_ns) {
+            if !crowded && last_at_ns.is_some_and(|last| last > before_ns) {
                 return None;
             }
             self.over.pop_front();
@@ -167,12 +168,6 @@ impl Connections {
                 return Some(number);
             }
         }
-    }
-
-    /// The first of the connections that are over, where too many of them wait to be settled.
-    pub fn take_crowded(&mut self) -> Option<u64> {
-        let crowded = self.over.len() > WAITING;
-        crowded.then(|| self.take_over(u64::MAX)).flatten()
     }
 
     /// Forgets the least recently used connections until at most `limit` are left, with at

@@ -69,9 +69,6 @@ impl Assembler {
             return;
         }
         let limits = self.options.limits;
-        while let Some(number) = self.connections.take_crowded() {
-            self.closed(number);
-        }
         self.settling.payload += bytes as u64;
         if self.settling.payload > limits.payload {
             self.relieve_payload(now_ns, &limits);

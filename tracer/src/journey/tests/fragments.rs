@@ -85,8 +85,6 @@ fn both_transports(fragmented: bool) -> Document {
     // The header of the IP packet is written anew.
     let query = query(2)[20..].to_vec();
     seen(&mut script, &frames(ip_number::UDP, &query, fragmented));
-    // What is over is read behind the next frame, too.
-    seen(&mut script, &frames(ip_number::UDP, &query, false));
     script.finish().document
 }
 
