@@ -1,6 +1,6 @@
 //! The one assembler: observations in, journeys out.
 //!
-//! It only remembers; the story is told by [`super::compose`] from what was remembered,
+//! It only remembers; the story is told by `compose` from what was remembered,
 //! at the end of a capture or, in live mode, whenever a connection falls quiet.
 
 use super::connection::ConnectCall;

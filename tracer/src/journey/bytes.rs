@@ -1,7 +1,7 @@
 //! Bytes of one direction of a stream, each with the time it was on the wire.
 //!
 //! The same type carries the reassembled TCP payload and the plaintext decrypted from it:
-//! whoever parses a message asks [`TimedBytes::time_of`] when its first or last byte was
+//! whoever parses a message asks [`TimedBytes::time_of`](crate::journey::bytes::TimedBytes::time_of) when its first or last byte was
 //! seen.
 
 /// Memory that is worth giving back, bytes.

@@ -1,7 +1,7 @@
 //! How text output may look, and the only place where strings become terminal output.
 //!
 //! Text from the network is data (RFC 9110, section 17 and common sense): every piece goes
-//! through [`Style::clean`] when it is placed, whoever wrote it, so that no view can forget.
+//! through [`Style::clean`](crate::report::style::Style::clean) when it is placed, whoever wrote it, so that no view can forget.
 
 use crate::protocol::text::{is_plain, is_printable, printable};
 use std::borrow::Cow;

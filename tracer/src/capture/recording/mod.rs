@@ -4,7 +4,7 @@
 //! (epb_flags) and one Interface Description Block per interface and link type; TLS secrets
 //! are Decryption Secrets Blocks, one line of a key log each. They stand before the packets
 //! they open, because Wireshark reads once; so the latest packets are held back for a
-//! moment ([`Recorder`]).
+//! moment ([`Recorder`](crate::capture::recording::Recorder)).
 //!
 //! Everything else is in notes under the enterprise number that IANA reserves for examples,
 //! 32473: in custom options (2989) of the packet that follows, of the section header for the
@@ -23,12 +23,12 @@
 //!
 //! | kind | note | stands |
 //! |---|---|---|
-//! | header | [`Header`] as JSON | in the section header |
-//! | frame | what a packet block cannot say, 28 bytes ([`note::FrameNote`]) | last in its packet block |
-//! | fact | [`Observation`](super::Observation) as JSON | where it was observed |
+//! | header | [`Header`](crate::capture::recording::Header) as JSON | in the section header |
+//! | frame | what a packet block cannot say, 28 bytes (`note::FrameNote`) | last in its packet block |
+//! | fact | [`Observation`](crate::capture::Observation) as JSON | where it was observed |
 //! | secret | the time of one line of key log, u64 | where the line was observed |
 //! | take | nanoseconds, u64 | where finished journeys were taken from the assembler |
-//! | end | the capture as [`CaptureInfo`] in JSON | after everything else |
+//! | end | the capture as [`CaptureInfo`](crate::journey::model::CaptureInfo) in JSON | after everything else |
 //!
 //! Numbers in notes are little endian. Times are nanoseconds since the start of the capture.
 //! Notes of another version or kind are skipped and counted. JSON was chosen for what is

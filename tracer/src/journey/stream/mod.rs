@@ -1,9 +1,9 @@
 //! TCP reassembly of one direction, by byte range.
 //!
 //! Positions are offsets in the stream: 0 is the first payload byte. A byte's time is the
-//! wire time of the segment that *first* carried it ([`TimedBytes::time_of`]); what was
+//! wire time of the segment that *first* carried it ([`TimedBytes::time_of`](crate::journey::bytes::TimedBytes::time_of)); what was
 //! held up behind a lost segment could only be read later, which is
-//! [`TimedBytes::readable_at`].
+//! [`TimedBytes::readable_at`](crate::journey::bytes::TimedBytes::readable_at).
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +55,7 @@ pub enum SegmentKind {
 }
 
 /// Puts the segments of one direction in order. Bounded: at most `limit` bytes are kept,
-/// with at most [`MAX_RANGES`] ranges waiting behind gaps, and holes in proportion to what
+/// with at most `MAX_RANGES` ranges waiting behind gaps, and holes in proportion to what
 /// was captured.
 #[derive(Debug, Clone)]
 pub struct StreamAssembler {

@@ -1,7 +1,7 @@
 //! DNS messages (RFC 1035); record data is decoded by hickory-proto.
 //!
 //! hickory reads a message whole or not at all; a timeline wants what could be read of a
-//! broken one. So the walk over the sections and the names are ours (see [`cursor`]), and
+//! broken one. So the walk over the sections and the names are ours (see `cursor`), and
 //! hickory reads the record data.
 
 mod cursor;
