@@ -96,11 +96,12 @@ pub fn read<T: Copy>(base: u64, offset: u16) -> Option<T> {
 /// go through all that comes behind one twice.
 #[inline(always)]
 pub fn read_or_zero<T: Copy + Default>(base: u64, offset: u16) -> T {
-    // An integer or several: their default is all zeros, as is what a failed read leaves.
-    let mut value = T::default();
-    // SAFETY: the value is valid for writes, and stays plain data.
-    unsafe { read_into(&raw mut value, base, offset) };
-    value
+    let mut value = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: an integer or several, whose default is all zeros, as is what a failed read leaves.
+    unsafe {
+        read_into(value.as_mut_ptr(), base, offset);
+        value.assume_init()
+    }
 }
 
 /// inode number of a network namespace (`struct net`), 0 where unknown.

@@ -3,7 +3,7 @@
 //! Programs stay small: filter, time stamp, socket cookie, bytes. Everything is parsed
 //! once, in userspace. One file per concern; what all of them use is in `emit` (the ring
 //! and its loss counters), `bounds` (lengths the verifier believes), `layout` (where the
-//! kernel's members are), `socket_common` (what a socket says of itself), `memory` (tables that
+//! kernel's members are), `words` (memory by the word), `socket_common` (what a socket says of itself), `memory` (tables that
 //! forget) and `task` (who is running, and whether it is traced).
 #![no_std]
 #![no_main]
@@ -31,6 +31,7 @@ mod socket;
 mod socket_common;
 mod task;
 mod tcp;
+mod words;
 
 /// A reachable panic becomes an endless loop, which the verifier refuses: it can never run.
 #[cfg(not(test))]

@@ -9,7 +9,7 @@ use tracer_common::{
 use crate::{
     emit,
     layout::{is_elsewhere, offset, read_into, read_or_zero},
-    task,
+    task, words,
 };
 
 /// What is known of an entry: most of it from the entry itself, the rest from the arguments
@@ -119,8 +119,8 @@ fn report(context: &impl EbpfContext, sighting: &Sighting) -> i32 {
         (*record).state = sighting.state;
         (*record).has_mac = u8::from(sighting.mac != 0);
         (*record).reserved = 0;
-        core::ptr::write_bytes(&raw mut (*record).mac, 0, 1);
-        core::ptr::write_bytes(&raw mut (*record).ip, 0, 1);
+        words::clear_six((&raw mut (*record).mac).cast());
+        words::clear::<4>((&raw mut (*record).ip).cast());
         if sighting.mac != 0 {
             read_into(&raw mut (*record).mac, sighting.mac, 0);
         }

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, generated},
+    helpers::{bpf_get_current_uid_gid, generated},
     macros::{kprobe, raw_tracepoint},
     programs::{ProbeContext, RawTracePointContext},
 };
@@ -104,7 +104,7 @@ fn executes(context: &impl EbpfContext, hook: u8, process: u64, binary: u64) {
         (*record).tgid = task::current().0;
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).reserved = 0;
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_thread_name(&raw mut (*record).comm);
         (*record).filename[0] = 0;
         if let Some(name) = read::<u64>(binary, offset!(binary_file_name)) {
             generated::bpf_probe_read_kernel_str(

@@ -1,8 +1,10 @@
 //! The resolver library: calls of getaddrinfo(3), and the files it reads.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_comm, bpf_ktime_get_boot_ns, generated},
+    helpers::{bpf_ktime_get_boot_ns, generated},
     macros::{fentry, kprobe, map, raw_tracepoint, uprobe, uretprobe},
     maps::LruHashMap,
     programs::{FEntryContext, ProbeContext, RawTracePointContext, RetProbeContext},
@@ -16,7 +18,7 @@ use tracer_common::{
 use crate::{
     emit,
     layout::{offset, read},
-    task,
+    task, words,
 };
 
 // Numbers of system calls: arch/x86/entry/syscalls/syscall_64.tbl and, for aarch64,
@@ -149,7 +151,7 @@ fn report(context: &impl EbpfContext, call: *const Call, result: Option<i32>) {
         (*record).has_name = (*call).has_name;
         (*record).has_service = (*call).has_service;
         (*record).reserved = 0;
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_thread_name(&raw mut (*record).comm);
         generated::bpf_probe_read_kernel(
             (&raw mut (*record).name).cast(),
             limits::HOST_NAME as u32,
@@ -234,6 +236,13 @@ enum Read {
     Later,
 }
 
+/// The beginning of a file's name, aligned as in a [`FileOpen`], so that it is copied by the word.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Path {
+    bytes: [u8; limits::RESOLVER_PATH],
+}
+
 /// The current task asks for the file whose name is at the user address that `address` gives.
 #[inline(always)]
 fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<u64>) -> Read {
@@ -243,9 +252,11 @@ fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<
     let Some(address) = address() else {
         return Read::Now;
     };
-    let mut path = [0_u8; limits::RESOLVER_PATH];
-    // SAFETY: the helper checks the user address and writes at most the buffer's length.
+    let mut path = MaybeUninit::<Path>::uninit();
+    // SAFETY: the buffer is as long as it is cleared; the helper checks the user address and
+    // writes at most as many bytes.
     let length = unsafe {
+        words::clear::<{ limits::RESOLVER_PATH / 4 }>(path.as_mut_ptr().cast());
         generated::bpf_probe_read_user_str(
             path.as_mut_ptr().cast(),
             limits::RESOLVER_PATH as u32,
@@ -255,7 +266,9 @@ fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<
     if length < 0 {
         return Read::Later;
     }
-    if !is_resolver_file(&path) {
+    // SAFETY: cleared, and plain bytes.
+    let path = unsafe { path.assume_init_ref() };
+    if !is_resolver_file(&path.bytes) {
         return Read::Now;
     }
     let Some(mut slot) = emit::reserve::<FileOpen>(hook, context) else {
@@ -267,7 +280,10 @@ fn opens(context: &impl EbpfContext, hook: u8, address: impl FnOnce() -> Option<
     unsafe {
         (*record).tgid = tgid;
         (*record).tid = tid;
-        (*record).path = path;
+        words::copy::<{ limits::RESOLVER_PATH / 8 }>(
+            (&raw const *path).cast(),
+            (&raw mut (*record).path).cast(),
+        );
     }
     slot.submit();
     Read::Now

@@ -53,7 +53,9 @@ pub fn tcp_retransmit_skb(context: RawTracePointContext) -> i32 {
         (*record).state = common.state();
         (*record).ca_state = congestion_state(socket);
         (*record).pending = read(socket, offset!(connection_pending)).unwrap_or(u8::MAX);
-        (*record).reserved = [0; 3];
+        (*record).reserved[0] = 0;
+        (*record).reserved[1] = 0;
+        (*record).reserved[2] = 0;
         (*record).network = common.network();
         (*record).family = ends.family;
         (*record).local_port = ends.source_port;

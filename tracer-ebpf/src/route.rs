@@ -19,7 +19,7 @@ use tracer_common::{
 use crate::{
     emit,
     layout::{config, is_elsewhere, network_inode, offset, read, read_into, read_or_zero},
-    task,
+    task, words,
 };
 
 /// When a process last looked up a destination: with the whole host in scope, a busy
@@ -181,10 +181,10 @@ unsafe fn start(record: *mut Route, table: u32, address_family: u16) {
         (*record).gateway_family = 0;
         (*record).route_type = 0;
         (*record).no_match = 0;
-        core::ptr::write_bytes(&raw mut (*record).reserved, 0, 1);
-        core::ptr::write_bytes(&raw mut (*record).source, 0, 1);
-        core::ptr::write_bytes(&raw mut (*record).gateway, 0, 1);
-        core::ptr::write_bytes(&raw mut (*record).interface, 0, 1);
+        words::clear_six((&raw mut (*record).reserved).cast());
+        words::clear::<4>((&raw mut (*record).source).cast());
+        words::clear::<4>((&raw mut (*record).gateway).cast());
+        words::clear::<4>((&raw mut (*record).interface).cast());
     }
 }
 

@@ -66,79 +66,77 @@ const CALLBACKS: u32 =
 
 #[sock_ops]
 pub fn tcp_sock_ops(context: SockOpsContext) -> u32 {
-    let operation = context.op();
-    if operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB
-        || operation == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB
-    {
-        established(&context);
-    } else if operation == BPF_SOCK_OPS_RTT_CB {
-        again(&context, sample::ROUND_TRIP);
-    } else if operation == BPF_SOCK_OPS_RTO_CB {
-        again(&context, sample::TIMEOUT);
-    } else if operation == BPF_SOCK_OPS_STATE_CB {
-        // SAFETY: the verifier lets this program read its arguments: old and new state.
-        let to = unsafe { (*context.ops).__bindgen_anon_1.args[1] };
-        if to == CLOSE {
-            again(&context, sample::CLOSING);
-        }
+    if let Some(moment) = moment(&context) {
+        called(&context, moment);
     }
     PROCEED
 }
 
+/// What this call tells of, where it is something that is told.
 #[inline(always)]
-fn established(context: &SockOpsContext) {
-    let cookie = cookie(context);
-    // In network byte order, in the upper half (sock_ops_convert_ctx_access, net/core/filter.c).
-    let remote_port = u32::from_be(context.remote_port()) as u16;
-    if !ports::may_be_wanted(context.local_port() as u16, remote_port)
-        && TRACED_SOCKETS.get_ptr(cookie).is_none()
+fn moment(context: &SockOpsContext) -> Option<u8> {
+    let operation = context.op();
+    if operation == BPF_SOCK_OPS_RTT_CB {
+        return Some(sample::ROUND_TRIP);
+    }
+    if operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB
+        || operation == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB
     {
+        return Some(sample::ESTABLISHED);
+    }
+    if operation == BPF_SOCK_OPS_RTO_CB {
+        return Some(sample::TIMEOUT);
+    }
+    // SAFETY: the verifier lets this program read its arguments: old and new state.
+    let closes = operation == BPF_SOCK_OPS_STATE_CB
+        && unsafe { (*context.ops).__bindgen_anon_1.args[1] } == CLOSE;
+    closes.then_some(sample::CLOSING)
+}
+
+/// A callback that was asked for, by this program or by somebody else's; that of a complete
+/// handshake nobody has to ask for.
+#[inline(always)]
+fn called(context: &SockOpsContext, moment: u8) {
+    let is_new = moment == sample::ESTABLISHED;
+    let cookie = cookie(context);
+    if is_new && is_of_others(context, cookie) {
+        return;
+    }
+    let sampling = if is_new { None } else { sampling_of(cookie) };
+    if moment == sample::ROUND_TRIP && sampling.is_some_and(|it| !is_due(it)) {
         return;
     }
     let socket = SocketCommon::of(socket(context));
     let Some(ends) = socket.ends() else {
         return;
     };
-    if !is_wanted(cookie, &ends) {
-        return;
+    if sampling.is_none() {
+        if !is_wanted(cookie, &ends) {
+            return;
+        }
+        begin(cookie);
     }
-    // Another program may have asked for other callbacks.
-    let _ = context.set_cb_flags((context.cb_flags() | CALLBACKS) as i32);
-    begin(cookie);
-    take(
-        (hook::SOCK_OPS, sample::ESTABLISHED),
-        &socket,
-        cookie,
-        &ends,
-        |record| numbers_of_context(context, record),
-    );
+    if is_new {
+        // Another program may have asked for other callbacks.
+        let _ = context.set_cb_flags((context.cb_flags() | CALLBACKS) as i32);
+    }
+    take((hook::SOCK_OPS, moment), &socket, cookie, &ends, |record| {
+        numbers_of_context(context, record);
+    });
+}
+
+/// Is this certainly a connection of nobody who is traced?
+#[inline(always)]
+fn is_of_others(context: &SockOpsContext, cookie: u64) -> bool {
+    // In network byte order, in the upper half (sock_ops_convert_ctx_access, net/core/filter.c).
+    let remote_port = u32::from_be(context.remote_port()) as u16;
+    !ports::may_be_wanted(context.local_port() as u16, remote_port)
+        && TRACED_SOCKETS.get_ptr(cookie).is_none()
 }
 
 #[inline(always)]
 fn is_wanted(cookie: u64, ends: &Ends) -> bool {
     task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some() || flow::is_known(ends)
-}
-
-/// A callback that was asked for, by this program or by somebody else's.
-#[inline(always)]
-fn again(context: &SockOpsContext, moment: u8) {
-    let cookie = cookie(context);
-    let sampling = sampling_of(cookie);
-    if moment == sample::ROUND_TRIP && sampling.is_some_and(|it| !is_due(it)) {
-        return;
-    }
-    let socket = SocketCommon::of(socket(context));
-    if let Some(ends) = socket.ends() {
-        if sampling.is_none() {
-            if !is_wanted(cookie, &ends) {
-                return;
-            }
-            begin(cookie);
-        }
-        take((hook::SOCK_OPS, moment), &socket, cookie, &ends, |record| {
-            numbers_of_context(context, record);
-        });
-    }
 }
 
 /// TP_PROTO(struct sock *sk, const struct sk_buff *skb). In `tcp_rcv_established`, before

@@ -7,7 +7,7 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::bpf_sock_addr,
-    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, generated},
+    helpers::{bpf_get_current_uid_gid, generated},
     macros::{cgroup_sock_addr, kprobe, map, raw_tracepoint},
     maps::{Array, LruHashMap},
     programs::{ProbeContext, RawTracePointContext, SockAddrContext},
@@ -145,7 +145,7 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
                 .add(3)
                 .write(core::ptr::read_volatile(&raw const (*words)[3]));
         }
-        (*record).comm = bpf_get_current_comm().unwrap_or_default();
+        task::write_thread_name(&raw mut (*record).comm);
     }
     slot.submit();
     PROCEED

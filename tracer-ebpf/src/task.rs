@@ -60,6 +60,16 @@ pub unsafe fn write_name(into: *mut [u8; limits::COMM]) {
     unsafe { read_into(into, leader, offset!(task_comm)) };
 }
 
+/// Writes the name of the current thread.
+///
+/// # Safety
+/// `into` is valid for writes.
+#[inline(always)]
+pub unsafe fn write_thread_name(into: *mut [u8; limits::COMM]) {
+    // SAFETY: as the caller promises; the helper writes as many bytes, zeros where it fails.
+    unsafe { generated::bpf_get_current_comm(into.cast(), limits::COMM as u32) };
+}
+
 /// inode number of the current task's network namespace, 0 where unknown.
 #[inline(always)]
 fn current_network() -> u32 {

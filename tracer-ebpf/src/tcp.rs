@@ -19,7 +19,7 @@ use crate::{
     layout::{offset, read},
     ports,
     socket_common::{self, SocketCommon},
-    task,
+    task, words,
 };
 
 // include/net/tcp_states.h
@@ -158,7 +158,7 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         if to == LISTEN {
             task::write_name(&raw mut (*record).comm);
         } else {
-            (*record).comm = [0; limits::COMM];
+            words::clear::<{ limits::COMM / 4 }>((&raw mut (*record).comm).cast());
         }
         (*record).cookie = socket.cookie();
         (*record).network = socket.network();

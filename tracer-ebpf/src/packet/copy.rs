@@ -18,12 +18,11 @@ use crate::{bounds, emit};
 const MOST: u64 = limits::FRAME_BYTES as u64 - 1;
 
 #[inline(always)]
-pub fn frame<S: Source>(
-    source: &Begun<'_, S>,
-    arrival: &Arrival,
-    work: *mut Work,
-    (of_kind, wanted): (u32, u32),
-) {
+pub fn frame<S: Source>(source: &Begun<'_, S>, arrival: &Arrival, work: *mut Work) {
+    let wanted = recall!(work.packet.wanted);
+    if wanted == 0 {
+        return;
+    }
     // SAFETY: no arguments.
     let at_ns = unsafe { bpf_ktime_get_boot_ns() };
     let original_length = source.length();
@@ -56,15 +55,15 @@ pub fn frame<S: Source>(
             loss::FRAME,
             buffer.cast_const().cast(),
             length + size_of::<FrameHead>() as u64,
-            || ports(of_kind, work),
+            || ports(work),
         );
     }
 }
 
 /// The ports of a TCP segment, for when it is lost.
 #[inline(always)]
-fn ports(of_kind: u32, work: *const Work) -> u32 {
-    if of_kind != kind::TCP {
+fn ports(work: *const Work) -> u32 {
+    if recall!(work.packet.kind) != kind::TCP {
         return emit::UNKNOWN;
     }
     emit::ports(

@@ -25,9 +25,17 @@ const SYN: u32 = 0x0002_0000;
 /// include/net/flow.h).
 const LOOPBACK: u32 = 1;
 
-/// How many bytes of the frame to copy; 0 when it is not wanted at all.
+/// Writes down how many bytes of the frame to copy; 0 when it is not wanted at all.
 #[inline(always)]
-pub fn bytes_wanted(of_kind: u32, work: *mut Work, arrival: &Arrival) -> u32 {
+pub fn packet(work: *mut Work, arrival: &Arrival) {
+    let wanted = bytes_wanted(work, arrival);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe { (*work).packet.wanted = wanted };
+}
+
+#[inline(always)]
+fn bytes_wanted(work: *mut Work, arrival: &Arrival) -> u32 {
+    let of_kind = recall!(work.packet.kind);
     if of_kind == kind::OTHER {
         return NOTHING;
     }

@@ -127,19 +127,13 @@ fn observe(source: &impl Source, arrival: &Arrival) {
     let Some(work) = work::place() else {
         return;
     };
-    // SAFETY: this CPU's own buffer, which is longer than the beginning of a frame.
-    let begun = unsafe {
-        let bytes = (&raw mut (*work).frame.bytes).cast();
-        source::Begun::new(source, bytes)
-    };
-    let Some(begun) = begun else {
+    // SAFETY: this CPU's place.
+    let Some(begun) = (unsafe { source::Begun::new(source, work) }) else {
         return;
     };
-    let kind = parse::packet(&begun, arrival.link, work);
-    let wanted = filter::bytes_wanted(kind, work, arrival);
-    if wanted != 0 {
-        copy::frame(&begun, arrival, work, (kind, wanted));
-    }
+    parse::packet(&begun, arrival.link, work);
+    filter::packet(work, arrival);
+    copy::frame(&begun, arrival, work);
 }
 
 /// Do all interfaces have frames of Ethernet?

@@ -37,10 +37,10 @@ const AUTHENTICATION: u8 = 51;
 const ICMPV6: u32 = 58;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Takes the frame apart and says of which kind it is.
+/// Takes the frame apart and writes down of which kind it is.
 #[inline(always)]
-pub fn packet(source: &impl Source, link_type: u8, work: *mut Work) -> u32 {
-    network(source, link_type, work)
+pub fn packet(source: &impl Source, link_type: u8, work: *mut Work) {
+    let found = network(source, link_type, work)
         .and_then(|found| {
             if found == kind::CONTROL {
                 Some(found)
@@ -48,22 +48,27 @@ pub fn packet(source: &impl Source, link_type: u8, work: *mut Work) -> u32 {
                 transport(source, work)
             }
         })
-        .unwrap_or(kind::OTHER)
+        .unwrap_or(kind::OTHER);
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe { (*work).packet.kind = found };
 }
 
 /// Link layer and IP. [`kind::CONTROL`] for ARP, any other number when there is more.
 #[inline(always)]
 fn network(source: &impl Source, link_type: u8, work: *mut Work) -> Option<u32> {
-    let (ethertype, offset) = if link_type == link::RAW_IP {
+    if link_type == link::RAW_IP {
         let version: u8 = source.load(0)?;
-        if version >> 4 == 4 {
-            (ETHERTYPE_IPV4, 0)
+        let ethertype = if version >> 4 == 4 {
+            ETHERTYPE_IPV4
         } else {
-            (ETHERTYPE_IPV6, 0)
-        }
+            ETHERTYPE_IPV6
+        };
+        write_link(work, ethertype, 0);
     } else {
-        ethernet(source)?
-    };
+        ethernet(source, work)?;
+    }
+    let ethertype = recall!(work.network.ethertype) as u16;
+    let offset = recall!(work.network.offset);
     if ethertype == ETHERTYPE_ARP {
         return Some(kind::CONTROL);
     }
@@ -82,21 +87,33 @@ fn network(source: &impl Source, link_type: u8, work: *mut Work) -> Option<u32> 
 /// Written out, here and for extension headers: of a loop that LLVM does not unroll, the
 /// verifier of 5.10 sees a back-edge.
 #[inline(always)]
-fn ethernet(source: &impl Source) -> Option<(u16, u32)> {
-    let ethertype = u16::from_be(source.load::<u16>(12)?);
-    let (ethertype, offset) = behind_tag(source, ethertype, 14)?;
-    behind_tag(source, ethertype, offset)
+fn ethernet(source: &impl Source, work: *mut Work) -> Option<()> {
+    write_link(work, u16::from_be(source.load::<u16>(12)?), 14);
+    behind_tag(source, work)?;
+    behind_tag(source, work)
 }
 
 /// Steps over a VLAN tag, if there is one.
 #[inline(always)]
-fn behind_tag(source: &impl Source, ethertype: u16, offset: u32) -> Option<(u16, u32)> {
+fn behind_tag(source: &impl Source, work: *mut Work) -> Option<()> {
+    let ethertype = recall!(work.network.ethertype);
     // IEEE 802.1Q, 802.1ad, and the number used before 802.1ad.
-    if ethertype != 0x8100 && ethertype != 0x88a8 && ethertype != 0x9100 {
-        return Some((ethertype, offset));
+    if ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100 {
+        let offset = recall!(work.network.offset);
+        let ethertype = u16::from_be(source.load::<u16>(offset + 2)?);
+        write_link(work, ethertype, offset + 4);
     }
-    let ethertype = u16::from_be(source.load::<u16>(offset + 2)?);
-    Some((ethertype, offset + 4))
+    Some(())
+}
+
+/// What stands behind the link layer, and where.
+#[inline(always)]
+fn write_link(work: *mut Work, ethertype: u16, offset: u32) {
+    // SAFETY: `work` is this CPU's entry of the map.
+    unsafe {
+        (*work).network.ethertype = u32::from(ethertype);
+        (*work).network.offset = offset;
+    }
 }
 
 /// RFC 791, section 3.1.

@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use tracer_common::limits;
 
+use super::work::{Work, read_back};
 use crate::bounds;
 
 /// A frame whose bytes can be copied.
@@ -37,39 +38,38 @@ pub trait Source {
 /// A frame whose first bytes were copied already, by one call instead of one for each header.
 pub struct Begun<'a, S> {
     source: &'a S,
-    /// At least [`BEGINNING`] bytes, of which `copied` are the frame's.
-    bytes: *const u8,
-    copied: u32,
+    /// Where the copy is, and how long: read back for each header, see [`super::work`].
+    work: *const Work,
 }
 
 /// Most frames have all their headers within so many bytes.
 pub const BEGINNING: u32 = limits::FRAME_HEADERS;
 
 impl<'a, S: Source> Begun<'a, S> {
-    /// Copies the beginning of the frame to `into`. `None` for a frame without any byte.
+    /// Copies the beginning of the frame to where the whole one may stand later. `None` for a
+    /// frame without any byte.
     ///
     /// # Safety
-    /// `into` is valid for [`BEGINNING`] bytes for as long as this lives, and the verifier can
-    /// see that.
+    /// `work` is this CPU's entry of the map.
     #[inline(always)]
-    pub unsafe fn new(source: &'a S, into: *mut u8) -> Option<Self> {
+    pub unsafe fn new(source: &'a S, work: *mut Work) -> Option<Self> {
         let length = u64::from(source.length().min(BEGINNING));
-        let length = bounds::from_one(length, u64::from(BEGINNING))?;
-        // SAFETY: as the caller promises.
-        if !unsafe { source.copy(0, into, length as u32) } {
-            return None;
+        let length = bounds::from_one(length, u64::from(BEGINNING))? as u32;
+        // SAFETY: as the caller promises; the buffer is longer than the beginning of a frame.
+        unsafe {
+            if !source.copy(0, (&raw mut (*work).frame.bytes).cast(), length) {
+                return None;
+            }
+            (*work).begun = length;
         }
-        Some(Self {
-            source,
-            bytes: into,
-            copied: length as u32,
-        })
+        Some(Self { source, work })
     }
 
     /// Bytes that are copied.
     #[inline(always)]
     pub fn copied(&self) -> u32 {
-        self.copied
+        // SAFETY: only an address is taken, within an entry of the map.
+        read_back(unsafe { &raw const (*self.work).begun })
     }
 }
 
@@ -88,12 +88,15 @@ impl<S: Source> Source for Begun<'_, S> {
     #[inline(always)]
     fn load<T: Copy>(&self, offset: u32) -> Option<T> {
         let size = size_of::<T>() as u32;
-        if offset.saturating_add(size) > self.copied {
+        if offset.saturating_add(size) > self.copied() {
             return self.source.load(offset);
         }
         let place = bounds::from_zero(u64::from(offset), u64::from(BEGINNING - size))?;
         // SAFETY: within the bytes that were copied; plain bytes, wherever they are.
-        Some(unsafe { self.bytes.add(place as usize).cast::<T>().read_unaligned() })
+        Some(unsafe {
+            let bytes = (&raw const (*self.work).frame.bytes).cast::<u8>();
+            bytes.add(place as usize).cast::<T>().read_unaligned()
+        })
     }
 }
 

@@ -22,6 +22,9 @@ static FRAME_BUFFERS: Array<Work> = Array::with_max_entries(1, 0);
 pub struct Work {
     pub network: Network,
     pub packet: Packet,
+    /// Bytes at the beginning of `frame` that are the frame's, see `Begun`.
+    pub begun: u32,
+    pub reserved: u32,
     pub frame: FrameBuffer,
 }
 
@@ -43,12 +46,17 @@ pub struct Network {
     pub fragmented: u32,
     /// Of the packet that the fragments make up.
     pub identification: u32,
-    pub reserved: u32,
+    /// Of the link layer, host byte order.
+    pub ethertype: u32,
 }
 
 /// What the filter needs to know.
 #[repr(C)]
 pub struct Packet {
+    /// One of the numbers of `parse::kind`.
+    pub kind: u32,
+    /// Bytes of the frame that are wanted.
+    pub wanted: u32,
     pub key: FlowKey,
     /// The fragments' key, where `fragmented` is not 0.
     pub fragments: FlowKey,
