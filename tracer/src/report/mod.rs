@@ -2,6 +2,7 @@
 //!
 //! Reports know the model (and the packet parsers, to open packets), never the kernel side.
 
+mod connection_text;
 /// What hooks this kernel offers.
 pub mod doctor;
 #[cfg(test)]

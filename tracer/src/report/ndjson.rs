@@ -3,18 +3,18 @@
 //! The header comes first and the loss summary last. A journey's line holds the objects
 //! themselves where the document holds their ids, so that a reader joins nothing.
 
+use super::connection_text::ConnectionTexts;
 use super::lookup::Lookup;
 use crate::journey::model::{
-    CaptureComment, CaptureInfo, Close, Comment, Connection, Cost, DhcpExchange, DnsExchange,
-    Document, Drop, End, Endpoint, Failure, Finding, Gap, Handshake, HookReport, HostInfo,
-    HttpExchange, Journey, KernelPath, LossReport, NeighborExchange, Outcome, OwnAddress, PerEnd,
-    Phases, Process, Quic, Reset, Resolution, Retransmission, Route, Source, StateTransition,
-    TcpSample, TimelineEvent, Tls, Trace, TracerInfo, Transport, ZeroWindow,
+    CaptureComment, CaptureInfo, Connection, Cost, DhcpExchange, DnsExchange, Document, Failure,
+    Finding, Gap, HookReport, HostInfo, HttpExchange, Journey, LossReport, NeighborExchange,
+    Outcome, OwnAddress, Phases, Process, Resolution, Route, Source, TimelineEvent, Trace,
+    TracerInfo,
 };
 use crate::journey::part::Part;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
@@ -126,14 +126,18 @@ impl<'a> JourneyLine<'a> {
     ///
     /// # Errors
     /// None that a model could lead to.
-    pub fn new(journey: &'a Journey, lookup: &Lookup<'a>) -> serde_json::Result<Self> {
+    pub fn new(
+        journey: &'a Journey,
+        lookup: &Lookup<'a>,
+        texts: &mut ConnectionTexts<'a>,
+    ) -> serde_json::Result<Self> {
         let exchanges = lookup.exchanges_of(journey);
         let mut carrier = None;
         let mut attempts = Vec::with_capacity(journey.attempts.len());
         for connection in lookup.attempts_of(journey) {
             let carried = journey.connection.as_ref() == Some(&connection.id);
             let http = if carried { exchanges } else { &[] };
-            let text = to_raw_value(&OwnConnection::of(connection, journey, http))?;
+            let text = texts.of(connection, journey, http)?;
             // Mostly the only one: written once, told twice.
             if carried {
                 carrier = Some(text.clone());
@@ -143,8 +147,7 @@ impl<'a> JourneyLine<'a> {
         if carrier.is_none()
             && let Some(connection) = lookup.connection_of(journey)
         {
-            let own = OwnConnection::of(connection, journey, exchanges);
-            carrier = Some(to_raw_value(&own)?);
+            carrier = Some(texts.of(connection, journey, exchanges)?);
         }
         Ok(Self {
             id: &journey.id,
@@ -173,89 +176,6 @@ impl<'a> JourneyLine<'a> {
             gaps: &journey.gaps,
         })
     }
-}
-
-/// A connection without the exchanges and samples of other journeys: with them, the lines of
-/// a long keep-alive connection would grow with the square of its requests. The members are
-/// those of [`Connection`], which a test sees to.
-#[derive(Debug, Serialize)]
-struct OwnConnection<'a> {
-    id: &'a str,
-    transport: Transport,
-    client: Endpoint,
-    server: Endpoint,
-    interface: Option<&'a str>,
-    client_process: Option<&'a Process>,
-    server_process: Option<&'a Process>,
-    client_readers: &'a [Process],
-    server_readers: &'a [Process],
-    handshake: &'a Handshake,
-    states: &'a [StateTransition],
-    bytes: PerEnd,
-    segments: PerEnd,
-    retransmissions: &'a [Retransmission],
-    retransmissions_unlisted: u64,
-    srtt_ns: Option<u64>,
-    drops: &'a [Drop],
-    tcp_samples: &'a [TcpSample],
-    resets: &'a [Reset],
-    zero_windows: &'a [ZeroWindow],
-    #[serde(skip_serializing_if = "<[Comment]>::is_empty")]
-    comments: &'a [Comment],
-    close: &'a Close,
-    kernel_path: Option<&'a KernelPath>,
-    requester: End,
-    quic: Option<&'a Quic>,
-    tls: Option<&'a Tls>,
-    http: &'a [HttpExchange],
-}
-
-impl<'a> OwnConnection<'a> {
-    /// `http`: the exchanges of `journey`, if this connection carried it.
-    fn of(connection: &'a Connection, journey: &Journey, http: &'a [HttpExchange]) -> Self {
-        Self {
-            id: &connection.id,
-            transport: connection.transport,
-            client: connection.client,
-            server: connection.server,
-            interface: connection.interface.as_deref(),
-            client_process: connection.client_process.as_ref(),
-            server_process: connection.server_process.as_ref(),
-            client_readers: &connection.client_readers,
-            server_readers: &connection.server_readers,
-            handshake: &connection.handshake,
-            states: &connection.states,
-            bytes: connection.bytes,
-            segments: connection.segments,
-            retransmissions: &connection.retransmissions,
-            retransmissions_unlisted: connection.retransmissions_unlisted,
-            srtt_ns: connection.srtt_ns,
-            drops: &connection.drops,
-            tcp_samples: samples_of(connection, journey),
-            resets: &connection.resets,
-            zero_windows: &connection.zero_windows,
-            comments: &connection.comments,
-            close: &connection.close,
-            kernel_path: connection.kernel_path.as_ref(),
-            requester: connection.requester,
-            quic: connection.quic.as_deref(),
-            tls: connection.tls.as_deref(),
-            http,
-        }
-    }
-}
-
-/// The samples of a journey's time, of the first one on a connection also those before. They
-/// are in time order.
-fn samples_of<'a>(connection: &'a Connection, journey: &Journey) -> &'a [TcpSample] {
-    let end_ns = journey.started_at_ns.saturating_add(journey.duration_ns);
-    let samples = &connection.tcp_samples;
-    let begin = match journey.reused_connection {
-        true => samples.partition_point(|sample| sample.at_ns < journey.started_at_ns),
-        false => 0,
-    };
-    let end = samples.partition_point(|sample| sample.at_ns <= end_ns);
-    samples.get(begin..end).unwrap_or_default()
 }
 
 /// Writes lines as they become known. Nothing is flushed.
@@ -296,8 +216,14 @@ impl<W: Write> Writer<W> {
     }
 
     /// One journey with what `lookup` knows of its references.
-    pub fn journey(&mut self, journey: &Journey, lookup: &Lookup<'_>) -> io::Result<()> {
-        self.line(&Line::Journey(Box::new(JourneyLine::new(journey, lookup)?)))
+    fn journey<'a>(
+        &mut self,
+        journey: &'a Journey,
+        lookup: &Lookup<'a>,
+        texts: &mut ConnectionTexts<'a>,
+    ) -> io::Result<()> {
+        let line = JourneyLine::new(journey, lookup, texts)?;
+        self.line(&Line::Journey(Box::new(line)))
     }
 
     /// What belongs to no journey by its nature, and the last line.
@@ -328,9 +254,10 @@ impl<W: Write> Writer<W> {
     }
 
     /// A part: its journeys, and what no journey refers to.
-    pub fn part(&mut self, part: &Part, lookup: &Lookup<'_>) -> io::Result<()> {
+    pub fn part<'a>(&mut self, part: &'a Part, lookup: &Lookup<'a>) -> io::Result<()> {
+        let mut texts = ConnectionTexts::default();
         for journey in &part.journeys {
-            self.journey(journey, lookup)?;
+            self.journey(journey, lookup, &mut texts)?;
         }
         self.unclaimed(part)
     }
@@ -370,7 +297,7 @@ impl<W: Write> Writer<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OwnConnection, Writer};
+    use super::Writer;
     use crate::journey::model::Document;
     use crate::report::examples;
     use serde_json::Value;
@@ -447,25 +374,6 @@ mod tests {
         assert_eq!(told, [101, 200]);
         assert_eq!(line["http"], exchanges[1]);
         assert_eq!(line["http"]["upgraded_from"], exchanges[0]["id"]);
-    }
-
-    /// Where a journey leaves nothing out of a connection, the text is the same.
-    #[test]
-    fn a_line_has_every_member_of_the_documents_connection() {
-        let mut document = examples::shop();
-        let journey = document.journeys.remove(0);
-        let mut seen = 0;
-        for mut connection in document.connections {
-            connection.http.truncate(1);
-            let http = connection.http.clone();
-            let own = OwnConnection::of(&connection, &journey, &http);
-            let text = serde_json::to_string(&own).expect("JSON");
-            let samples = own.tcp_samples.to_vec();
-            seen += samples.len();
-            connection.tcp_samples = samples;
-            assert_eq!(text, serde_json::to_string(&connection).expect("JSON"));
-        }
-        assert!(seen > 0, "no sample to leave out or not");
     }
 
     #[test]
