@@ -21,7 +21,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::network_of_socket,
+    layout::{network_of_socket, number_of},
     memory::{self, Key, Row},
     ports,
     socket_common::{self, SocketCommon},
@@ -157,21 +157,10 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
     PROCEED
 }
 
-/// The socket's address as a number, for the same reason as in [`task`].
 #[inline(always)]
 fn socket_of(address: *const bpf_sock_addr) -> u64 {
     // SAFETY: the verifier lets this program read the member of its context.
-    let pointer = unsafe { (*address).__bindgen_anon_1.sk };
-    let mut number = 0_u64;
-    // SAFETY: both are variables of this function, eight bytes each.
-    unsafe {
-        generated::bpf_probe_read_kernel(
-            (&raw mut number).cast(),
-            size_of::<u64>() as u32,
-            (&raw const pointer).cast(),
-        );
-    }
-    number
+    number_of(unsafe { (*address).__bindgen_anon_1.sk })
 }
 
 /// TP_PROTO(struct sock *sk). Called from `tcp_recvmsg_locked` for every buffer a reader

@@ -15,7 +15,7 @@ use super::{
     tell,
 };
 use crate::{
-    layout::{offset, read, read_or_zero},
+    layout::{number_of, offset, read, read_or_zero},
     socket::{TRACED_SOCKETS, writes},
     task,
 };
@@ -59,7 +59,8 @@ pub fn path_kprobe_write(context: ProbeContext) -> u32 {
 
 #[fentry]
 pub fn path_fentry_write(context: FEntryContext) -> i32 {
-    let _ = socket_write(&context, hook::FENTRY, context.arg(0), context.arg(2));
+    let socket = number_of(context.arg::<*const u8>(0));
+    let _ = socket_write(&context, hook::FENTRY, socket, context.arg(2));
     0
 }
 
