@@ -194,10 +194,9 @@ fn reads(context: &impl EbpfContext, hook: u8, socket: u64) {
 
 /// The current task writes to a socket of a captured flow.
 #[inline(always)]
-pub fn writes(context: &impl EbpfContext, hook: u8, socket: u64) {
-    let common = SocketCommon::of(socket);
-    if TAKES_DATA >> (common.state() & 31) & 1 != 0 {
-        uses(context, hook, &common, usage::SEND);
+pub fn writes(context: &impl EbpfContext, hook: u8, socket: &SocketCommon) {
+    if TAKES_DATA >> (socket.state() & 31) & 1 != 0 {
+        uses(context, hook, socket, usage::SEND);
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     layout::{number_of, offset, read, read_or_zero},
     socket::{TRACED_SOCKETS, writes},
+    socket_common::SocketCommon,
     task,
 };
 
@@ -39,13 +40,14 @@ struct Leaving {
 fn socket_write(context: &impl EbpfContext, hook: u8, socket: u64, bytes: u64) -> Option<()> {
     let sequence = read::<u32>(socket, offset!(tcp_write_sequence))?;
     let length = u32::try_from(bytes).ok().filter(|length| *length != 0)?;
-    let written = Segment::sent_by(socket, sequence, length)?;
+    let common = SocketCommon::of(socket);
+    let written = Segment::sent_over(&common, sequence, length)?;
     let (flow, end) = captured(&written)?;
     // SAFETY: as `captured` found them.
     if unsafe { is_within_budget(flow, end, sequence) } {
         tell(hook, place::SOCKET_WRITE, &written);
     }
-    writes(context, hook, socket);
+    writes(context, hook, &common);
     Some(())
 }
 
