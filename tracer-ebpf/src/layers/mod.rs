@@ -43,6 +43,7 @@ unsafe fn is_within_budget(flow: *const Flow, end: usize, sequence: u32) -> bool
     position < config().payload_budget()
 }
 
+/// Is this segment of a captured flow, and within its budget?
 #[inline(always)]
 fn is_wanted(segment: &Segment) -> bool {
     captured(segment).is_some_and(|(flow, end)| {
