@@ -159,7 +159,7 @@ pub fn ask(
 
 /// Lines up to the empty one; none when the peer closed instead. True when it asks for a
 /// close.
-fn read_head(stream: &mut impl BufRead) -> Result<Option<bool>> {
+pub fn read_head(stream: &mut impl BufRead) -> Result<Option<bool>> {
     let mut close = false;
     let mut line = String::new();
     loop {
@@ -187,16 +187,19 @@ pub fn keep_serving(port: u16) -> Result<()> {
     Ok(())
 }
 
+/// One answer.
+pub fn answer(stream: &mut TcpStream) -> Result<()> {
+    let length = BODY.len();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{BODY}");
+    Ok(stream.write_all(answer.as_bytes())?)
+}
+
 /// The requests of one connection, until one asks for a close.
 pub fn serve(stream: TcpStream) -> Result<()> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut stream = BufReader::new(stream);
     while let Some(close) = read_head(&mut stream)? {
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{BODY}",
-            BODY.len()
-        );
-        stream.get_mut().write_all(answer.as_bytes())?;
+        answer(stream.get_mut())?;
         if close {
             break;
         }

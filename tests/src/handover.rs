@@ -18,7 +18,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-use crate::crowd::{ask, serve};
+use crate::crowd::{answer, ask, read_head, serve};
 
 /// First argument that makes this program play one of the parts here, whose name follows.
 pub const PART: &str = "__handover";
@@ -29,15 +29,19 @@ pub fn play(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["inherit", port] => inherit(port.parse()?),
         ["pass", port] => pass(port.parse()?),
-        ["receive", port] => receive(port.parse()?),
+        ["receive", port] => ask_on(receive()?.into(), port.parse()?),
         ["exec", port, program] => replace(port.parse()?, program),
         ["thread", port] => in_thread(port.parse()?),
         ["from", own, port] => from_port(own.parse()?, port.parse()?),
         ["prefork"] => prefork(),
+        ["pass-listening"] => pass_listening(),
+        ["pass-accepted"] => pass_accepted(),
         ["ask", "at", address] => ask_at(address.parse()?),
         ["serve", "at", address] => accept(TcpListener::bind(address.parse::<SocketAddr>()?)?),
         ["ask", port] => ask_on(standard_input()?.into(), port.parse()?),
         ["accept"] => accept(standard_input()?.into()),
+        ["accept-passed"] => accept(receive()?.into()),
+        ["answer-passed"] => answer(&mut TcpStream::from(receive()?)),
         ["contain"] => contain(),
         ["init"] => be_init(),
         ["apart"] => apart(),
@@ -100,18 +104,24 @@ fn inherit(port: u16) -> Result<()> {
 fn pass(port: u16) -> Result<()> {
     let (here, there) = UnixStream::pair()?;
     let child = start(&["receive", &port.to_string()], OwnedFd::from(there))?;
-    let stream = connect(port)?;
-    let passed = [stream.as_fd()];
+    give(&here, connect(port)?)?;
+    end(child)
+}
+
+/// Passes a socket on, and keeps none.
+fn give(here: &UnixStream, socket: impl Into<OwnedFd>) -> Result<()> {
+    let socket = socket.into();
+    let passed = [socket.as_fd()];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut message = SendAncillaryBuffer::new(&mut space);
     ensure!(message.push(SendAncillaryMessage::ScmRights(&passed)));
     let data = [std::io::IoSlice::new(b"!")];
-    sendmsg(&here, &data, &mut message, SendFlags::empty())?;
-    drop(stream);
-    end(child)
+    sendmsg(here, &data, &mut message, SendFlags::empty())?;
+    Ok(())
 }
 
-fn receive(port: u16) -> Result<()> {
+/// The socket that is passed over standard input.
+fn receive() -> Result<OwnedFd> {
     let input = standard_input()?;
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut message = RecvAncillaryBuffer::new(&mut space);
@@ -122,7 +132,7 @@ fn receive(port: u16) -> Result<()> {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
-    ask_on(passed.next().context("nothing was passed")?.into(), port)
+    passed.next().context("nothing was passed")
 }
 
 /// Connects, becomes `program`, and asks.
@@ -160,11 +170,38 @@ pub fn connect_from(own: u16, port: u16) -> Result<TcpStream> {
 
 /// The parent listens, its child accepts and serves.
 fn prefork() -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
+    let (listener, port) = listen()?;
     let child = start(&["accept"], OwnedFd::from(listener))?;
     say(&format!("port {port}"))?;
     end(child)
+}
+
+/// The same with a child that runs already, and is passed the listening socket.
+fn pass_listening() -> Result<()> {
+    let (here, there) = UnixStream::pair()?;
+    let child = start(&["accept-passed"], OwnedFd::from(there))?;
+    let (listener, port) = listen()?;
+    give(&here, listener)?;
+    say(&format!("port {port}"))?;
+    end(child)
+}
+
+/// The parent accepts and reads; its child, whom it passes the connection, only writes.
+fn pass_accepted() -> Result<()> {
+    let (here, there) = UnixStream::pair()?;
+    let child = start(&["answer-passed"], OwnedFd::from(there))?;
+    let (listener, port) = listen()?;
+    say(&format!("port {port}"))?;
+    let (stream, _) = listener.accept()?;
+    read_head(&mut BufReader::new(&stream))?.context("nothing was asked")?;
+    give(&here, stream)?;
+    end(child)
+}
+
+fn listen() -> Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
 }
 
 fn accept(listener: TcpListener) -> Result<()> {
@@ -200,8 +237,7 @@ fn apart() -> Result<()> {
 /// A server in a network that has only just been made.
 fn serve_inside() -> Result<u16> {
     crate::program::must_run("ip", &["link", "set", "lo", "up"])?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
+    let (listener, port) = listen()?;
     thread::spawn(move || accept(listener));
     Ok(port)
 }

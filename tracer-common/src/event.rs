@@ -94,6 +94,8 @@ pub mod usage {
     pub const CONNECT: u8 = 1;
     pub const SEND_MESSAGE: u8 = 2;
     pub const RECEIVE: u8 = 3;
+    /// TCP, and only where the way through the kernel is watched.
+    pub const SEND: u8 = 4;
 }
 
 /// What happened to a neighbour entry.

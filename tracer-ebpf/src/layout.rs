@@ -104,6 +104,13 @@ pub fn read_or_zero<T: Copy + Default>(base: u64, offset: u16) -> T {
     }
 }
 
+/// A pointer as a number. Of pointers that the verifier knows (a context, arguments with types) it
+/// forbids most arithmetic, but not a helper that copies the variable that holds one.
+#[inline(always)]
+pub fn number_of<T>(pointer: *const T) -> u64 {
+    read_or_zero((&raw const pointer) as u64, 0)
+}
+
 /// inode number of a network namespace (`struct net`), 0 where unknown.
 #[inline(always)]
 pub fn network_inode(network: u64) -> u32 {

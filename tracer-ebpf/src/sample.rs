@@ -28,7 +28,7 @@ use tracer_common::{
 use crate::{
     emit,
     ends::{Ends, write_address},
-    layout::{offset, read, read_into, read_or_zero},
+    layout::{number_of, offset, read, read_into, read_or_zero},
     memory::{self, Row},
     packet::flow,
     ports, retransmit,
@@ -215,21 +215,10 @@ fn cookie(context: &SockOpsContext) -> u64 {
     unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) }
 }
 
-/// The socket's address as a number, for the same reason as in [`task`].
 #[inline(always)]
 fn socket(context: &SockOpsContext) -> u64 {
     // SAFETY: the verifier lets this program read the member of its context.
-    let pointer = unsafe { (*context.ops).__bindgen_anon_2.sk };
-    let mut number = 0_u64;
-    // SAFETY: both are variables of this function, eight bytes each.
-    unsafe {
-        generated::bpf_probe_read_kernel(
-            (&raw mut number).cast(),
-            size_of::<u64>() as u32,
-            (&raw const pointer).cast(),
-        );
-    }
-    number
+    number_of(unsafe { (*context.ops).__bindgen_anon_2.sk })
 }
 
 /// What a sock_ops program is shown without a helper.

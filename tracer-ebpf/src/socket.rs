@@ -2,7 +2,8 @@
 //!
 //! Sockets own, tasks do not: a frame or a state transition is attributed by its socket,
 //! and the socket by what is recorded here. connect(2) and sendmsg(2) give the client's
-//! side, the first read the server's.
+//! side, the first read the server's. Who writes is told by the program that watches writes
+//! anyway ([`crate::layers`]): a hook on every write of the host would cost all of them.
 
 use aya_ebpf::{
     EbpfContext,
@@ -20,7 +21,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    layout::network_of_socket,
+    layout::{network_of_socket, number_of},
     memory::{self, Key, Row},
     ports,
     socket_common::{self, SocketCommon},
@@ -38,32 +39,37 @@ pub fn is_wanted(cookie: u64) -> bool {
     cookie != 0 && (task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some())
 }
 
-/// Readers of sockets that were reported: one record per socket and reader is enough.
+/// What was reported: one record per socket, process and kind of use is enough.
 #[map]
-static READERS: Array<Row<Reader, ()>> = Array::with_max_entries(ROWS, 0);
+static USES: Array<Row<Use, ()>> = Array::with_max_entries(ROWS, 0);
 const ROWS: u32 = limits::TRACED_SOCKETS / 4;
 
 /// A socket without a cookie is known by its address and ports, because addresses are
 /// used again for the next socket.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Reader {
+struct Use {
     socket: u64,
     cookie: u64,
     ports: u32,
-    tgid: u32,
+    /// Process id (`PID_MAX_LIMIT` is 2^22), above it one of [`usage`].
+    who: u32,
 }
 
-impl Key for Reader {
+impl Key for Use {
     #[inline(always)]
     fn hash(&self) -> u64 {
         // Sockets are larger than 64 bytes, and at addresses that are multiples of it.
-        self.socket >> 6 ^ self.cookie << 20 ^ u64::from(self.tgid) << 40
+        self.socket >> 6 ^ self.cookie << 20 ^ u64::from(self.who) << 40
     }
 }
 
 const PROCEED: i32 = 1;
 const TCP: u8 = 6;
+
+/// States in which TCP takes what is written (`tcp_sendmsg_locked`), include/net/tcp_states.h:
+/// ESTABLISHED, SYN_RECV (a server's Fast Open) and CLOSE_WAIT.
+const TAKES_DATA: u32 = 1 << 1 | 1 << 3 | 1 << 8;
 
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(context: SockAddrContext) -> i32 {
@@ -151,21 +157,10 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
     PROCEED
 }
 
-/// The socket's address as a number, for the same reason as in [`task`].
 #[inline(always)]
 fn socket_of(address: *const bpf_sock_addr) -> u64 {
     // SAFETY: the verifier lets this program read the member of its context.
-    let pointer = unsafe { (*address).__bindgen_anon_1.sk };
-    let mut number = 0_u64;
-    // SAFETY: both are variables of this function, eight bytes each.
-    unsafe {
-        generated::bpf_probe_read_kernel(
-            (&raw mut number).cast(),
-            size_of::<u64>() as u32,
-            (&raw const pointer).cast(),
-        );
-    }
-    number
+    number_of(unsafe { (*address).__bindgen_anon_1.sk })
 }
 
 /// TP_PROTO(struct sock *sk). Called from `tcp_recvmsg_locked` for every buffer a reader
@@ -188,45 +183,58 @@ pub fn kprobe_tcp_rcv_space_adjust(context: ProbeContext) -> u32 {
 /// The current task reads from a socket.
 #[inline(always)]
 fn reads(context: &impl EbpfContext, hook: u8, socket: u64) {
-    let (tgid, tid) = task::current();
     if !task::whole_host() {
         let (local_port, remote_port) = socket_common::ports_of(socket);
-        if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(tgid) {
+        if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(task::current().0) {
             return;
         }
     }
-    let common = SocketCommon::of(socket);
+    uses(context, hook, &SocketCommon::of(socket), usage::RECEIVE);
+}
+
+/// The current task writes to a socket of a captured flow.
+#[inline(always)]
+pub fn writes(context: &impl EbpfContext, hook: u8, socket: &SocketCommon) {
+    if TAKES_DATA >> (socket.state() & 31) & 1 != 0 {
+        uses(context, hook, socket, usage::SEND);
+    }
+}
+
+/// Says so once per socket, process and kind of use.
+#[inline(always)]
+fn uses(context: &impl EbpfContext, hook: u8, common: &SocketCommon, used_for: u8) {
+    let (tgid, tid) = task::current();
     let (local_port, remote_port) = (common.local_port(), common.remote_port());
-    let reader = Reader {
+    let this = Use {
         socket: common.address(),
         cookie: common.cookie(),
         ports: u32::from(local_port) << 16 | u32::from(remote_port),
-        tgid,
+        who: u32::from(used_for) << 24 | tgid,
     };
     // A parser of kernel TLS or sockmap reads in softirq, on the back of some task.
-    let Some(row) = memory::row(&READERS, ROWS, &reader) else {
+    let Some(row) = memory::row(&USES, ROWS, &this) else {
         return;
     };
     // SAFETY: an entry of the map.
-    let is_known = unsafe { memory::find(row, &reader) }.is_some();
+    let is_known = unsafe { memory::find(row, &this) }.is_some();
     if is_known || !task::runs_on_own_stack(context) {
         return;
     }
     let ports = || emit::ports(local_port, remote_port);
     let flags = flag::PROCESS_CONTEXT;
     let Some(mut slot) = emit::reserve_of::<SocketOwner>(hook, flags, ports) else {
-        // Reported at the next read instead.
+        // Reported at the next one instead.
         return;
     };
     // SAFETY: an entry of the map.
-    unsafe { memory::put(row, reader, ()) };
+    unsafe { memory::put(row, this, ()) };
     let record = slot.record();
     // SAFETY: `record` points to reserved memory of a `SocketOwner`.
     unsafe {
         (*record).tgid = tgid;
         (*record).tid = tid;
         (*record).uid = bpf_get_current_uid_gid() as u32;
-        (*record).usage = usage::RECEIVE;
+        (*record).usage = used_for;
         (*record).protocol = TCP;
         (*record).network = common.network();
         task::write_name(&raw mut (*record).comm);

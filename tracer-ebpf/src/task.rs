@@ -8,7 +8,9 @@ use aya_ebpf::{
 };
 use tracer_common::{config::scope, event::flag, layout::ABSENT, limits};
 
-use crate::layout::{config, is_another, network_inode, offset, read, read_into, read_or_zero};
+use crate::layout::{
+    config, is_another, network_inode, number_of, offset, read, read_into, read_or_zero,
+};
 
 /// Thread group ids of traced processes. Filled by the tracer for the first one and by
 /// `process` for its descendants.
@@ -128,23 +130,6 @@ pub fn runs_on_own_stack(context: &impl EbpfContext) -> bool {
     if read_or_zero::<u32>(task, offset!(task_flags)) & KERNEL_THREAD != 0 {
         return false;
     }
-    let place = address_of(context);
+    let place = number_of(context.as_ptr());
     place.wrapping_sub(stack) < u64::from(config().kernel_stack_bytes())
-}
-
-/// The context's address as a number. The verifier forbids arithmetic on a context pointer,
-/// but not a helper that copies the eight bytes of the variable that holds it.
-#[inline(always)]
-fn address_of(context: &impl EbpfContext) -> u64 {
-    let pointer = context.as_ptr();
-    let mut number = 0_u64;
-    // SAFETY: both are variables of this function, eight bytes each.
-    unsafe {
-        generated::bpf_probe_read_kernel(
-            (&raw mut number).cast(),
-            size_of::<u64>() as u32,
-            (&raw const pointer).cast(),
-        );
-    }
-    number
 }

@@ -3,7 +3,7 @@
 use std::env;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::demo::told_with;
 use crate::journey;
@@ -127,7 +127,8 @@ fn check(document: &Value, kind: &str, host: &str, ipv6: bool) -> Result<()> {
     let mut journeys = journeys.iter();
     let told = journeys.find(|told| told["host"] == host);
     let told = told.context("no journey to the host")?;
-    let path = &journey::connection(document, told)?["kernel_path"];
+    let connection = journey::connection(document, told)?;
+    let path = &connection["kernel_path"];
     ensure!(path.is_object(), "nothing was watched: {watched:?}");
     let down = layers_of(path, "down", &DOWN, &watched, ipv6)?;
     let up = layers_of(path, "up", &UP, &watched, ipv6)?;
@@ -145,6 +146,11 @@ fn check(document: &Value, kind: &str, host: &str, ipv6: bool) -> Result<()> {
     if kind != "tracepoint" {
         ensure!(found.contains(&"socket_write") && found.contains(&"wake_up"));
     }
+    // The server is in a namespace of its own, and nobody but the client has its socket.
+    let is_told = found.contains(&"socket_write");
+    let expected = if is_told { json!([]) } else { Value::Null };
+    ensure!(connection["client_writers"] == expected, "{connection:#}");
+    ensure!(connection["server_writers"].is_null(), "{connection:#}");
     for entry in path["summary"].as_array().context("no summary")? {
         ensure!(entry["segments"].as_u64() > Some(0), "{entry}");
         ensure!(

@@ -15,10 +15,10 @@ use super::owners::start_server;
 use crate::crowd;
 use crate::handover;
 use crate::network::Network;
-use crate::program::{Program, Tracer, watching};
+use crate::program::{Program, Tracer, watching, watching_with};
 use crate::requests;
 use crate::running::Running;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Skipped};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -35,7 +35,15 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "a_connection_of_a_preforking_server_belongs_to_the_child_that_serves",
-        run: || alone(preforked),
+        run: || alone(|| accepted_by_child("prefork")),
+    },
+    Scenario {
+        name: "a_connection_to_a_listening_socket_that_was_passed_belongs_to_who_serves",
+        run: || alone(|| accepted_by_child("pass-listening")),
+    },
+    Scenario {
+        name: "who_only_writes_to_a_passed_connection_is_named_where_writes_are_watched",
+        run: || alone(answered),
     },
     Scenario {
         name: "a_thread_with_a_name_of_its_own_is_told_by_its_process",
@@ -146,23 +154,55 @@ fn passed() -> Result<()> {
 
 /// Guards what nothing of its own brings about: the child accepted, so the listening socket
 /// that it shares with its parent, which opened that one, must not count for more.
-fn preforked() -> Result<()> {
+fn accepted_by_child(part: &str) -> Result<()> {
+    let (connection, _, child) = asked(part, &[])?;
+    is(&connection["server_process"], child, "socket-cookie")?;
+    ensure!(connection["server_readers"] == json!([]), "{connection:#}");
+    // Who writes was not watched.
+    for end in ["client_writers", "server_writers"] {
+        ensure!(connection[end].is_null(), "{connection:#}");
+    }
+    Ok(())
+}
+
+/// One request to a server that plays this part: the connection, and the server's parent and
+/// child.
+fn asked(part: &str, options: &[&str]) -> Result<(Value, u64, u64)> {
     // The tracer meets the server as most tracers do: it is there already.
-    let server = Program::new(env::current_exe()?).args([handover::PART, "prefork"]);
+    let server = Program::new(env::current_exe()?).args([handover::PART, part]);
     let server = server.start()?;
     let (child, port) = (said(&server, "child")?, said(&server, "port")?);
-    let live = watching(&port.to_string())?;
+    let live = watching_with(&[&["--port", &port.to_string()], options].concat())?;
+    let address = format!("127.0.0.1:{port}");
     let client = Program::new(env::current_exe()?);
-    let client = client.args([requests::CLIENT, &port.to_string(), "1"]);
+    let client = client.args([handover::PART, "ask", "at", &address]);
     let client = client.start()?;
     let pid = u64::from(client.pid());
-    // It expects the body of another server, and says so.
-    client.finish()?;
-    let journey = one(live)?;
-    let connection = &journey["connection"];
-    is(&connection["server_process"], child, "socket-cookie")?;
+    client.finish()?.expect_code(0)?;
+    let mut journey = one(live)?;
+    let connection = journey["connection"].take();
     is(&connection["client_process"], pid, "socket-cookie")?;
-    ensure!(connection["server_readers"] == json!([]), "{connection:#}");
+    Ok((connection, u64::from(server.pid()), child))
+}
+
+/// The child reads nothing, so nothing else of it is seen.
+fn answered() -> Result<()> {
+    let (connection, parent, child) = asked("pass-accepted", &["--kernel-path"])?;
+    is(&connection["server_process"], parent, "socket-cookie")?;
+    let summary = connection["kernel_path"]["summary"].as_array();
+    let mut layers = summary.into_iter().flatten();
+    if !layers.any(|entry| entry["layer"] == "socket_write") {
+        return Err(Skipped("no hook of this kernel watches writes".to_owned()).into());
+    }
+    let writers = &connection["server_writers"];
+    ensure!(
+        writers[0]["pid"] == child,
+        "{child} expected: {connection:#}"
+    );
+    ensure!(writers[1].is_null(), "{connection:#}");
+    for others in ["server_readers", "client_readers", "client_writers"] {
+        ensure!(connection[others] == json!([]), "{connection:#}");
+    }
     Ok(())
 }
 

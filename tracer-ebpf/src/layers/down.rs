@@ -10,13 +10,14 @@ use aya_ebpf::{
 use tracer_common::event::{hook, place};
 
 use super::{
-    is_wanted, pass,
+    captured, is_wanted, is_within_budget, pass,
     segment::{self, Packet, Segment},
     tell,
 };
 use crate::{
-    layout::{offset, read, read_or_zero},
-    socket::TRACED_SOCKETS,
+    layout::{number_of, offset, read, read_or_zero},
+    socket::{TRACED_SOCKETS, writes},
+    socket_common::SocketCommon,
     task,
 };
 
@@ -34,14 +35,35 @@ struct Leaving {
 }
 
 /// `int tcp_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)`: the bytes follow
-/// those that are written already.
+/// those that are written already. Who writes is told also beyond the budget.
 #[inline(always)]
-fn socket_write(hook: u8, socket: u64, bytes: u64) -> Option<()> {
+fn socket_write(context: &impl EbpfContext, hook: u8, socket: u64, bytes: u64) -> Option<()> {
     let sequence = read::<u32>(socket, offset!(tcp_write_sequence))?;
-    let length = u32::try_from(bytes).ok()?;
-    let written = Segment::sent_by(socket, sequence, length);
-    pass(hook, place::SOCKET_WRITE, written);
+    let length = u32::try_from(bytes).ok().filter(|length| *length != 0)?;
+    let common = SocketCommon::of(socket);
+    let written = Segment::sent_over(&common, sequence, length)?;
+    let (flow, end) = captured(&written)?;
+    // SAFETY: as `captured` found them.
+    if unsafe { is_within_budget(flow, end, sequence) } {
+        tell(hook, place::SOCKET_WRITE, &written);
+    }
+    writes(context, hook, &common);
     Some(())
+}
+
+#[kprobe]
+pub fn path_kprobe_write(context: ProbeContext) -> u32 {
+    if let (Some(socket), Some(bytes)) = (context.arg(0), context.arg(2)) {
+        let _ = socket_write(&context, hook::KPROBE, socket, bytes);
+    }
+    0
+}
+
+#[fentry]
+pub fn path_fentry_write(context: FEntryContext) -> i32 {
+    let socket = number_of(context.arg::<*const u8>(0));
+    let _ = socket_write(&context, hook::FENTRY, socket, context.arg(2));
+    0
 }
 
 /// `__tcp_transmit_skb(struct sock *sk, struct sk_buff *skb, ...)`
@@ -84,13 +106,6 @@ macro_rules! function {
 pub(super) use function;
 
 function!(
-    path_kprobe_write,
-    path_fentry_write,
-    by,
-    [socket = 0, bytes = 2],
-    { socket_write(by, socket, bytes) }
-);
-function!(
     path_kprobe_transmit,
     path_fentry_transmit,
     by,
@@ -132,7 +147,7 @@ function!(
 #[raw_tracepoint(tracepoint = "tcp_sendmsg_locked")]
 pub fn path_tcp_sendmsg_locked(context: RawTracePointContext) -> i32 {
     let left = read_or_zero::<u64>(context.arg(1), offset!(message_bytes));
-    let _ = socket_write(hook::TRACEPOINT, context.arg(0), left);
+    let _ = socket_write(&context, hook::TRACEPOINT, context.arg(0), left);
     0
 }
 

@@ -17,24 +17,39 @@ use tracer_common::{event::family, record::LayerPassage};
 use crate::{
     emit,
     layout::config,
-    packet::flow::{self, FLOWS},
+    packet::flow::{self, FLOWS, Flow},
 };
 use segment::Segment;
 
-/// Is this segment of a flow whose frames are captured, and within the budget?
+/// The flow of this segment, where its frames are captured, and 1 when the source is its upper end.
 #[inline(always)]
-fn is_wanted(segment: &Segment) -> bool {
+fn captured(segment: &Segment) -> Option<(*const Flow, usize)> {
     let ports = [segment.source_port, segment.destination_port];
     let (key, end) = flow::tcp_key(segment.family, segment.source, segment.destination, ports);
-    let Some(flow) = FLOWS.get_ptr(&key) else {
-        return false;
-    };
+    Some((FLOWS.get_ptr(&key)?, end))
+}
+
+/// Is it within the budget of its flow?
+///
+/// # Safety
+/// `flow` points to an entry of the map; `end` is 0 or 1.
+#[inline(always)]
+unsafe fn is_within_budget(flow: *const Flow, end: usize, sequence: u32) -> bool {
     if config().full() != 0 {
         return true;
     }
-    // SAFETY: `flow` is an entry of the map, `end` is 0 or 1.
-    let position = unsafe { flow::tcp_place(flow, end, segment.sequence) };
+    // SAFETY: as the caller promises.
+    let position = unsafe { flow::tcp_place(flow, end, sequence) };
     position < config().payload_budget()
+}
+
+/// Is this segment of a captured flow, and within its budget?
+#[inline(always)]
+fn is_wanted(segment: &Segment) -> bool {
+    captured(segment).is_some_and(|(flow, end)| {
+        // SAFETY: as `captured` found them.
+        unsafe { is_within_budget(flow, end, segment.sequence) }
+    })
 }
 
 /// Reports a segment with payload, if it is wanted.

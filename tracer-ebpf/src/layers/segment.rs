@@ -33,11 +33,16 @@ impl Segment {
     /// other socket.
     #[inline(always)]
     pub fn sent_by(socket: u64, sequence: u32, length: u32) -> Option<Self> {
-        if length >= TOO_LONG || read::<u16>(socket, offset!(sock_protocol))? != TCP {
+        if read::<u16>(socket, offset!(sock_protocol))? != TCP {
             return None;
         }
-        let common = SocketCommon::of(socket);
-        if is_another(common.network()) {
+        Self::sent_over(&SocketCommon::of(socket), sequence, length)
+    }
+
+    /// The same where it is known to be a TCP socket.
+    #[inline(always)]
+    pub fn sent_over(common: &SocketCommon, sequence: u32, length: u32) -> Option<Self> {
+        if length >= TOO_LONG || is_another(common.network()) {
             return None;
         }
         let ends = common.ends()?;

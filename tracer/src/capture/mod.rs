@@ -270,6 +270,9 @@ pub enum SocketUse {
     SendMessage,
     /// The process read data from the socket; `local` and `remote` are known.
     Receive,
+    /// The process wrote data to a TCP socket; `local` and `remote` are known. Told only where
+    /// the way through the kernel is watched.
+    Send,
     /// listen(2): `local` is the listening address.
     Listen,
     /// The socket was found in the kernel's socket tables and in /proc (before the

@@ -457,6 +457,8 @@ pub(super) fn describe(
         server_process: story.named_process(connection, End::Server),
         client_readers: story.readers(connection, End::Client),
         server_readers: story.readers(connection, End::Server),
+        client_writers: story.writers(connection, End::Client),
+        server_writers: story.writers(connection, End::Server),
         handshake: connection.handshake(),
         states: connection.states.clone(),
         bytes: connection.bytes(),

@@ -35,8 +35,8 @@ const MARK_BYTES: usize = 100;
 const DNS_MARKS: usize = 65_536;
 /// Frames kept whole for the layers view.
 const KEPT_FRAMES: usize = 64;
-/// Processes that read from one socket, remembered.
-const READERS: usize = 16;
+/// Processes that read from one socket, or write to it, remembered.
+const USERS: usize = 16;
 
 /// connect(2) as the calling process made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,22 @@ pub(super) enum CutBy {
     Connections,
 }
 
+/// Processes that used a socket in one way, in order.
+#[derive(Debug, Default)]
+pub(super) struct Users(Vec<u32>);
+
+impl Users {
+    pub fn add(&mut self, pid: u32) {
+        if self.0.len() < USERS && !self.0.contains(&pid) {
+            self.0.push(pid);
+        }
+    }
+
+    pub fn pids(&self) -> &[u32] {
+        &self.0
+    }
+}
+
 /// What is known of one end.
 #[derive(Debug)]
 pub(super) struct EndState {
@@ -78,8 +94,10 @@ pub(super) struct EndState {
     pub segments: u64,
     /// Socket cookie of this end, when it is on this host.
     pub cookie: Option<u64>,
-    /// Processes that read from this end's socket, in order.
-    pub readers: Vec<u32>,
+    /// Processes that read from this end's socket.
+    pub readers: Users,
+    /// Those that wrote to it; nobody where writes were not watched.
+    pub writers: Users,
     /// The process that had this end's socket open when the capture began.
     pub holder: Option<u32>,
     /// inode number of the network namespace of this end's socket, once it is known.
@@ -105,7 +123,8 @@ impl EndState {
             options: None,
             segments: 0,
             cookie: None,
-            readers: Vec::new(),
+            readers: Users::default(),
+            writers: Users::default(),
             holder: None,
             network_namespace: None,
             interface: None,
@@ -114,14 +133,6 @@ impl EndState {
             hole: None,
             sent: Sent::default(),
             window_is_closed: false,
-        }
-    }
-}
-
-impl EndState {
-    pub fn read_by(&mut self, pid: u32) {
-        if self.readers.len() < READERS && !self.readers.contains(&pid) {
-            self.readers.push(pid);
         }
     }
 }

@@ -163,7 +163,7 @@ impl Processes {
             pid: owner.pid,
             attribution,
         };
-        if let Some(cookie) = owner.cookie {
+        if let Some(cookie) = owner.cookie.filter(|_| owner.usage != SocketUse::Send) {
             if self.owners.len() > LIMIT {
                 self.owners.clear();
             }
@@ -185,7 +185,8 @@ impl Processes {
 
     /// A socket belongs to the process that opened it. One that reads from it, or that holds
     /// it as /proc has it, may have inherited it or been passed it: it is the owner only where
-    /// nobody better is known.
+    /// nobody better is known. One that writes is never named here: few captures watch writes, and
+    /// must not tell another owner than the others where somebody reads.
     fn name(&mut self, cookie: u64, owner: Owner, usage: SocketUse) {
         let known = self.owners.get(&cookie);
         let opens = !matches!(usage, SocketUse::Receive | SocketUse::Seeded);

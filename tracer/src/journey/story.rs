@@ -155,10 +155,11 @@ impl<'a> Story<'a> {
         let opened = caller
             .filter(|_| end == End::Client)
             .map(with(Attribution::SocketCookie));
-        let reader = state.readers.first().copied();
-        let reader = reader.map(with(Attribution::Tuple));
+        let mut users = [&state.readers, &state.writers].into_iter();
+        let user = users.find_map(|users| users.pids().first().copied());
+        let user = user.map(with(Attribution::Tuple));
         let holder = state.holder.map(with(Attribution::Procfs));
-        let found = [by_cookie, opened, reader, holder].into_iter().flatten();
+        let found = [by_cookie, opened, user, holder].into_iter().flatten();
         let surest = found.min_by_key(|owner| owner.attribution);
         surest.or_else(|| {
             // Only when the server's socket is on this host; a listener on the same
@@ -188,9 +189,25 @@ impl<'a> Story<'a> {
     /// Processes other than the owner that read from this end: the socket was inherited, or
     /// passed on.
     pub fn readers(&self, connection: &TrackedConnection, end: End) -> Vec<Process> {
+        self.but_the_owner(connection, end, connection.end(end).readers.pids())
+    }
+
+    /// The same of those that wrote to it. `None` where no write was told, of the owner neither:
+    /// then nothing is known.
+    pub fn writers(&self, connection: &TrackedConnection, end: End) -> Option<Vec<Process>> {
+        let writers = connection.end(end).writers.pids();
+        let is_told = !writers.is_empty();
+        is_told.then(|| self.but_the_owner(connection, end, writers))
+    }
+
+    fn but_the_owner(
+        &self,
+        connection: &TrackedConnection,
+        end: End,
+        users: &[u32],
+    ) -> Vec<Process> {
         let owner = self.owner(connection, end).map(|owner| owner.pid);
-        let readers = connection.end(end).readers.iter();
-        let others = readers.filter(|pid| Some(**pid) != owner);
+        let others = users.iter().filter(|pid| Some(**pid) != owner);
         let processes = &self.memory.processes;
         others
             .map(|pid| processes.describe(*pid, Attribution::Tuple))

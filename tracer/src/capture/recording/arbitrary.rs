@@ -228,6 +228,7 @@ prop_compose! {
         cookie in of(any::<u64>()),
         usage in prop_oneof![
             Just(SocketUse::Connect), Just(SocketUse::SendMessage), Just(SocketUse::Receive),
+            Just(SocketUse::Send),
             Just(SocketUse::Listen), Just(SocketUse::Seeded),
         ],
         ids in any::<[u32; 3]>(),

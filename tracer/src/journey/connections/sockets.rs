@@ -1,4 +1,4 @@
-//! What the kernel tells of sockets: whose they are, who reads from them, and their states.
+//! What the kernel tells of sockets: whose they are, who reads and writes, and their states.
 
 use super::{Connections, tuple};
 use crate::capture::{PacketDrop, SocketOwner, SocketUse, TcpState, TcpStateChange};
@@ -44,8 +44,8 @@ impl Connections {
 
     /// Takes what a process did with a TCP socket.
     pub fn owner(&mut self, at_ns: u64, owner: &SocketOwner) {
-        if owner.usage == SocketUse::Receive {
-            self.reader(owner);
+        if matches!(owner.usage, SocketUse::Receive | SocketUse::Send) {
+            self.user(owner);
         }
         if let (SocketUse::Seeded, Some(local), Some(remote)) =
             (owner.usage, owner.local, owner.remote)
@@ -95,14 +95,19 @@ impl Connections {
         }
     }
 
-    /// A socket that was never asked for its cookie (a server's child) has none; its
-    /// reader is joined by the addresses.
-    fn reader(&mut self, owner: &SocketOwner) {
+    /// A socket that was never asked for its cookie (a server's child) has none; who reads
+    /// from it or writes to it is joined by the addresses.
+    fn user(&mut self, owner: &SocketOwner) {
         let addresses = owner.local.zip(owner.remote);
         let Some(ends) = addresses else { return };
         let found = self.end_of_socket(ends, owner.network_namespace);
         if let Some((connection, end)) = found {
-            connection.end_mut(end).read_by(owner.pid);
+            let state = connection.end_mut(end);
+            if owner.usage == SocketUse::Send {
+                state.writers.add(owner.pid);
+            } else {
+                state.readers.add(owner.pid);
+            }
         }
     }
 

@@ -80,6 +80,11 @@ pub struct Connection {
     pub client_readers: Vec<Process>,
     /// The same of the server's end.
     pub server_readers: Vec<Process>,
+    /// Processes other than `client_process` that wrote what the client's end sends, in order;
+    /// null where no write was seen, as where the way through the kernel is not watched.
+    pub client_writers: Option<Vec<Process>>,
+    /// The same of the server's end.
+    pub server_writers: Option<Vec<Process>>,
     pub handshake: Handshake,
     /// State transitions of each end that is on this host, in time order.
     pub states: Vec<StateTransition>,

@@ -159,6 +159,60 @@ fn who_opened_a_connection_stays_its_owner_and_who_reads_is_named() {
 }
 
 #[test]
+fn who_writes_is_named_beside_the_owner_where_writes_are_told() {
+    let mut script = script(false);
+    let mut wire = script.connect(PORT, (server(1), 80));
+    script.fact(Fact::SocketOwner(of_client(SocketUse::Send, PID, HERE)));
+    script.fact(Fact::SocketOwner(of_client(SocketUse::Send, 66, HERE)));
+    script.exchange(&mut wire, "10.77.2.1", "/");
+    let connection = script.finish().document.connections.remove(0);
+    assert_eq!(connection.client_process.map(|owner| owner.pid), Some(PID));
+    let writers = connection.client_writers.expect("told");
+    assert_eq!(writers.len(), 1, "{writers:?}");
+    assert_eq!(writers[0].pid, 66);
+    assert!(connection.client_readers.is_empty());
+    assert_eq!(connection.server_writers, None, "nobody is known to write");
+}
+
+#[test]
+fn nobody_beside_the_owner_is_another_word_than_nothing_is_known() {
+    let mut script = script(false);
+    let mut wire = script.connect(PORT, (server(1), 80));
+    script.fact(Fact::SocketOwner(of_client(SocketUse::Send, PID, HERE)));
+    script.exchange(&mut wire, "10.77.2.1", "/");
+    let connection = script.finish().document.connections.remove(0);
+    assert_eq!(connection.client_writers, Some(Vec::new()));
+}
+
+#[test]
+fn who_reads_is_the_owner_also_where_somebody_else_wrote_before() {
+    let mut script = script(false);
+    let mut wire = script.wire(PORT, (server(1), 80));
+    script.open(&mut wire);
+    script.fact(Fact::SocketOwner(of_client(SocketUse::Send, 66, HERE)));
+    script.request(&mut wire, "10.77.2.1", "/");
+    script.fact(Fact::SocketOwner(of_client(SocketUse::Receive, 55, HERE)));
+    script.response(&mut wire);
+    let connection = script.finish().document.connections.remove(0);
+    assert_eq!(connection.client_process.map(|owner| owner.pid), Some(55));
+    let writers = connection.client_writers.expect("told");
+    assert_eq!(writers.first().map(|writer| writer.pid), Some(66));
+}
+
+#[test]
+fn who_writes_is_the_owner_where_nobody_reads() {
+    let mut script = script(false);
+    let mut wire = script.wire(PORT, (server(1), 80));
+    script.open(&mut wire);
+    script.fact(Fact::SocketOwner(of_client(SocketUse::Send, 66, HERE)));
+    script.exchange(&mut wire, "10.77.2.1", "/");
+    let connection = script.finish().document.connections.remove(0);
+    let owner = connection.client_process.expect("known");
+    assert_eq!((owner.pid, owner.attribution), (66, Attribution::Tuple));
+    assert_eq!(connection.client_writers, Some(Vec::new()));
+}
+
+#[test]
 fn a_reader_is_surer_than_who_held_the_socket_before() {
     let mut script = script(false);
     script.fact(Fact::SocketOwner(of_client(SocketUse::Seeded, 55, HERE)));

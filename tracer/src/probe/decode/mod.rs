@@ -275,6 +275,7 @@ fn socket_owner(owner: record::SocketOwner, hook: HookKind) -> Result<SocketOwne
             event::usage::CONNECT => SocketUse::Connect,
             event::usage::SEND_MESSAGE => SocketUse::SendMessage,
             event::usage::RECEIVE => SocketUse::Receive,
+            event::usage::SEND => SocketUse::Send,
             _ => return Err(Malformed),
         },
         pid: owner.tgid,

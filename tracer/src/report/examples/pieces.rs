@@ -226,6 +226,8 @@ pub fn connection(id: &str, client: &str, server: &str) -> Connection {
         server_process: None,
         client_readers: Vec::new(),
         server_readers: Vec::new(),
+        client_writers: None,
+        server_writers: None,
         handshake: Handshake::default(),
         states: Vec::new(),
         bytes: PerEnd::default(),

@@ -1,6 +1,7 @@
 use super::{TextOptions, render};
 use crate::journey::model::{
-    CaptureComment, Connection, Container, Document, End, Journey, Phase, Retransmission, Trace,
+    CaptureComment, Connection, Container, Document, End, Journey, Phase, Process, Retransmission,
+    Trace,
 };
 use crate::report::examples;
 use crate::report::style::{Style, width_of};
@@ -245,6 +246,23 @@ proptest! {
         document.capture.lost = [("a".to_owned(), u64::MAX), ("b".to_owned(), length)].into();
         prop_assert!(shown(&document, width, unicode, 2).contains("resolve"));
     }
+}
+
+#[test]
+fn who_reads_and_who_writes_stand_beside_the_owner() {
+    let mut document = examples::shop();
+    let connection = &mut document.connections[0];
+    let owner = connection.client_process.clone().unwrap();
+    let other = |pid| Process {
+        pid,
+        comm: "worker".to_owned(),
+        ..owner.clone()
+    };
+    connection.client_readers = vec![other(7)];
+    connection.client_writers = Some(vec![other(8), other(9)]);
+    let text = shown(&document, 200, true, 0);
+    let words = ", read by worker[7], written to by worker[8] and worker[9]: CLOSED";
+    assert!(text.contains(words), "{text}");
 }
 
 #[test]

@@ -60,20 +60,9 @@ fn write_states(page: &mut Page, journey: &Journey, connection: &Connection) {
         if transitions.is_empty() {
             continue;
         }
-        let (owner, readers) = match end {
-            End::Client => (&connection.client_process, &connection.client_readers),
-            End::Server => (&connection.server_process, &connection.server_readers),
-        };
-        let mut text = end.name().to_owned();
-        if owner.is_some() {
-            text.push_str(&format!(" {}", process(owner.as_ref())));
-        }
-        if !readers.is_empty() {
-            let names: Vec<String> = readers.iter().map(|it| process(Some(it))).collect();
-            text.push_str(&format!(", read by {}", names.join(" and ")));
-        }
         let mut sentence = Sentence::default();
-        sentence.say(Role::Plain, format!("{text}: {}", path(&transitions)));
+        let users = users(connection, end);
+        sentence.say(Role::Plain, format!("{users}: {}", path(&transitions)));
         let mut hooks: Vec<&str> = Vec::new();
         for transition in &transitions {
             if !hooks.contains(&transition.hook.as_str()) {
@@ -84,6 +73,34 @@ fn write_states(page: &mut Page, journey: &Journey, connection: &Connection) {
         labelled(page, label, Role::Label, sentence.into_pieces());
         label = "";
     }
+}
+
+/// `server nginx[12], read by worker[13], written to by worker[14]`
+fn users(connection: &Connection, end: End) -> String {
+    let (owner, readers, writers) = match end {
+        End::Client => (
+            &connection.client_process,
+            &connection.client_readers,
+            &connection.client_writers,
+        ),
+        End::Server => (
+            &connection.server_process,
+            &connection.server_readers,
+            &connection.server_writers,
+        ),
+    };
+    let mut text = end.name().to_owned();
+    if owner.is_some() {
+        text.push_str(&format!(" {}", process(owner.as_ref())));
+    }
+    let writers = writers.as_deref().unwrap_or_default();
+    for (how, others) in [("read by", readers.as_slice()), ("written to by", writers)] {
+        let names: Vec<String> = others.iter().map(|it| process(Some(it))).collect();
+        if !names.is_empty() {
+            text.push_str(&format!(", {how} {}", names.join(" and ")));
+        }
+    }
+    text
 }
 
 /// `CLOSED → SYN_SENT → ESTABLISHED`; an ellipsis where a transition is missing.
