@@ -122,18 +122,18 @@ impl Probe {
         let _ = cleanup::remove_leftovers(&interfaces).await;
         let meter = cost::Meter::start(options.statistics, object::ring_bytes(&options));
         let clock = Clock::now();
-        let linkable = attach::Loadable::new(&ebpf, &types);
+        let loadable = attach::Loadable::new(&ebpf, &types);
         let ground = attach::Ground {
             options: &options,
             types: &types,
             offsets: &offsets,
             interfaces: &interfaces,
-            linkable: linkable.as_ref(),
+            loadable: loadable.as_ref(),
         };
         let outcome = attach::attach(&mut ebpf, &ground)?;
         let reasons = reasons::Reasons::of(&types);
         // Whole in memory from now on: not before all that only attaching took is given back.
-        drop((types, linkable));
+        drop((types, loadable));
         memory::give_back();
         let (ring, losses) = match readers(&mut ebpf, &outcome.reports) {
             Ok(readers) => readers,
@@ -432,13 +432,13 @@ pub fn inspect() -> Result<Vec<HookReport>, ProbeError> {
     let interfaces = interfaces::select(&["lo".to_owned()])?;
     let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
     name_link_types(&mut ebpf, &interfaces)?;
-    let linkable = attach::Loadable::new(&ebpf, &types);
+    let loadable = attach::Loadable::new(&ebpf, &types);
     let ground = attach::Ground {
         options: &options,
         types: &types,
         offsets: &offsets,
         interfaces: &interfaces,
-        linkable: linkable.as_ref(),
+        loadable: loadable.as_ref(),
     };
     let outcome = attach::inspect(&mut ebpf, &ground);
     cleanup::remove_qdiscs(outcome.qdiscs);

@@ -1,12 +1,12 @@
 //! Walks the plan: for each fact the first candidate that this kernel accepts.
 
 mod frames;
+mod own_programs;
 mod single;
-mod uprobe_links;
 
 use std::{collections::HashMap, thread};
 
-pub(super) use uprobe_links::{ATTACH_TYPES, LinkedProgram, Loadable};
+pub(super) use own_programs::{ATTACH_TYPES, LinkedProgram, Loadable};
 
 use aya::{Ebpf, programs::Program};
 
@@ -30,8 +30,8 @@ pub(super) struct Ground<'a> {
     pub types: &'a KernelTypes,
     pub offsets: &'a Offsets,
     pub interfaces: &'a [Interface],
-    /// Where the kernel can link uprobes.
-    pub linkable: Option<&'a Loadable>,
+    /// What is not left to aya.
+    pub loadable: Option<&'a Loadable>,
 }
 
 /// What became of it.
@@ -44,7 +44,7 @@ pub(super) struct Outcome {
     pub qdiscs: Vec<Qdisc>,
     /// What watches each place on the way through the kernel.
     pub watchers: Vec<(u8, String)>,
-    /// Programs that aya does not know of.
+    /// Programs that aya does not know of, see [`own_programs`].
     pub linked: Vec<LinkedProgram>,
 }
 

@@ -8,12 +8,16 @@ use aya::programs::{
     uprobe::{UProbeAttachLocation, UProbeScope},
 };
 
-use super::{Attacher, Ground, LinkedProgram, Refusal, attached};
+use super::{
+    Attacher, Ground, LinkedProgram, Refusal, attached,
+    own_programs::{Kind, LoadRefusal},
+};
 use crate::{
     capture::HookKind,
     journey::model::HookStatus,
     probe::{
         cgroup, error,
+        layout::Sort,
         libraries::{self, Place},
         needs,
         plan::{self, Candidate, Fact, Part, Target},
@@ -80,11 +84,11 @@ impl Attacher<'_> {
         part: &Part,
         name: &str,
     ) -> Result<(), Refusal> {
-        if !self.ground.types.has_tracepoint(name) {
+        let Some(type_id) = self.ground.types.id(Sort::Tracepoint, name) else {
             return Err(Refusal::unavailable("this kernel has no such tracepoint"));
-        }
+        };
         if kind == HookKind::TpBtf {
-            return self.attach_typed_tracepoint(part, name);
+            return self.attach_typed(part, Kind::TypedTracepoint(type_id));
         }
         let Program::RawTracePoint(program) = self.program(part)? else {
             return Err(mismatch(part));
@@ -94,11 +98,11 @@ impl Attacher<'_> {
     }
 
     fn attach_function(&mut self, kind: HookKind, part: &Part, name: &str) -> Result<(), Refusal> {
-        if !self.ground.types.has_function(name) {
+        let Some(type_id) = self.ground.types.id(Sort::Function, name) else {
             return Err(Refusal::unavailable("this kernel has no such function"));
-        }
+        };
         if kind == HookKind::Fentry {
-            return self.attach_fentry(part, name);
+            return self.attach_typed(part, Kind::Fentry(type_id));
         }
         if !Path::new(KPROBE_EVENTS).exists() {
             return Err(Refusal::unavailable(
@@ -112,26 +116,14 @@ impl Attacher<'_> {
         program.attach(name, 0).map(drop).map_err(refused)
     }
 
-    fn attach_fentry(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
-        let Some(list) = self.ground.types.list() else {
-            return Err(Refusal::unavailable("its type information is not readable"));
-        };
-        let Some(Program::FEntry(program)) = self.programs.get_mut(part.program) else {
-            return Err(mismatch(part));
-        };
-        program.load(name, list).map_err(refused)?;
-        program.attach().map(drop).map_err(refused)
-    }
-
-    fn attach_typed_tracepoint(&mut self, part: &Part, name: &str) -> Result<(), Refusal> {
-        let Some(list) = self.ground.types.list() else {
-            return Err(Refusal::unavailable("its type information is not readable"));
-        };
-        let Some(Program::BtfTracePoint(program)) = self.programs.get_mut(part.program) else {
-            return Err(mismatch(part));
-        };
-        program.load(name, list).map_err(refused)?;
-        program.attach().map(drop).map_err(refused)
+    /// For programs whose arguments have types.
+    fn attach_typed(&mut self, part: &Part, kind: Kind) -> Result<(), Refusal> {
+        let loadable = self.ground.loadable.ok_or_else(|| mismatch(part))?;
+        let mut program = loadable.load(part.program, kind).map_err(not_loaded)?;
+        let attached = program.attach();
+        attached.map_err(|error| refused_by_kernel("the hook", &error))?;
+        self.outcome.linked.push(program);
+        Ok(())
     }
 
     fn attach_cgroup(&mut self, part: &Part) -> Result<(), Refusal> {
@@ -217,10 +209,10 @@ impl Attacher<'_> {
 
     /// `None` where the kernel does not link uprobes.
     fn load_linked(&self, candidate: &Candidate) -> Option<Result<Vec<LinkedProgram>, Refusal>> {
-        let linkable = self.ground.linkable?;
+        let loadable = self.ground.loadable.filter(|it| it.links_uprobes())?;
         let programs = candidate.parts.iter().map(|part| {
-            let loaded = linkable.load(part.program);
-            loaded.map_err(|error| refused_by_kernel("the program", &error))
+            let loaded = loadable.load(part.program, Kind::Uprobe);
+            loaded.map_err(not_loaded)
         });
         Some(programs.collect())
     }
@@ -266,7 +258,7 @@ impl Attacher<'_> {
 
 fn attach_linked(linked: &mut [LinkedProgram], place: &Place) -> Result<(), Refusal> {
     linked.iter_mut().try_for_each(|program| {
-        let attached = program.attach(place);
+        let attached = program.attach_at(place);
         attached.map_err(|error| refused_by_kernel("the uprobe", &error))
     })
 }
@@ -293,14 +285,22 @@ pub(super) fn refused(error: ProgramError) -> Refusal {
     else {
         return Refusal::failed(error::chain(&error));
     };
-    let log = verifier_log.to_string();
+    not_verified(io_error, &verifier_log.to_string())
+}
+
+/// The same for a program that aya does not load.
+fn not_loaded(refusal: LoadRefusal) -> Refusal {
+    not_verified(&refusal.error, &refusal.log)
+}
+
+fn not_verified(error: &io::Error, log: &str) -> Refusal {
     // How the verifier calls a helper that came later than the kernel.
-    if complaint(&log).is_some_and(|line| line.contains("func unknown#")) {
+    if complaint(log).is_some_and(|line| line.contains("func unknown#")) {
         return Refusal::unavailable("this kernel is too old: it lacks a helper the program calls");
     }
-    Refusal::failed(match complaint(&log) {
-        Some(line) => format!("the kernel refused the program: {io_error}: {line}"),
-        None => format!("the kernel refused the program: {io_error}"),
+    Refusal::failed(match complaint(log) {
+        Some(line) => format!("the kernel refused the program: {error}: {line}"),
+        None => format!("the kernel refused the program: {error}"),
     })
 }
 
@@ -320,7 +320,6 @@ pub(super) fn unloading_waits(program: &Program) -> bool {
     !matches!(
         program,
         Program::RawTracePoint(_)
-            | Program::BtfTracePoint(_)
             | Program::SockOps(_)
             | Program::CgroupSockAddr(_)
             | Program::CgroupSkb(_)
@@ -331,10 +330,8 @@ pub(super) fn unloading_waits(program: &Program) -> bool {
 pub(super) fn unload(program: &mut Program) {
     let _ = match program {
         Program::RawTracePoint(program) => program.unload(),
-        Program::BtfTracePoint(program) => program.unload(),
         Program::SockOps(program) => program.unload(),
         Program::KProbe(program) => program.unload(),
-        Program::FEntry(program) => program.unload(),
         Program::CgroupSockAddr(program) => program.unload(),
         Program::CgroupSkb(program) => program.unload(),
         Program::UProbe(program) => program.unload(),

@@ -12,19 +12,13 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::Read as _,
-    sync::OnceLock,
 };
 
-use aya::Btf;
-
-use super::{
-    list,
-    names::{Names, Sort},
-};
+use super::names::{Names, Sort};
 use crate::probe::error::ProbeError;
 
 const PATH: &str = "/sys/kernel/btf/vmlinux";
-pub(super) const MAGIC: u16 = 0xeb9f;
+const MAGIC: u16 = 0xeb9f;
 /// Fewer than any kernel's types take on average, strings included: room for their places.
 const BYTES_PER_TYPE: usize = 32;
 /// Types inside types, and typedefs of typedefs, are followed this deep.
@@ -36,11 +30,11 @@ const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
-pub(super) const FORWARD: u32 = 7;
-pub(super) const TYPEDEF: u32 = 8;
+const FORWARD: u32 = 7;
+const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
-pub(super) const FUNC: u32 = 12;
+const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 const VAR: u32 = 14;
 const DATASEC: u32 = 15;
@@ -62,8 +56,6 @@ pub(in crate::probe) struct KernelTypes {
     types: Vec<u32>,
     /// Type ids of the names that were wanted.
     named: HashMap<(Sort, &'static str), u32>,
-    /// What aya finds hooks in; made when it is needed.
-    list: OnceLock<Option<Btf>>,
 }
 
 /// The fixed part of a type.
@@ -115,7 +107,6 @@ impl KernelTypes {
             data,
             strings,
             named: HashMap::new(),
-            list: OnceLock::new(),
         };
         let mut place = begin;
         while place < end {
@@ -147,11 +138,6 @@ impl KernelTypes {
             .then(|| u16::try_from(bits / 8).ok())?
     }
 
-    /// Does this tracepoint exist?
-    pub(in crate::probe) fn has_tracepoint(&self, name: &str) -> bool {
-        self.id(Sort::Tracepoint, name).is_some()
-    }
-
     /// How many arguments the probes of a tracepoint get, `None` where there is no such
     /// tracepoint. Newer kernels add arguments at the end.
     pub(in crate::probe) fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
@@ -178,36 +164,23 @@ impl KernelTypes {
             .collect()
     }
 
-    /// Does the kernel have a function of this name?
-    pub(in crate::probe) fn has_function(&self, name: &str) -> bool {
-        self.id(Sort::Function, name).is_some()
-    }
-
     /// May a task take the processor while a program of a tracepoint (or of fentry) runs? Then the
     /// runs that this task would cause are skipped (`bpf_prog_get_recursion_context`). So it is
     /// where the fast kind of sleepable RCU protects tracepoints, not a processor that is kept
     /// (`__DO_TRACE_CALL`, include/linux/tracepoint.h, Linux 7.0); older kernels have only one of
     /// the two names. Programs of kprobes always keep their processor.
     pub(in crate::probe) fn programs_can_be_interrupted(&self) -> bool {
-        self.id(Sort::Variable, SRCU_OF_TRACEPOINTS).is_some() && self.has_function(FAST_SRCU)
+        let signs = [
+            (Sort::Variable, SRCU_OF_TRACEPOINTS),
+            (Sort::Function, FAST_SRCU),
+        ];
+        signs
+            .into_iter()
+            .all(|(sort, name)| self.id(sort, name).is_some())
     }
 
-    /// The wanted functions and tracepoints that this kernel has, with their type ids.
-    pub(super) fn hooks(&self) -> impl Iterator<Item = (Sort, &'static str, u32)> {
-        let hooks = self
-            .named
-            .iter()
-            .map(|((sort, name), id)| (*sort, *name, *id));
-        hooks.filter(|(sort, ..)| matches!(sort, Sort::Function | Sort::Tracepoint))
-    }
-
-    /// The list that aya wants in order to find the wanted hooks.
-    pub(in crate::probe) fn list(&self) -> Option<&Btf> {
-        self.list.get_or_init(|| list::of_hooks(self)).as_ref()
-    }
-
-    /// The id of the first type of this name.
-    fn id(&self, sort: Sort, name: &str) -> Option<u32> {
+    /// The id of the first type of this name, where this kernel has it.
+    pub(in crate::probe) fn id(&self, sort: Sort, name: &str) -> Option<u32> {
         self.named.get(&(sort, name)).copied()
     }
 
@@ -440,9 +413,9 @@ mod tests {
     #[test]
     fn tracepoints_are_known_by_their_typedef() {
         let types = parse(sample()).expect("sample");
-        assert!(types.has_tracepoint("seen"));
-        assert!(!types.has_tracepoint("unseen"));
-        assert!(!types.has_function("btf_trace_seen"));
+        assert_eq!(types.id(Sort::Tracepoint, "seen"), Some(6));
+        assert_eq!(types.id(Sort::Tracepoint, "unseen"), None);
+        assert_eq!(types.id(Sort::Function, "btf_trace_seen"), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Where the running kernel keeps the members that the programs read.
 
 mod btf;
-mod list;
 mod names;
 
 pub(super) use btf::KernelTypes;

@@ -59,7 +59,7 @@ impl Names {
 }
 
 /// The type's name with its end.
-pub(super) fn whole(sort: Sort, name: &str) -> Vec<u8> {
+fn whole(sort: Sort, name: &str) -> Vec<u8> {
     let prefix = match sort {
         Sort::Tracepoint => TRACEPOINT,
         _ => b"",
