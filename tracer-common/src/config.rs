@@ -26,6 +26,8 @@ pub struct Config {
     pub reset_reason: u32,
     /// Not 0: some interface has frames without a link layer.
     pub has_raw_ip: u32,
+    /// Not 0: of the whole host, only what concerns the ports that the tracer noted.
+    pub ports_only: u32,
 }
 
 /// Whose events are wanted.

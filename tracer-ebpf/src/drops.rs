@@ -8,7 +8,7 @@ use crate::{
     ends::{self, Ends, write_address},
     layout::{config, network_of_socket, offset, read_or_zero},
     packet::flow,
-    socket,
+    ports, socket,
     socket_common::SocketCommon,
 };
 
@@ -30,7 +30,11 @@ pub fn kfree_skb(context: RawTracePointContext) -> i32 {
     let owner = read_or_zero::<u64>(buffer, offset!(buffer_socket));
     let sender = sender(owner, &packet);
     // On its way out (netfilter, a cgroup's program) it was not a frame yet.
-    if !flow::is_known(&packet) && !socket::is_wanted(sender) {
+    let is_wanted = || {
+        ports::may_be_wanted(packet.source_port, packet.destination_port)
+            && socket::is_wanted(sender)
+    };
+    if !flow::is_known(&packet) && !is_wanted() {
         return 0;
     }
     let ports = || match packet.protocol {

@@ -20,6 +20,7 @@ static CONFIG: Config = Config {
     drop_queue_purge: u32::MAX,
     reset_reason: 0,
     has_raw_ip: 0,
+    ports_only: 0,
 };
 
 /// One offset of the kernel's layout: `offset!(sock_cookie)`.
@@ -69,7 +70,8 @@ config_view!(
     drop_not_specified,
     drop_queue_purge,
     reset_reason,
-    has_raw_ip
+    has_raw_ip,
+    ports_only
 );
 
 /// Reads a member of a kernel structure. `None` when this kernel has no such member or the

@@ -1,4 +1,4 @@
-//! Ports that traced processes speak to or listen on.
+//! Ports that traced processes speak to or listen on, or that somebody asked for.
 //!
 //! When processes are traced, nearly everything that the hooks see belongs to somebody else.
 //! Most of that is told apart by its ports, which costs a look into an array, where its
@@ -6,7 +6,7 @@
 
 use aya_ebpf::{macros::map, maps::Array};
 
-use crate::task;
+use crate::{layout::config, task};
 
 /// One entry for each port, not 0 once it was used. Never taken back: a port too many costs a
 /// search.
@@ -25,10 +25,16 @@ pub fn note(port: u16) {
     }
 }
 
+/// Is the whole host wanted, with all its ports?
+#[inline(always)]
+pub fn all_are_wanted() -> bool {
+    task::whole_host() && config().ports_only() == 0
+}
+
 /// May something between these two ports be wanted?
 #[inline(always)]
 pub fn may_be_wanted(one: u16, other: u16) -> bool {
-    task::whole_host() || is_noted(one) || is_noted(other)
+    all_are_wanted() || is_noted(one) || is_noted(other)
 }
 
 #[inline(always)]

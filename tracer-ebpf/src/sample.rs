@@ -33,7 +33,7 @@ use crate::{
     packet::flow,
     ports, retransmit,
     socket::TRACED_SOCKETS,
-    socket_common::SocketCommon,
+    socket_common::{SocketCommon, ports_of},
     task,
 };
 
@@ -136,7 +136,9 @@ fn is_of_others(context: &SockOpsContext, cookie: u64) -> bool {
 
 #[inline(always)]
 fn is_wanted(cookie: u64, ends: &Ends) -> bool {
-    task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some() || flow::is_known(ends)
+    let of_host =
+        task::whole_host() && ports::may_be_wanted(ends.source_port, ends.destination_port);
+    of_host || TRACED_SOCKETS.get_ptr(cookie).is_some() || flow::is_known(ends)
 }
 
 /// TP_PROTO(struct sock *sk, const struct sk_buff *skb). In `tcp_rcv_established`, before
@@ -145,7 +147,7 @@ fn is_wanted(cookie: u64, ends: &Ends) -> bool {
 pub fn tcp_probe(context: RawTracePointContext) -> i32 {
     let socket: u64 = context.arg(0);
     let cookie = read_or_zero::<u64>(socket, offset!(sock_cookie));
-    if cookie == 0 || !(task::whole_host() || TRACED_SOCKETS.get_ptr(cookie).is_some()) {
+    if !is_wanted_socket(cookie, socket) {
         return 0;
     }
     match sampling_of(cookie) {
@@ -164,6 +166,19 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
         );
     }
     0
+}
+
+/// The same of a socket whose ends are not read yet.
+#[inline(always)]
+fn is_wanted_socket(cookie: u64, socket: u64) -> bool {
+    if cookie == 0 || !task::whole_host() {
+        return cookie != 0 && TRACED_SOCKETS.get_ptr(cookie).is_some();
+    }
+    if ports::all_are_wanted() {
+        return true;
+    }
+    let (local_port, remote_port) = ports_of(socket);
+    ports::may_be_wanted(local_port, remote_port)
 }
 
 #[inline(always)]

@@ -99,15 +99,16 @@ fn used(context: &SockAddrContext, address_family: u16, used_for: u8) -> i32 {
     if !whole_host && !task::is_traced(tgid) {
         return PROCEED;
     }
-    // SAFETY: the helper takes this program's own context.
-    let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
-    // SAFETY: the verifier lets this program read the member of its context.
-    let port = u16::from_be(unsafe { (*address).user_port } as u16);
+    // SAFETY: the verifier lets this program read these members of its context.
+    let (port, protocol) = unsafe { ((*address).user_port, (*address).protocol) };
+    let (port, protocol) = (u16::from_be(port as u16), protocol as u8);
     if !whole_host {
         ports::note(port);
+    } else if protocol == TCP && !ports::may_be_wanted(port, port) {
+        return PROCEED;
     }
-    // SAFETY: the verifier lets this program read the member of its context.
-    let protocol = unsafe { (*address).protocol } as u8;
+    // SAFETY: the helper takes this program's own context.
+    let cookie = unsafe { generated::bpf_get_socket_cookie(context.as_ptr()) };
     // With the whole host in scope nobody asks whose a TCP socket is.
     if !(whole_host && protocol == TCP) && TRACED_SOCKETS.get_ptr(cookie).is_none() {
         // Full tables give up their oldest entry, so this cannot fail for lack of room.
@@ -183,7 +184,7 @@ pub fn kprobe_tcp_rcv_space_adjust(context: ProbeContext) -> u32 {
 /// The current task reads from a socket.
 #[inline(always)]
 fn reads(context: &impl EbpfContext, hook: u8, socket: u64) {
-    if !task::whole_host() {
+    if !ports::all_are_wanted() {
         let (local_port, remote_port) = socket_common::ports_of(socket);
         if !ports::may_be_wanted(local_port, remote_port) && !task::is_traced(task::current().0) {
             return;

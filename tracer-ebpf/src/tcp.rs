@@ -120,15 +120,16 @@ fn transition(context: &impl EbpfContext, hook: u8, socket: u64, from: u8, to: u
         return;
     }
     let (tgid, tid) = task::current();
-    if !task::whole_host() {
+    if !ports::all_are_wanted() {
         let (local, remote) = socket_common::ports_of(socket);
-        if to == LISTEN && task::is_traced(tgid) {
-            // A full table only means that flows start with the answer to them.
-            let _ = LISTENERS.insert(local, tgid, 0);
-            ports::note(local);
-        }
-        if to == SYN_SENT && task::is_traced(tgid) {
-            ports::note(remote);
+        if !task::whole_host() && (to == LISTEN || to == SYN_SENT) && task::is_traced(tgid) {
+            if to == LISTEN {
+                // A full table only means that flows start with the answer to them.
+                let _ = LISTENERS.insert(local, tgid, 0);
+                ports::note(local);
+            } else {
+                ports::note(remote);
+            }
         }
         // Listening is told of all: it says who is a server.
         if to != LISTEN && !ports::may_be_wanted(local, remote) {

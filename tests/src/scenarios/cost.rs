@@ -1,12 +1,13 @@
 //! What watching took: counted by the kernel and by the tracer, and kept in recordings.
 
-use std::fs;
+use std::{env, fs, net::SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::program::{Tracer, watching};
+use crate::network::Network;
+use crate::program::{Program, Tracer, watching};
 use crate::requests;
 use crate::scenario::Scenario;
 
@@ -22,6 +23,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a_live_capture_lets_the_kernel_count_only_when_it_is_asked_to",
         run: not_asked_for,
+    },
+    Scenario {
+        name: "what_concerns_other_ports_than_the_one_asked_for_never_leaves_the_kernel",
+        run: || Network::create()?.inside(other_ports),
     },
 ];
 
@@ -122,6 +127,33 @@ fn replayed() -> Result<()> {
     ensure!(live == read, "{live}\nreplay:\n{read}");
     ensure!(live.contains("tracer_out (frames_out)"), "{live}");
     ensure!(!short.contains("tracer_out"), "{short}");
+    Ok(())
+}
+
+/// Twenty connections to another port come first.
+fn other_ports() -> Result<()> {
+    let (asked_for, another) = (requests::server(false)?, requests::server(false)?);
+    let port = |server: SocketAddr| server.port().to_string();
+    let request = |server, count| {
+        let program = Program::new(env::current_exe()?);
+        let client = program.args([requests::CLIENT, &port(server), count]);
+        client.run()?.expect_code(0)
+    };
+    let running = watching(&port(asked_for))?;
+    request(another, "20")?;
+    request(asked_for, "1")?;
+    running.wait_for_stdout("\"type\":\"journey\"")?;
+    running.signal(Signal::SIGINT)?;
+    let lines = running.finish()?.expect_code(0)?.json_lines()?;
+    let journeys = lines.iter().filter(|line| line["type"] == "journey");
+    ensure!(journeys.count() == 1, "{lines:?}");
+    let last = lines.last().context("no line")?;
+    let events = &last["cost"]["events"];
+    // Of one connection: more than its handshake, and far less than of twenty-one.
+    for class in ["frame", "tcp_state", "tcp_sample", "socket_owner"] {
+        let count = number(events, class)?;
+        ensure!((1..21).contains(&count), "{class}: {events:#}");
+    }
     Ok(())
 }
 

@@ -72,7 +72,10 @@ fn udp(work: *mut Work, arrival: &Arrival) -> u32 {
     }
     let is_quic = source_port == 443 || destination_port == 443;
     let Some(flow) = known_flow(work).or_else(|| {
-        let wanted = task::whole_host() && is_quic || is_of_traced_socket(arrival);
+        let of_host = is_quic
+            && task::whole_host()
+            && ports::may_be_wanted(source_port as u16, destination_port as u16);
+        let wanted = of_host || is_of_traced_socket(arrival);
         if wanted { make_flow(work) } else { None }
     }) else {
         return NOTHING;

@@ -1,12 +1,12 @@
 //! Frames that are told apart at first sight: nearly all that a busy host sends and receives
-//! while somebody traces one command.
+//! while somebody traces one command, or watches one port.
 //!
 //! Looks at the packet where it lies, without a helper and without taking it apart. Whatever is
 //! not plain (tags, options, fragments, headers that are not in one piece) takes the long way.
 
 use core::ptr::read_unaligned;
 
-use crate::{ports, task};
+use crate::ports;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -21,11 +21,11 @@ const IPV4: usize = ETHERNET + 20;
 const IPV6: usize = ETHERNET + 40;
 const PORTS: usize = 4;
 
-/// Is this certainly a TCP segment between ports that no traced process uses? `start` and `end`
+/// Is this certainly a TCP segment between ports of which none is wanted? `start` and `end`
 /// are those of an Ethernet frame's first piece.
 #[inline(always)]
 pub fn is_of_others(start: usize, end: usize) -> bool {
-    if task::whole_host() || start + IPV4 + PORTS > end {
+    if ports::all_are_wanted() || start + IPV4 + PORTS > end {
         return false;
     }
     match load::<u16>(start, 12).to_be() {

@@ -19,6 +19,7 @@ pub(super) async fn live(arguments: Live, command_line: &[OsString]) -> Result<E
         capture::Subject::Host,
         command_line,
     )?;
+    options.probe.ports = arguments.port.into_iter().collect();
     options.network_namespace = network.as_ref().map(|it| it.name().to_owned());
     let mut reporter = Reporter::open(&outputs)?;
     let begun = Instant::now();

@@ -129,8 +129,10 @@ fn process_of(story: &Story<'_>, draft: &Draft) -> Option<Process> {
 pub(super) fn is_wanted(story: &Story<'_>, draft: &Draft) -> bool {
     let wanted = &story.memory.wanted;
     wanted.is_everything() || {
-        let place = Place::of(story, draft, phases::carrier(story, draft));
-        wanted.admits(process_of(story, draft).as_ref(), &place)
+        let carrier = phases::carrier(story, draft);
+        let place = Place::of(story, draft, carrier);
+        let port = carrier.map_or(place.port, |carrier| Some(carrier.connection.server.port));
+        wanted.admits(process_of(story, draft).as_ref(), &place, port)
     }
 }
 

@@ -11,6 +11,7 @@ pub struct Wanted {
     pub comm: Option<String>,
     /// The host that was asked for, in letters of either case; `*` stands for any text.
     pub host: Option<String>,
+    /// The port of the connection: through a proxy the proxy's.
     pub port: Option<u16>,
 }
 
@@ -19,8 +20,13 @@ impl Wanted {
         *self == Self::default()
     }
 
-    /// Is a journey of this process to this place wanted?
-    pub(super) fn admits(&self, process: Option<&Process>, place: &Place) -> bool {
+    /// Is a journey of this process to this place wanted? `port` is that of its connection.
+    pub(super) fn admits(
+        &self,
+        process: Option<&Process>,
+        place: &Place,
+        port: Option<u16>,
+    ) -> bool {
         let pid = self
             .pid
             .is_none_or(|pid| process.is_some_and(|process| process.pid == pid));
@@ -28,7 +34,7 @@ impl Wanted {
             .comm
             .as_ref()
             .is_none_or(|comm| process.is_some_and(|process| process.comm == *comm));
-        let port = self.port.is_none_or(|port| place.port == Some(port));
+        let port = self.port.is_none_or(|wanted| port == Some(wanted));
         let host = self.host.as_ref().is_none_or(|pattern| {
             let host = place.host.as_deref().unwrap_or_default();
             matches(

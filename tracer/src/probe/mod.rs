@@ -118,6 +118,7 @@ impl Probe {
         options.steps.begin(interfaces.len());
         let (mut ebpf, types, offsets) = open(&options, &interfaces)?;
         name_link_types(&mut ebpf, &interfaces)?;
+        note_ports(&mut ebpf, &options.ports)?;
         // Not being able to look for leftovers is no reason not to work.
         let _ = cleanup::remove_leftovers(&interfaces).await;
         let meter = cost::Meter::start(options.statistics, object::ring_bytes(&options));
@@ -511,6 +512,20 @@ fn name_link_types(ebpf: &mut Ebpf, interfaces: &[Interface]) -> Result<(), Prob
                     reason: error::chain(&error),
                 })?;
         }
+    }
+    Ok(())
+}
+
+/// For the programs that look at ports first.
+fn note_ports(ebpf: &mut Ebpf, ports: &[u16]) -> Result<(), ProbeError> {
+    let map = ebpf.map_mut("PORTS").ok_or_else(|| no_map("PORTS"))?;
+    let mut noted: Array<&mut MapData, u8> = Array::try_from(map).map_err(unusable)?;
+    for port in ports {
+        let set = noted.set(u32::from(*port), 1, 0);
+        set.map_err(|error| ProbeError::Map {
+            operation: "note a port",
+            reason: error::chain(&error),
+        })?;
     }
     Ok(())
 }

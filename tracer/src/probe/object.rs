@@ -120,6 +120,7 @@ fn config_bytes(
         drop_queue_purge: reasons::number_of_drop(types, "QUEUE_PURGE"),
         reset_reason: u32::from(reasons::of_resets_are_told(types)),
         has_raw_ip: u32::from(has_raw_ip),
+        ports_only: u32::from(!options.ports.is_empty()),
     };
     [
         config.scope,
@@ -132,13 +133,14 @@ fn config_bytes(
         config.drop_queue_purge,
         config.reset_reason,
         config.has_raw_ip,
+        config.ports_only,
     ]
     .iter()
     .flat_map(|word| word.to_ne_bytes())
     .collect()
 }
 
-const _: () = assert!(size_of::<Config>() == 10 * 4);
+const _: () = assert!(size_of::<Config>() == 11 * 4);
 
 /// inode number of the calling thread's network namespace, where it is known.
 pub(super) fn network_namespace() -> Option<u32> {

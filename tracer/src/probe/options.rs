@@ -18,6 +18,9 @@ pub enum Scope {
 #[derive(Debug, Clone)]
 pub struct ProbeOptions {
     pub scope: Scope,
+    /// Of the whole host, only what concerns these ports of TCP and QUIC; empty: all. Names and
+    /// addresses are resolved for all.
+    pub ports: Vec<u16>,
     /// Names; empty: all that are up in the network namespace of the calling thread.
     pub interfaces: Vec<String>,
     /// Payload bytes per direction of a flow that are copied whole; of what follows, only
@@ -51,6 +54,7 @@ impl Default for ProbeOptions {
     fn default() -> Self {
         Self {
             scope: Scope::Processes,
+            ports: Vec::new(),
             interfaces: Vec::new(),
             payload_budget: 64 * 1024,
             full: false,

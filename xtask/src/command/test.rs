@@ -68,7 +68,7 @@ impl Stage {
             Self::ClippyKernel => "clippy, kernel programs",
             Self::Unit => "unit tests",
             Self::Decoders => "decoders, on findings and damaged captures",
-            Self::Documentation => "documentation tests",
+            Self::Documentation => "documentation, its tests and links",
             Self::Build => "build",
             Self::Native => "end to end, this kernel",
             Self::Guest => "end to end, guests with four kernels",
@@ -299,7 +299,13 @@ impl Session {
             "--no-fail-fast",
             "--doc",
         ]);
-        self.count("documentation", &mut command, STAGE_LIMIT)
+        let mut counts = self.count("documentation", &mut command, STAGE_LIMIT)?;
+        let mut command = self.cargo();
+        command.args(["doc", "--workspace", "--exclude=tracer-ebpf"]);
+        command.args(["--no-deps", "--document-private-items"]);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        counts += self.check("documentation-links", &mut command)?;
+        Ok(counts)
     }
 
     fn build(&mut self) -> Result<Counts> {

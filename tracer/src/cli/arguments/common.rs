@@ -40,8 +40,11 @@ pub struct OutputOptions {
         hide_possible_values = true
     )]
     pub color: ColorChoice,
-    /// Show passwords, cookies and tokens instead of <redacted>.
-    #[arg(long)]
+    /// Show passwords, cookies and tokens.
+    #[arg(
+        long,
+        help = "Show passwords, cookies and tokens instead of <redacted>"
+    )]
     pub show_secrets: bool,
 }
 

@@ -125,7 +125,7 @@ pub struct Live {
     /// Only journeys to this host; `*` stands for any text.
     #[arg(long, value_name = "PATTERN", help_heading = "Filters")]
     pub host: Option<String>,
-    /// Only journeys to this port.
+    /// Only journeys over connections to this port; the kernel passes over others.
     #[arg(long, value_name = "PORT", help_heading = "Filters", value_parser = value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// Stop after this time, for instance 30s, 2m, 500ms.

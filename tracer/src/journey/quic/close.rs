@@ -1,5 +1,5 @@
 //! Looks for the end of a connection while its datagrams come, so that it need not be told by
-//! silence. Everything else is read later, in [`super::read`], when all secrets are known.
+//! silence. Everything else is read later, in [`mod@super::read`], when all secrets are known.
 
 use super::Conversation;
 use super::read::{HANDSHAKE_SECRETS, TRAFFIC_SECRETS, level_keys, side};

@@ -1,5 +1,5 @@
 //! A QUIC connection: its datagrams as they came, and how they are told apart from those
-//! of other connections. They are read in [`read`], when the secrets are known.
+//! of other connections. They are read in [`mod@read`], when the secrets are known.
 
 mod close;
 mod events;

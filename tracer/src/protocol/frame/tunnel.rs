@@ -1,5 +1,5 @@
 //! Packets that carry packets: IP in IP, GRE and what it is used for, EtherIP, MPLS, and
-//! what travels in UDP: see [`datagram`](super::datagram).
+//! what travels in UDP: see [`super::datagram`].
 
 use super::link::Protocol;
 use super::{Ip, Network, ParsedFrame, Transport, datagram, link, open_link, serial, wireless};
