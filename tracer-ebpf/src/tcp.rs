@@ -60,23 +60,39 @@ pub fn fentry_inet_sk_state_store(context: FEntryContext) -> i32 {
 }
 
 /// As [`tracepoint_inet_sock_set_state`]. The verifier knows the types of the arguments here,
-/// so that what decides whether a transition is one of TCP is loaded without a helper.
+/// so that what tells most transitions apart is loaded without a helper.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn tp_btf_inet_sock_set_state(context: BtfTracePointContext) -> i32 {
     let socket: *const u8 = context.arg(0);
     let from: u32 = context.arg(1);
     let to: u32 = context.arg(2);
-    let place = offset!(sock_protocol);
-    if place == ABSENT {
-        return 0;
-    }
-    // SAFETY: the verifier has checked that a `struct sock` holds a member of this size at
-    // this constant offset, and the kernel survives a load through a stale pointer.
-    let protocol = unsafe { core::ptr::read_volatile(socket.add(place as usize).cast::<u16>()) };
-    if protocol == TCP {
+    let is_tcp = typed_member(socket, offset!(sock_protocol)) == Some(TCP);
+    if is_tcp && !is_of_others(socket, to as u8) {
         transition(&context, hook::TP_BTF, socket as u64, from as u8, to as u8);
     }
     0
+}
+
+/// Is this certainly a transition between ports of which none is wanted? As [`transition`] finds
+/// once more by other means.
+#[inline(always)]
+fn is_of_others(socket: *const u8, to: u8) -> bool {
+    if ports::all_are_wanted() || to == LISTEN || to == SYN_SENT {
+        return false;
+    }
+    let local = typed_member(socket, offset!(sock_local_port)).unwrap_or(0);
+    let remote = typed_member(socket, offset!(sock_remote_port)).unwrap_or(0);
+    // A closed socket has given its port back.
+    local != 0 && !ports::may_be_wanted(local, u16::from_be(remote))
+}
+
+/// A member of a `struct sock` that the verifier knows to be one.
+#[inline(always)]
+fn typed_member(socket: *const u8, place: u16) -> Option<u16> {
+    // SAFETY: the verifier checks that the structure holds a member of this size at this
+    // constant offset, and the kernel survives a load through a stale pointer.
+    (place != ABSENT)
+        .then(|| unsafe { core::ptr::read_volatile(socket.add(place as usize).cast::<u16>()) })
 }
 
 /// TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)
