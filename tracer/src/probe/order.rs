@@ -5,59 +5,43 @@
 //! is longer than any such swap; equal times keep the order of the ring, so that the result
 //! is the same for the same records.
 
-use std::{
-    cmp::{Ordering, Reverse},
-    collections::BinaryHeap,
-};
-
-use crate::capture::{Fact, Observation};
+use crate::capture::Observation;
 
 /// Observations waiting for older ones.
 #[derive(Debug, Default)]
 pub(super) struct Reorder {
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    arrivals: u64,
+    /// In the order of the ring; `None` is only what is being handed out. Nearly all are in the
+    /// order of their times: sorting their places moves no more than two numbers each, where a
+    /// heap of observations moved each of them as often as it is deep.
+    waiting: Vec<Option<Observation>>,
     newest: u64,
     released_until: u64,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    at_ns: u64,
-    arrival: u64,
-    fact: Fact,
-}
-
 impl Reorder {
     pub(super) fn push(&mut self, observation: Observation) {
-        let Observation { at_ns, fact } = observation;
-        self.waiting.push(Reverse(Waiting {
-            at_ns,
-            arrival: self.arrivals,
-            fact,
-        }));
-        self.arrivals += 1;
-        self.newest = self.newest.max(at_ns);
+        self.newest = self.newest.max(observation.at_ns);
+        self.waiting.push(Some(observation));
     }
 
     /// Hands out everything up to a time, which the caller knows to be complete.
     pub(super) fn release(&mut self, until: u64) -> Vec<Observation> {
-        let mut released = Vec::new();
-        while let Some(Reverse(next)) = self.waiting.peek() {
-            if next.at_ns > until {
-                break;
-            }
-            let Some(Reverse(Waiting { at_ns, fact, .. })) = self.waiting.pop() else {
-                break;
+        let times = self.waiting.iter().flatten().map(|one| one.at_ns);
+        let due = times.enumerate().filter(|(_, at_ns)| *at_ns <= until);
+        let mut due: Vec<(u64, usize)> = due.map(|(place, at_ns)| (at_ns, place)).collect();
+        due.sort_unstable();
+        let mut released = Vec::with_capacity(due.len());
+        for (_, place) in due {
+            let Some(mut observation) = self.waiting.get_mut(place).and_then(Option::take) else {
+                continue;
             };
             // A straggler (a program preempted for longer than we wait) cannot go back in
             // time: who listens relies on the order.
-            self.released_until = self.released_until.max(at_ns);
-            released.push(Observation {
-                at_ns: self.released_until,
-                fact,
-            });
+            self.released_until = self.released_until.max(observation.at_ns);
+            observation.at_ns = self.released_until;
+            released.push(observation);
         }
+        self.waiting.retain(Option::is_some);
         released
     }
 
@@ -73,29 +57,10 @@ impl Reorder {
     }
 }
 
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at_ns, self.arrival).cmp(&(other.at_ns, other.arrival))
-    }
-}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Waiting {}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Reorder;
+    use crate::capture::{Fact, Observation};
 
     fn seen(at_ns: u64, count: u64) -> Observation {
         Observation {
