@@ -25,3 +25,4 @@ pub mod running;
 pub mod scenario;
 pub mod scenarios;
 pub mod schema;
+pub mod share;

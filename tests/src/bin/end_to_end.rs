@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use tracer_tests::scenario::Scenario;
 use tracer_tests::scenarios;
+use tracer_tests::share::Share;
 
 fn main() -> ExitCode {
     if let Some(code) = tracer_tests::requests::part() {
@@ -22,8 +23,15 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(3);
     }
-    let trials: Vec<Trial> = scenarios::all()
-        .into_iter()
+    let share = match Share::asked_for() {
+        Ok(share) => share,
+        Err(error) => {
+            eprintln!("end_to_end: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let trials: Vec<Trial> = share
+        .part_of(scenarios::all())
         .map(Scenario::into_trial)
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,12 +1,13 @@
 //! Guests in pairs: each has two virtual processors that take turns on one of this machine's.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::release::{Kernel, Release};
-use super::visit::visit;
 pub use super::visit::{Job, Visit};
+use super::visit::{Share, prepare, visit};
 use crate::output::say;
 use crate::results::Counts;
 use crate::workspace::Workspace;
@@ -58,21 +59,30 @@ fn fetch(workspace: &Workspace, releases: &[Release]) -> (Vec<Kernel>, Vec<Strin
     (kernels, missing)
 }
 
-/// Boots all of them, two at a time; the visits are in the order of the kernels. A guest that
+/// Boots all their guests, two at a time; the visits are in the order of the kernels. A guest that
 /// cannot even be started counts as one failure.
 pub fn run(workspace: &Workspace, kernels: &[Kernel], job: &Job) -> Vec<Visit> {
-    let waiting: Mutex<VecDeque<usize>> = Mutex::new((0..kernels.len()).collect());
+    let images: Vec<_> = kernels
+        .iter()
+        .map(|kernel| (kernel, prepare(workspace, kernel, job)))
+        .collect();
+    let guests = images
+        .iter()
+        .flat_map(|image| job.shares().map(move |share| (image, share)));
+    let waiting: Mutex<VecDeque<_>> = Mutex::new(guests.enumerate().collect());
     let next = || {
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = waiting.pop_front()?;
-        Some((index, kernels.get(index)?))
+        waiting.pop_front()
     };
     let mut visits: Vec<(usize, Visit)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_A_TIME.min(kernels.len()))
+        let workers: Vec<_> = (0..AT_A_TIME)
             .map(|_| {
                 scope.spawn(|| {
                     std::iter::from_fn(next)
-                        .map(|(index, kernel)| (index, attempt(workspace, kernel, job)))
+                        .map(|(index, ((kernel, image), share))| {
+                            let image = image.as_deref();
+                            (index, attempt(kernel, image, job, share))
+                        })
                         .collect::<Vec<_>>()
                 })
             })
@@ -90,12 +100,21 @@ pub fn run(workspace: &Workspace, kernels: &[Kernel], job: &Job) -> Vec<Visit> {
     visits.into_iter().map(|(_, visit)| visit).collect()
 }
 
-fn attempt(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Visit {
-    visit(workspace, kernel, job).unwrap_or_else(|error| {
+fn attempt(
+    kernel: &Kernel,
+    image: Result<&Path, &anyhow::Error>,
+    job: &Job,
+    share: Share,
+) -> Visit {
+    let failed = |error: &anyhow::Error| {
         say(&format!("   guest {}: failed: {error:#}", kernel.name));
         Visit {
             counts: Counts::ONE_FAILED,
             diagnosis: None,
         }
-    })
+    };
+    match image {
+        Ok(image) => visit(image, kernel, job, share).unwrap_or_else(|error| failed(&error)),
+        Err(error) => failed(error),
+    }
 }

@@ -85,9 +85,11 @@ fn test_script(programs: &Programs<'_>) -> String {
                       export TRACER_BINARY=/usr/bin/tracer TRACER_GUEST=1\n"
         .to_owned();
     if programs.tries_every_hook {
-        script += "echo 'init: diagnosis begins'\n\
+        script += "case $TRACER_SHARE in 1/*)\n\
+                   echo 'init: diagnosis begins'\n\
                    tracer doctor --all --format json\n\
-                   echo 'init: diagnosis ends'\n";
+                   echo 'init: diagnosis ends'\n\
+                   esac\n";
     }
     if programs.end_to_end.is_some() {
         let mut command = Command::new("/usr/bin/end_to_end");

@@ -58,6 +58,8 @@ pub struct Guest<'a> {
     pub name: &'a str,
     pub kernel: &'a Path,
     pub initramfs: &'a Path,
+    /// One more for the kernel's command line.
+    pub parameter: &'a str,
     /// The console's lines go here as they come, each behind the seconds since power-on.
     pub log: PathBuf,
     pub limit: Duration,
@@ -149,7 +151,10 @@ impl Guest<'_> {
             .arg(self.kernel)
             .arg("-initrd")
             .arg(self.initramfs)
-            .args(["-append", &PARAMETERS.join(" ")])
+            .args([
+                "-append",
+                &[&PARAMETERS[..], &[self.parameter]].concat().join(" "),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());

@@ -1,7 +1,7 @@
 //! One guest from its image to what was learnt in it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -21,6 +21,31 @@ const DIAGNOSIS_ENDS: &str = "init: diagnosis ends";
 /// Scenarios that are named with their times, for `-v`.
 const SLOWEST: usize = 10;
 
+/// Guests among which the scenarios of one kernel are dealt out, so that each is over within a
+/// minute (emulated, on the build machine), and one that hangs keeps nobody waiting for the others.
+const GUESTS: usize = 4;
+
+/// One guest's part of the scenarios: every `of`th, from the `number`th on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// From 1 to `of`.
+    pub number: usize,
+    pub of: usize,
+}
+
+impl Share {
+    /// The variable by which the end-to-end program is told. The kernel hands it on to init, as
+    /// every word of its command line that means nothing to it (init/main.c, `unknown_bootoption`).
+    fn parameter(self) -> String {
+        format!("TRACER_SHARE={}/{}", self.number, self.of)
+    }
+
+    /// Hooks are tried by one guest of each kernel.
+    fn is_first(self) -> bool {
+        self.number == 1
+    }
+}
+
 /// What a guest is to run.
 #[derive(Debug)]
 pub struct Job {
@@ -37,11 +62,21 @@ pub struct Job {
 }
 
 impl Job {
-    /// Where image and console of a guest are. A run that only tries hooks is short, so that
-    /// people start one beside a long run: the two must not share files.
+    /// Where image and consoles of a kernel's guests are. A run that only tries hooks is short,
+    /// so that people start one beside a long run: the two must not share files.
     fn folder(&self, kernel: &Kernel) -> String {
         let purpose = if self.hooks_only { "-hooks" } else { "" };
         format!("{}{purpose}", kernel.name)
+    }
+
+    /// What is played of the scenarios on one kernel by each of its guests.
+    pub fn shares(&self) -> impl Iterator<Item = Share> + use<> {
+        let of = if self.hooks_only || !self.arguments.is_empty() {
+            1
+        } else {
+            GUESTS
+        };
+        (1..=of).map(move |number| Share { number, of })
     }
 
     /// Somebody who picks scenarios wants those alone.
@@ -57,9 +92,8 @@ pub struct Visit {
     pub diagnosis: Option<Diagnosis>,
 }
 
-/// Boots one guest and counts its tests. A guest that says nothing of failed tests and did
-/// not succeed either counts as one failure.
-pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit> {
+/// Makes the image that all guests of a kernel boot from; gives its path.
+pub fn prepare(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<PathBuf> {
     let folder = workspace.guests().join("guests").join(job.folder(kernel));
     fs::create_dir_all(&folder)?;
     let started = Instant::now();
@@ -75,15 +109,30 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
     )?;
     let mebibytes = initramfs.metadata()?.len().div_ceil(1024 * 1024);
     say(&format!(
-        "   guest {}: boots with an image of {mebibytes} MiB, made in {:.1} s",
+        "   guest {}: an image of {mebibytes} MiB, made in {:.1} s",
         kernel.name,
         started.elapsed().as_secs_f64()
     ));
+    Ok(initramfs)
+}
+
+/// Boots one guest and counts its tests. A guest that says nothing of failed tests and did
+/// not succeed either counts as one failure.
+pub fn visit(initramfs: &Path, kernel: &Kernel, job: &Job, share: Share) -> Result<Visit> {
+    let (name, log) = if share.of == 1 {
+        (kernel.name.clone(), "console.log".to_owned())
+    } else {
+        (
+            format!("{} ({} of {})", kernel.name, share.number, share.of),
+            format!("console-{}.log", share.number),
+        )
+    };
     let guest = Guest {
-        name: &kernel.name,
+        name: &name,
         kernel: &kernel.image,
-        initramfs: &initramfs,
-        log: folder.join("console.log"),
+        initramfs,
+        parameter: &share.parameter(),
+        log: initramfs.with_file_name(log),
         limit: job.limit,
         echo: job.verbose,
     };
@@ -92,21 +141,16 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
         counts: Counts::parse(&run.console),
         diagnosis: None,
     };
-    if job.tries_every_hook() {
+    if job.tries_every_hook() && share.is_first() {
         match diagnosis(&run.console) {
             Ok(diagnosis) => {
-                say(&format!(
-                    "   guest {}: {}",
-                    kernel.name,
-                    diagnosis.summary()
-                ));
+                say(&format!("   guest {name}: {}", diagnosis.summary()));
                 visit.counts += diagnosis.verdict();
                 visit.diagnosis = Some(diagnosis);
             }
             Err(error) => {
                 say(&format!(
-                    "   guest {}: `tracer doctor` told nothing: {error:#}",
-                    kernel.name
+                    "   guest {name}: `tracer doctor` told nothing: {error:#}"
                 ));
                 visit.counts += Counts::ONE_FAILED;
             }
@@ -115,10 +159,7 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
     if job.verbose {
         let log = fs::read_to_string(&guest.log).unwrap_or_default();
         for (seconds, scenario) in slowest(&log) {
-            say(&format!(
-                "   guest {}: {seconds:6.1} s {scenario}",
-                kernel.name
-            ));
+            say(&format!("   guest {name}: {seconds:6.1} s {scenario}"));
         }
     }
     if run.outcome != Outcome::Success {
@@ -130,8 +171,7 @@ pub fn visit(workspace: &Workspace, kernel: &Kernel, job: &Job) -> Result<Visit>
         }
     }
     say(&format!(
-        "   guest {}: {} ({}, {:.1} s; {:.1} s of CPU; console in {})",
-        kernel.name,
+        "   guest {name}: {} ({}, {:.1} s; {:.1} s of CPU; console in {})",
         run.outcome.describe(),
         visit.counts,
         run.wall.as_secs_f64(),

@@ -7,7 +7,7 @@
 //!
 //! For programs whose arguments have types (fentry, tp_btf) aya wants the list of all types of the
 //! kernel, in which a type's place is its id. To make and read one that was blank but for the hooks
-//! took a tenth of a start's time in the emulated guests. The id is enough.
+//! took a tenth of the processor time of an emulated guest. The id is enough.
 
 use std::{
     collections::HashMap,
