@@ -23,7 +23,7 @@ const SLOWEST: usize = 10;
 
 /// Guests among which the scenarios of one kernel are dealt out, so that each is over within a
 /// minute (emulated, on the build machine), and one that hangs keeps nobody waiting for the others.
-const GUESTS: usize = 4;
+const GUESTS: usize = 6;
 
 /// One guest's part of the scenarios: every `of`th, from the `number`th on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
