@@ -3,8 +3,9 @@
 //! Programs stay small: filter, time stamp, socket cookie, bytes. Everything is parsed
 //! once, in userspace. One file per concern; what all of them use is in `emit` (the ring
 //! and its loss counters), `bounds` (lengths the verifier believes), `layout` (where the
-//! kernel's members are), `words` (memory by the word), `socket_common` (what a socket says of itself), `memory` (tables that
-//! forget) and `task` (who is running, and whether it is traced).
+//! kernel's members are), `words` (memory by the word), `socket_common` (what a socket says of
+//! itself), `memory` (tables that forget), `ports` (those of which anything is wanted) and `task`
+//! (who is running, and whether it is traced).
 #![no_std]
 #![no_main]
 #![expect(

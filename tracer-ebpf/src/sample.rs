@@ -171,14 +171,16 @@ pub fn tcp_probe(context: RawTracePointContext) -> i32 {
 /// The same of a socket whose ends are not read yet.
 #[inline(always)]
 fn is_wanted_socket(cookie: u64, socket: u64) -> bool {
-    if cookie == 0 || !task::whole_host() {
-        return cookie != 0 && TRACED_SOCKETS.get_ptr(cookie).is_some();
+    if cookie == 0 {
+        return false;
     }
-    if ports::all_are_wanted() {
-        return true;
+    if !task::whole_host() {
+        return TRACED_SOCKETS.get_ptr(cookie).is_some();
     }
-    let (local_port, remote_port) = ports_of(socket);
-    ports::may_be_wanted(local_port, remote_port)
+    ports::all_are_wanted() || {
+        let (local_port, remote_port) = ports_of(socket);
+        ports::may_be_wanted(local_port, remote_port)
+    }
 }
 
 #[inline(always)]

@@ -23,6 +23,7 @@ struct Bench {
 impl Bench {
     fn new(options: &ProbeOptions) -> Self {
         let (mut ebpf, _, _) = open(options, &[]).expect("root and the real object");
+        note_ports(&mut ebpf, &options.ports).expect("a map of ports");
         let ring = take_map(&mut ebpf, "EVENTS").expect("ring");
         let ring = RingBuf::try_from(ring).expect("ring");
         for name in ["tracer_xdp", "tracer_out", "tracer_in"] {
@@ -147,6 +148,33 @@ fn flows_of_others_are_not_copied_when_processes_are_traced() {
     assert_eq!(Bench::of_scope(Scope::Processes).arrive(&syn), None);
     let seen = Bench::of_scope(Scope::Host).arrive(&syn);
     assert_eq!(seen.expect("wanted").data, syn);
+}
+
+#[test]
+#[ignore = "needs root and the kernel programs"]
+fn of_a_host_only_the_ports_that_were_asked_for_are_copied() {
+    let watching = |port| {
+        Bench::new(&ProbeOptions {
+            scope: Scope::Host,
+            ports: vec![port],
+            ..ProbeOptions::default()
+        })
+    };
+    let (syn, quic) = (
+        tcp(Segment {
+            sequence: 1,
+            syn: true,
+            payload: 0,
+        }),
+        udp(40000, 443),
+    );
+    for (port, of_tcp, of_quic) in [(80, true, false), (443, false, true), (8080, false, false)] {
+        let mut bench = watching(port);
+        assert_eq!(bench.arrive(&syn).is_some(), of_tcp, "TCP to 80: {port}");
+        assert_eq!(bench.arrive_at_tc(&syn).is_some(), of_tcp, "{port}");
+        assert_eq!(bench.arrive(&quic).is_some(), of_quic, "QUIC: {port}");
+        assert!(bench.arrive(&udp(40000, 53)).is_some(), "names: {port}");
+    }
 }
 
 #[test]

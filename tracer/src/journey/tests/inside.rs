@@ -3,6 +3,7 @@
 use super::*;
 use crate::journey::model::{DecryptedBy, Document, End};
 use crate::journey::tls::tests::conversation::{Conversation, Ends, NAME};
+use crate::journey::wanted::Wanted;
 use rustls::crypto::ring;
 
 /// The server, or the proxy, of these tests.
@@ -368,6 +369,25 @@ fn requests_in_a_tunnel_are_those_of_the_target() {
         ["https://www.shop.test/", "https://www.shop.test/basket"]
     );
     assert!(document.journeys.iter().all(|it| it.port == Some(443)));
+}
+
+/// The kernel tells of connections, and knows nothing of what is asked for in them.
+#[test]
+fn a_port_that_is_wanted_is_the_proxys_and_not_the_targets() {
+    for (port, told) in [(3128, 1), (443, 0)] {
+        let mut capture = Capture::to(3128);
+        capture.script.assembler.tell_only(Wanted {
+            port: Some(port),
+            ..Wanted::default()
+        });
+        let mut capture = capture
+            .says(true, &connect_to("www.shop.test:443"))
+            .says(false, GRANTED)
+            .carries(&conversation(&ends(&["h2"]), b"question", b"answer"));
+        capture.script.close(&mut capture.wire);
+        let journeys = capture.script.assembler.take_remaining().journeys;
+        assert_eq!(journeys.len(), told, "{port}");
+    }
 }
 
 /// A frame of HTTP/2 on stream 1 (RFC 9113, section 4.1).
